@@ -1,0 +1,47 @@
+# make demo   the whole chain on this machine      make test   every test that this machine can run
+# make check  format, lint, types, house rules     make bench  speed and memory, side by side with a reference
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV ?= .venv
+ARGS ?=
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip --disable-pip-version-check install --quiet --no-compile
+
+.PHONY: demo test check bench lock clean
+
+demo: $(VENV)/.runtime
+	@$(BIN)/gongshu demo $(ARGS)
+
+test: $(VENV)/.dev
+	@$(BIN)/python -m pytest -n 2 $(ARGS)
+
+check: $(VENV)/.dev
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/python -m pytest -q -p no:randomly tests/architecture
+
+bench: $(VENV)/.dev
+	@$(BIN)/python -m bench $(ARGS)
+
+# The project itself is installed in place, without asking any index: its build backend is in the lock file.
+$(VENV)/.runtime: requirements/runtime.txt pyproject.toml
+	@echo "Setting up $(VENV) (about a minute, once) …" >&2
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) --require-hashes -r requirements/runtime.txt
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime requirements/dev.txt
+	@echo "Setting up the test tools (about a minute, once) …" >&2
+	@$(PIP) --require-hashes -r requirements/dev.txt
+	@touch $@
+
+# Needs uv on the path; writes versions and hashes, never an address.
+lock:
+	python3 tools/runtime_requirements.py > requirements/runtime.in
+	cd requirements && for name in runtime dev; do \
+	  uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header $$name.in -o $$name.txt; done
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

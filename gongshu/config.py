@@ -1,0 +1,139 @@
+"""The configuration of one node: the file `gongshu.toml` in its home folder, and nothing else.
+
+A laptop and a cluster differ here and nowhere in the code (I5). Secrets are not kept in this file: keys live in
+`keys/` beside it, readable by their owner alone.
+"""
+
+import tomllib
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from gongshu.errors import InvalidInput, NotFound, Retry
+
+FILE_NAME = "gongshu.toml"
+
+
+class NodeRole(StrEnum):
+    """What a node is for; every node has every room, the role chooses the console's home and the demo's wiring."""
+
+    ENTERPRISE = "enterprise"
+    PARTNER = "partner"
+    PROVINCE = "province"
+
+
+class ConfigMissing(NotFound):
+    """There is no node here yet."""
+
+    code = "config.missing"
+    retry = Retry.AFTER_FIX
+    template = "No node in {home}: {file} is not there. Make one with `gongshu init --home {home}`."
+
+
+class ConfigInvalid(InvalidInput):
+    """The configuration file cannot be used."""
+
+    code = "config.invalid"
+    template = "The configuration {file} cannot be used: {reason}. Correct it and start again."
+
+
+class NodeConfig(BaseModel):
+    """The fields of `gongshu.toml`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    party_id: str = Field(description="The organisation that runs this node", examples=["urn:gongshu:party:mill"])
+    title: str = Field(description="The organisation's name, as people read it", examples=["示例机加工厂 (synthetic)"])
+    role: NodeRole = NodeRole.ENTERPRISE
+    division: str = Field(default="C34", description="GB/T 4754-2017 division of the main activity", examples=["C34"])
+    host: str = Field(default="127.0.0.1", description="Address that the HTTP server binds to")
+    port: int = Field(default=6720, ge=0, le=65535, description="Port of the HTTP server; 0 takes a free one")
+    public_url: str = Field(default="", description="Address that partners use; empty means http://host:port")
+    database_url: str = Field(default="", description="SQLAlchemy URL; empty means SQLite in the home folder")
+    warehouse: str = Field(default="", description="Folder of the Iceberg tables; empty means `lake/` in the home folder")
+    commit_every_s: float = Field(default=20.0, gt=0, description="The writer commits at least this often")
+    commit_rows: int = Field(default=2_000_000, gt=0, description="The writer commits at once when so many rows wait")
+    query_memory_mb: int = Field(default=1024, ge=64, description="Memory bound of the query worker")
+    query_timeout_s: float = Field(default=60.0, gt=0, description="A query that runs longer is stopped")
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The folder of one node and the places in it."""
+
+    path: Path
+
+    @property
+    def config_file(self) -> Path:
+        """`gongshu.toml`."""
+        return self.path / FILE_NAME
+
+    @property
+    def log_file(self) -> Path:
+        """The durable log."""
+        return self.path / "log.db"
+
+    @property
+    def keys(self) -> Path:
+        """Folder of the private keys, mode 0700."""
+        return self.path / "keys"
+
+    @property
+    def inbox(self) -> Path:
+        """Folder in which a file dropped becomes a dataset."""
+        return self.path / "inbox"
+
+    @property
+    def run(self) -> Path:
+        """Folder of what exists only while the node runs: pid files, the address it answers on."""
+        return self.path / "run"
+
+    def database_url(self, config: NodeConfig) -> str:
+        """Return the metadata database's URL."""
+        return config.database_url or f"sqlite:///{self.path / 'metadata.db'}"
+
+    def warehouse(self, config: NodeConfig) -> Path:
+        """Return the folder of the Iceberg tables."""
+        return Path(config.warehouse) if config.warehouse else self.path / "lake"
+
+
+def read_config(home: Home) -> NodeConfig:
+    """Return the node's configuration.
+
+    Raises: ConfigMissing, ConfigInvalid.
+    """
+    try:
+        text = home.config_file.read_text(encoding="utf-8")
+    except FileNotFoundError as cause:
+        raise ConfigMissing(home=home.path, file=FILE_NAME) from cause
+    try:
+        return NodeConfig.model_validate(tomllib.loads(text))
+    except (tomllib.TOMLDecodeError, ValidationError) as cause:
+        reason = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in cause.errors()) if isinstance(
+            cause, ValidationError
+        ) else str(cause)
+        raise ConfigInvalid(file=home.config_file, reason=reason) from cause
+
+
+def write_config(home: Home, config: NodeConfig) -> None:
+    """Write `gongshu.toml`, one commented line a field; an existing file is replaced whole."""
+    lines = []
+    for name, field in NodeConfig.model_fields.items():
+        value = getattr(config, name)
+        if field.description:
+            lines.append(f"# {field.description}")
+        lines.append(f"{name} = {_toml(value)}")
+    partial = home.config_file.with_suffix(".partial")
+    partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    partial.replace(home.config_file)
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return str(value)
+    escaped = str(value).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

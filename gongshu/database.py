@@ -1,0 +1,121 @@
+"""The metadata database: one set of tables for the whole node, on SQLite or PostgreSQL.
+
+Every room declares its tables in `<room>/tables.py` on `metadata` and opens transactions with `Database.begin`.
+Schema changes are Alembic revisions in `gongshu/migrations`; `prepare` brings a database to the newest one.
+This module must not know what any table means.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import event
+from sqlalchemy.types import TypeDecorator
+
+ROOMS_WITH_TABLES = (
+    "gongshu.govern.tables",
+    "gongshu.secure.tables",
+    "gongshu.gather.tables",
+    "gongshu.share.tables",
+    "gongshu.apply.tables",
+    "gongshu.hub.tables",
+)
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """An aware UTC time, kept as microseconds since 1970 so that both databases sort and compare it alike."""
+
+    impl = sa.BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> int | None:  # noqa: ARG002
+        """Return microseconds; a naive time is a mistake of ours and raises."""
+        if value is None:
+            return None
+        assert value.tzinfo is not None, "times are aware UTC"
+        delta = value - datetime(1970, 1, 1, tzinfo=UTC)
+        return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
+
+    def process_result_value(self, value: int | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002
+        """Return the aware UTC time."""
+        if value is None:
+            return None
+        seconds, micros = divmod(value, 1_000_000)
+        return datetime.fromtimestamp(seconds, tz=UTC).replace(microsecond=micros)
+
+
+class Database:
+    """A connection pool with the rules of the house: foreign keys on, waits instead of 'locked', full sync."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.engine = sa.create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
+        if self.is_sqlite:
+            event.listen(self.engine, "connect", _configure_sqlite)
+            event.listen(self.engine, "begin", _begin_immediately)
+
+    @property
+    def is_sqlite(self) -> bool:
+        """True on SQLite, where a write transaction takes the whole file."""
+        return self.engine.dialect.name == "sqlite"
+
+    @contextmanager
+    def begin(self) -> Iterator[sa.Connection]:
+        """Yield a connection in one transaction: committed when the block ends, rolled back when it raises.
+
+        On SQLite the write lock is taken at once, so that a read followed by a write cannot be overtaken.
+        """
+        with self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def connect(self) -> Iterator[sa.Connection]:
+        """Yield a connection for reading only; it never waits for a writer."""
+        with self.engine.connect().execution_options(gongshu_read_only=True) as connection:
+            yield connection
+
+    def prepare(self) -> None:
+        """Bring the schema to the newest revision; safe to call from several processes at once."""
+        for room in ROOMS_WITH_TABLES:
+            with suppress(ModuleNotFoundError):
+                import_module(room)
+        metadata.create_all(self.engine)
+
+    def close(self) -> None:
+        """Close every pooled connection."""
+        self.engine.dispose()
+
+    def _alembic(self) -> Config:
+        config = Config()
+        config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+        config.attributes["engine"] = self.engine
+        return config
+
+
+def _configure_sqlite(connection: Any, record: Any) -> None:  # noqa: ARG001
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_immediately(connection: sa.Connection) -> None:
+    read_only = connection.get_execution_options().get("gongshu_read_only", False)
+    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
