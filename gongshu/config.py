@@ -52,7 +52,9 @@ class NodeConfig(BaseModel):
     port: int = Field(default=6720, ge=0, le=65535, description="Port of the HTTP server; 0 takes a free one")
     public_url: str = Field(default="", description="Address that partners use; empty means http://host:port")
     database_url: str = Field(default="", description="SQLAlchemy URL; empty means SQLite in the home folder")
-    warehouse: str = Field(default="", description="Folder of the Iceberg tables; empty means `lake/` in the home folder")
+    warehouse: str = Field(
+        default="", description="Folder of the Iceberg tables; empty means `lake/` in the home folder"
+    )
     commit_every_s: float = Field(default=20.0, gt=0, description="The writer commits at least this often")
     commit_rows: int = Field(default=2_000_000, gt=0, description="The writer commits at once when so many rows wait")
     query_memory_mb: int = Field(default=1024, ge=64, description="Memory bound of the query worker")
@@ -111,9 +113,11 @@ def read_config(home: Home) -> NodeConfig:
     try:
         return NodeConfig.model_validate(tomllib.loads(text))
     except (tomllib.TOMLDecodeError, ValidationError) as cause:
-        reason = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in cause.errors()) if isinstance(
-            cause, ValidationError
-        ) else str(cause)
+        reason = (
+            "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in cause.errors())
+            if isinstance(cause, ValidationError)
+            else str(cause)
+        )
         raise ConfigInvalid(file=home.config_file, reason=reason) from cause
 
 

@@ -18,7 +18,7 @@ class AuditEvent:
     object: str
     outcome: str
     """`ok`, `denied` or `failed`."""
-    details: Mapping[str, str | int | float | bool | None | list[str]] = field(default_factory=dict)
+    details: Mapping[str, str | int | float | bool | list[str] | None] = field(default_factory=dict)
 
 
 class AuditSink(Protocol):

@@ -13,7 +13,7 @@ class Grade(IntEnum):
     THREE = 3
 
     @property
-    def title(self) -> str:
+    def term(self) -> str:
         """The Chinese term."""
         return ("一级", "二级", "三级")[self - 1]
 
@@ -26,7 +26,7 @@ class Importance(StrEnum):
     CORE = "core"
 
     @property
-    def title(self) -> str:
+    def term(self) -> str:
         """The Chinese term."""
         return {"general": "一般", "important": "重要", "core": "核心"}[self.value]
 

@@ -25,7 +25,7 @@ class SeriesSighting:
 
     source_id: SourceId
     address: str
-    """The protocol's own address, stable over restarts: a node id with namespace URI, a topic and metric, a register."""
+    """The protocol's own address, stable over restarts: a node id with namespace URI, a topic, a register."""
     asset: AssetId
     name: str
     """Short name within the asset: `spindle_load`."""
