@@ -1,5 +1,6 @@
 """What every test may use: a fresh metadata database and a clock that the test moves."""
 
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -34,3 +35,19 @@ def database(tmp_path: Path) -> Iterator[Database]:
     database.prepare()
     yield database
     database.close()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Where everything is installed, a skipped test is a failure: name each one."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    if os.environ.get("GONGSHU_NOTHING_SKIPPED") and skipped:
+        terminalreporter.section("skipped, but nothing may be skipped here")
+        for report in skipped:
+            terminalreporter.line(f"{report.nodeid}: {report.longrepr}")
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Turn a run with skipped tests into a failed one where nothing may be skipped."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("GONGSHU_NOTHING_SKIPPED") and reporter and reporter.stats.get("skipped") and exitstatus == 0:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -19,7 +19,7 @@ READING_SCHEMA = pa.schema(
 """One row is one reading. `time` is the device's own time where the protocol has one (`time_is_source`), otherwise the
 arrival time; both are aware UTC. At most one of the three value columns is set; none means the device gave no value.
 `status` is an OPC UA StatusCode (OPC 10000-4 §7.39): 0 is good; bad readings are kept with their status.
-See docs/decisions/0002-time-of-a-reading.md.
+See docs/decisions/0053-time-of-a-reading.md.
 """
 
 STATUS_GOOD = 0x00000000

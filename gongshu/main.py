@@ -1,0 +1,188 @@
+"""The one place where a node is served: the HTTP application, the console, the child processes, start and stop."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import uvicorn
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
+
+from gongshu import __version__
+from gongshu.apply.api import create_router as create_apply_router
+from gongshu.config import Home
+from gongshu.errors import Conflict, GongshuError
+from gongshu.gather.api import create_router as create_gather_router
+from gongshu.govern.api import create_router as create_govern_router
+from gongshu.hub.api import create_router as create_hub_router
+from gongshu.node import Node, open_node
+from gongshu.secure.api import create_router as create_secure_router
+from gongshu.secure.api import subject_dependency
+from gongshu.share.api import create_dsp_router
+from gongshu.share.api import create_router as create_share_router
+from gongshu.supervise import Supervisor
+
+PROBLEM = "application/problem+json"
+
+
+class PortTaken(Conflict):
+    """Another program answers on the port."""
+
+    code = "serve.port_taken"
+    template = "Cannot listen on {host}:{port}: {reason}. Stop the other program, or set another port in {file}."
+
+
+def create_app(node: Node) -> FastAPI:
+    """Return the HTTP application of one node: interfaces under /api/v1, data space under /dsp, console at /."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:  # noqa: ARG001
+        node.share.start()
+        node.hub.start()
+        try:
+            yield
+        finally:
+            node.hub.stop()
+            node.share.stop()
+
+    app = FastAPI(title=f"Gongshu (工数) — {node.config.title}", version=__version__, lifespan=lifespan)
+    app.add_exception_handler(GongshuError, _answer_error)
+    app.add_exception_handler(RequestValidationError, _answer_invalid)
+    subject_of = subject_dependency(node.identity)
+    app.include_router(create_secure_router(node.identity, node.gate, node.policies, node.audit, subject_of))
+    app.include_router(create_govern_router(node.catalogue, node.quality, node.packs, subject_of))
+    app.include_router(create_gather_router(node.sources, subject_of))
+    app.include_router(create_share_router(node.share, subject_of))
+    app.include_router(create_dsp_router(node.share))
+    app.include_router(create_apply_router(node.apps, subject_of))
+    app.include_router(create_hub_router(node.hub, node.peers, subject_of))
+
+    @app.get("/healthz", include_in_schema=False)
+    async def _health() -> dict[str, str]:
+        return {"status": "ok", "version": __version__}
+
+    @app.get("/metrics", include_in_schema=False)
+    def _metrics() -> PlainTextResponse:
+        return PlainTextResponse(_metrics_text(node), media_type="text/plain; version=0.0.4")
+
+    from gongshu.console import mount_console
+
+    mount_console(app, node)
+    return app
+
+
+async def _answer_error(request: Request, error: Exception) -> Response:  # noqa: ARG001
+    assert isinstance(error, GongshuError)
+    body = {
+        "type": f"urn:gongshu:error:{error.code}",
+        "title": type(error).__name__,
+        "status": error.status,
+        "detail": str(error),
+        "code": error.code,
+        "retry": error.retry.value,
+    }
+    return JSONResponse(body, status_code=error.status, media_type=PROBLEM)
+
+
+async def _answer_invalid(request: Request, error: Exception) -> Response:  # noqa: ARG001
+    assert isinstance(error, RequestValidationError)
+    reasons = "; ".join(f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors())
+    body = {
+        "type": "urn:gongshu:error:request.invalid",
+        "title": "RequestInvalid",
+        "status": 422,
+        "detail": f"The request cannot be used: {reasons}. Correct these fields and send it again.",
+        "code": "request.invalid",
+        "retry": "after_fix",
+    }
+    return JSONResponse(body, status_code=422, media_type=PROBLEM)
+
+
+def _metrics_text(node: Node) -> str:
+    lake = node.lake.status()
+    lines = [
+        f"gongshu_log_end_offset {lake.log_end}",
+        f"gongshu_committed_offset {lake.committed_offset}",
+        f"gongshu_pending_rows {lake.pending_rows}",
+        f"gongshu_rows_total {lake.rows_total}",
+        f"gongshu_files {lake.files}",
+        f"gongshu_size_bytes {lake.size_bytes}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def serve(home: Home) -> None:
+    """Run the node until SIGINT or SIGTERM; children stop with it.
+
+    Raises: ConfigMissing, ConfigInvalid, PortTaken.
+    """
+    node = open_node(home)
+    try:
+        listener = _listen(node, home)
+        asyncio.run(_serve(node, listener))
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            (home.run / "address").unlink()
+        node.close()
+
+
+def _listen(node: Node, home: Home) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((node.config.host, node.config.port))
+        listener.listen(128)
+    except OSError as cause:
+        listener.close()
+        raise PortTaken(
+            host=node.config.host, port=node.config.port, reason=cause.strerror, file=home.config_file
+        ) from cause
+    home.run.mkdir(parents=True, exist_ok=True)
+    _write_whole(home.run / "address", f"http://{node.config.host}:{listener.getsockname()[1]}")
+    return listener
+
+
+async def _serve(node: Node, listener: socket.socket) -> None:
+    server = uvicorn.Server(
+        uvicorn.Config(create_app(node), log_level="warning", access_log=False, lifespan="on", ws="websockets-sansio")
+    )
+    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, lambda: setattr(server, "should_exit", True))
+    supervisor = Supervisor()
+    supervisor.start("writer", [sys.executable, "-m", "gongshu.lake.writer", "--home", str(node.home.path)])
+    keeper = asyncio.create_task(_keep_collectors(node, supervisor))
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        keeper.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await keeper
+        await asyncio.to_thread(supervisor.stop)
+
+
+async def _keep_collectors(node: Node, supervisor: Supervisor) -> None:
+    """Keep one collector process for each source that should run."""
+    running: set[str] = set()
+    while True:
+        wanted = set(await asyncio.to_thread(node.sources.wanted))
+        for source in wanted - running:
+            command = [sys.executable, "-m", "gongshu.gather.collector", "--home", str(node.home.path)]
+            supervisor.start(f"collector:{source}", [*command, "--source", source])
+        for source in running - wanted:
+            await asyncio.to_thread(supervisor.stop_one, f"collector:{source}")
+        running = wanted
+        await asyncio.sleep(1.0)
+
+
+def _write_whole(file: Path, text: str) -> None:
+    partial = file.with_suffix(".partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(file)
