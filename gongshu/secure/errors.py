@@ -1,0 +1,170 @@
+"""Errors of this room.
+
+GongshuError
+├── InvalidInput      SqlInvalid, PolicyInvalid, PasswordTooWeak, AccountInvalid, PartyInvalid
+├── NotAuthenticated  TokenRejected, LoginFailed, LoginThrottled, PeerTokenRejected, CodeRejected
+├── Refused           Denied, SqlRefused, NotAllowed
+├── NotFound          AccountUnknown, PartyUnknown
+├── Conflict          AccountExists, RolesConflict, FirstAccountExists
+├── Unavailable       QueryFailed
+└── Damaged           KeysUnsafe, KeysDamaged, AuditLogDamaged
+"""
+
+from gongshu.errors import Conflict, Damaged, InvalidInput, NotAuthenticated, NotFound, Refused, Retry, Unavailable
+
+
+class KeysUnsafe(Damaged):
+    """A private key can be read by others on this machine."""
+
+    code = "secure.keys_unsafe"
+    retry = Retry.AFTER_FIX
+    template = "{path} has mode {mode}, but must be {expected}: others could read it. Run `chmod {expected} {path}`."
+
+
+class KeysDamaged(Damaged):
+    """A key file does not hold a key."""
+
+    code = "secure.keys_damaged"
+    template = "{path} does not hold a usable key. Restore the keys folder from your backup."
+
+
+class AuditLogDamaged(Damaged):
+    """The stored log does not agree with itself."""
+
+    code = "secure.audit_log_damaged"
+    template = "The audit log cannot be continued at record {index}: {reason}. Export and verify it."
+
+
+class PasswordTooWeak(InvalidInput):
+    """The password breaks a rule."""
+
+    code = "secure.password_too_weak"
+    template = "This password cannot be used: {reason}."
+
+
+class AccountInvalid(InvalidInput):
+    """The account cannot be made this way."""
+
+    code = "secure.account_invalid"
+    template = "The account {name!r} cannot be made: {reason}."
+
+
+class PartyInvalid(InvalidInput):
+    """The party's record cannot be used."""
+
+    code = "secure.party_invalid"
+    template = "The party {party_id!r} cannot be registered: {reason}."
+
+
+class PolicyInvalid(InvalidInput):
+    """The policies were not deployed."""
+
+    code = "secure.policy_invalid"
+    template = "The policies were not deployed, the former ones stay in force. {findings}"
+
+
+class SqlInvalid(InvalidInput):
+    """The statement is not SQL that can be understood."""
+
+    code = "secure.sql_invalid"
+    template = "The query cannot be read: {reason}. Write one SELECT statement over dataset names or `readings`."
+
+
+class TokenRejected(NotAuthenticated):
+    """The token is unknown, expired or revoked: the three are not told apart."""
+
+    code = "secure.token_rejected"
+    template = "The token is not valid, or no longer. Sign in again."
+
+
+class LoginFailed(NotAuthenticated):
+    """Name or password is wrong: the two are not told apart."""
+
+    code = "secure.login_failed"
+    template = "Name or password is wrong."
+
+
+class LoginThrottled(NotAuthenticated):
+    """Too many failures for this account or from this address."""
+
+    code = "secure.login_throttled"
+    retry = Retry.LATER
+    template = "Too many failed sign-ins. Try again in {retry_after_s} seconds."
+
+
+class CodeRejected(NotAuthenticated):
+    """The one-time code is unknown, used or expired."""
+
+    code = "secure.code_rejected"
+    template = "The one-time code is not valid, or no longer. Make a new one with `gongshu account first-link`."
+
+
+class PeerTokenRejected(NotAuthenticated):
+    """The token of a partner's node cannot be accepted."""
+
+    code = "secure.peer_token_rejected"
+    template = "The partner's token is not accepted: {reason}."
+
+
+class Denied(Refused):
+    """The gate said no. Nothing left the lake."""
+
+    code = "secure.denied"
+    template = "{subject} may not {action} {object} for the purpose {purpose!r}: {reasons}. {ask}"
+
+
+class SqlRefused(Refused):
+    """The statement uses something that the gate does not let through."""
+
+    code = "secure.sql_refused"
+    template = "The query was refused: {reason}. Use SELECT over dataset names or `readings` with listed functions."
+
+
+class NotAllowed(Refused):
+    """The account lacks the role for an act of administration."""
+
+    code = "secure.not_allowed"
+    template = "{actor} may not {act}: it needs the role {role}. Ask an account that has it."
+
+
+class AccountUnknown(NotFound):
+    """No such account."""
+
+    code = "secure.account_unknown"
+    template = "There is no account {name!r}. See `gongshu account list`."
+
+
+class PartyUnknown(NotFound):
+    """No such party."""
+
+    code = "secure.party_unknown"
+    template = "There is no party {party_id!r}. Register it with its public key first."
+
+
+class AccountExists(Conflict):
+    """The name is taken."""
+
+    code = "secure.account_exists"
+    template = "The account {name!r} is there already. Choose another name."
+
+
+class RolesConflict(Conflict):
+    """One account would hold two of the three administrator roles."""
+
+    code = "secure.roles_conflict"
+    template = "{name!r} cannot hold {roles} together: the three administrators are kept apart. Use separate accounts."
+
+
+class FirstAccountExists(Conflict):
+    """The first account of this kind was made already."""
+
+    code = "secure.first_account_exists"
+    template = "An account with the role {role} exists already, so no one-time code is made. Ask it to make accounts."
+
+
+class QueryFailed(Unavailable):
+    """The engine could not answer; its own words are withheld because they may quote protected values."""
+
+    code = "secure.query_failed"
+    retry = Retry.AFTER_FIX
+    template = "The query could not be carried out ({kind}). Check column names, types and conversions."
