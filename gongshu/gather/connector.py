@@ -186,11 +186,19 @@ class Feed(Protocol):
         """
         ...
 
-    async def put(self, batch: pa.RecordBatch, *, acknowledge: Callable[[], None] | None = None) -> None:
+    async def put(
+        self,
+        batch: pa.RecordBatch,
+        *,
+        acknowledge: Callable[[], None] | None = None,
+        once: tuple[str, int] | None = None,
+    ) -> None:
         """Queue a batch of NATIVE_SCHEMA; the intake joins small ones and stores them within a quarter of a second.
 
         `acknowledge` is called, on the event loop, after the batch is on disk: only then tell the far end that it may
         forget. It is never called if storing failed. Waits while the queue is full and the policy is `block`.
+        `once` is (producer, sequence) where the far end can be read again from the start (a file): such a batch is
+        stored alone, and only if this pair is not stored yet. Sequences of one producer grow.
         """
         ...
 

@@ -15,9 +15,7 @@ class EndpointUnreachable(Unavailable):
 
     code = "gather.unreachable"
     retry = Retry.LATER
-    template = (
-        "Could not connect to {endpoint}: {reason}. Check that the device is on and its address and port are right."
-    )
+    template = "Could not connect to {endpoint}: {reason}. Check that the device is on, and its address and port."
 
 
 class EndpointSilent(Unavailable):
