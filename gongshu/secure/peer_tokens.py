@@ -1,0 +1,113 @@
+"""Tokens by which one organisation's node proves itself to another: short-lived, for one audience, used once.
+
+The issuer must be registered with its key; a token is checked with that key only, whatever it says itself.
+"""
+
+import secrets
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+
+from gongshu.database import Database
+from gongshu.model.access import Role, Subject
+from gongshu.model.ids import PartyId, SubjectId
+from gongshu.secure.errors import PartyUnknown, PeerTokenRejected
+from gongshu.secure.jws import JwsInvalid, decode_jws, encode_jws, is_signed_by
+from gongshu.secure.keys import KeyStore
+from gongshu.secure.parties import Party, PartyRegistry
+from gongshu.secure.tables import peer_token_ids
+
+LEEWAY_S = 60
+"""How far two clocks may be apart."""
+VALID_MAX_S = 3600
+"""A token that claims a longer life is refused."""
+RESERVED = frozenset({"iss", "sub", "aud", "iat", "exp", "jti"})
+
+
+class PeerTokens:
+    """Makes our tokens and checks those of others."""
+
+    def __init__(
+        self,
+        keys: KeyStore,
+        parties: PartyRegistry,
+        own_party_id: PartyId,
+        clock: Callable[[], datetime],
+        *,
+        database: Database,
+    ) -> None:
+        self._keys = keys
+        self._parties = parties
+        self._own_party_id = own_party_id
+        self._clock = clock
+        self._database = database
+
+    def issue(self, audience: PartyId, *, valid_s: int = 300, claims: Mapping[str, str] | None = None) -> str:
+        """Return the value of an Authorization header (`Bearer …`) for one request to that party."""
+        extra = dict(claims or {})
+        assert not extra.keys() & RESERVED, "a claim of ours would be overwritten"
+        assert 0 < valid_s <= VALID_MAX_S, "tokens between nodes are short-lived"
+        now = int(self._clock().timestamp())
+        own = {"iss": self._own_party_id, "sub": self._own_party_id, "aud": audience}
+        times = {"iat": now, "exp": now + valid_s, "jti": secrets.token_urlsafe(16)}
+        return "Bearer " + encode_jws({**extra, **own, **times}, self._keys)
+
+    def subject_of(self, authorization_header: str) -> Subject:
+        """Return the partner that made this header; its further text claims become attributes `claim.<name>`.
+
+        They are what the partner says, so no policy may rest on them: an agreement is looked up, not claimed.
+
+        Raises: PeerTokenRejected. A header works once.
+        """
+        scheme, _, token = authorization_header.strip().partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            raise PeerTokenRejected(reason="there is no bearer token")
+        try:
+            claims, message, signature = decode_jws(token.strip())
+        except JwsInvalid as cause:
+            raise PeerTokenRejected(reason="it is not a token of the expected form") from cause
+        party = self._issuer(claims)
+        if not is_signed_by(party.public_key, message, signature):
+            raise PeerTokenRejected(reason="its signature does not belong to the issuer's registered key")
+        self._require_current(claims)
+        self._require_unused(party.party_id, claims)
+        attributes = {f"claim.{k}": v for k, v in claims.items() if k not in RESERVED and isinstance(v, str)}
+        return Subject(SubjectId(f"partner:{party.party_id}"), party.party_id, frozenset({Role.PARTNER}), attributes)
+
+    def _issuer(self, claims: Mapping[str, Any]) -> Party:
+        issuer = claims.get("iss")
+        if not isinstance(issuer, str) or claims.get("sub") != issuer:
+            raise PeerTokenRejected(reason="it names no issuer")
+        try:
+            return self._parties.get(PartyId(issuer))
+        except PartyUnknown as cause:
+            raise PeerTokenRejected(reason="its issuer is not registered here") from cause
+
+    def _require_current(self, claims: Mapping[str, Any]) -> None:
+        now = self._clock().timestamp()
+        issued, expires = claims.get("iat"), claims.get("exp")
+        if type(issued) is not int or type(expires) is not int:
+            raise PeerTokenRejected(reason="its times are missing")
+        if claims.get("aud") != self._own_party_id:
+            raise PeerTokenRejected(reason="it is meant for another party")
+        if issued > now + LEEWAY_S:
+            raise PeerTokenRejected(reason="it was issued in the future; compare the two clocks")
+        if expires <= now - LEEWAY_S:
+            raise PeerTokenRejected(reason="it has expired")
+        if not issued < expires <= issued + VALID_MAX_S:
+            raise PeerTokenRejected(reason="its life is longer than an hour, or none")
+
+    def _require_unused(self, issuer: PartyId, claims: Mapping[str, Any]) -> None:
+        jti, now = claims.get("jti"), self._clock()
+        if not isinstance(jti, str) or not 8 <= len(jti) <= 100:
+            raise PeerTokenRejected(reason="it has no usable id")
+        until = datetime.fromtimestamp(claims["exp"], tz=UTC) + timedelta(seconds=LEEWAY_S)
+        try:
+            with self._database.begin() as connection:
+                connection.execute(sa.delete(peer_token_ids).where(peer_token_ids.c.expires_at < now))
+                connection.execute(sa.insert(peer_token_ids).values(issuer=issuer, jti=jti, expires_at=until))
+        except IntegrityError as cause:
+            raise PeerTokenRejected(reason="it was used before") from cause
