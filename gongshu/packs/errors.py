@@ -1,8 +1,8 @@
 """Errors of packs.
 
-    InvalidInput ── PackBroken         a pack file cannot be used
-    NotFound ─┬── PackUnknown          no pack of this name, version or date
-              └── PackItemUnknown      the pack has no such number or code
+InvalidInput ── PackBroken         a pack file cannot be used
+NotFound ─┬── PackUnknown          no pack of this name, version or date
+          └── PackItemUnknown      the pack has no such number or code
 """
 
 from gongshu.errors import InvalidInput, NotFound, Retry

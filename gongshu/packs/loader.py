@@ -70,7 +70,7 @@ def _build(raw: Mapping[str, Any], text: str, file_name: str) -> Pack:
     items: dict[str, PackItem] = {}
     begins, ends = _day(raw, text, file_name, []), _day(raw, text, file_name, [], "effective_to")
     for index, entry in enumerate(raw["items"]):
-        path = ["items", index]
+        path: list[str | int] = ["items", index]
         if entry["key"] in items:
             reason = f"the key {entry['key']!r} stands twice"
             raise PackBroken(file=file_name, line=_line_of(text, path), reason=reason)

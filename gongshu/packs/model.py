@@ -118,7 +118,9 @@ class Packs:
         fits = [pack for pack in same if (pack.version == version if version else pack.is_in_force(day))]
         if not fits:
             wanted = f"version {version}" if version else f"in force on {day.isoformat()}"
-            raise PackUnknown(name=name, wanted=wanted, installed=", ".join(f"{p.name} {p.version}" for p in self.packs))
+            raise PackUnknown(
+                name=name, wanted=wanted, installed=", ".join(f"{p.name} {p.version}" for p in self.packs)
+            )
         return max(fits, key=lambda pack: (pack.effective_from or date.min, pack.version))
 
     def names(self) -> list[str]:

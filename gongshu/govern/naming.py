@@ -1,0 +1,104 @@
+"""Names: dataset ids that SQL takes without quotes, kinds of assets, and the text that a search looks in."""
+
+import hashlib
+import re
+from collections.abc import Iterable
+
+from pypinyin import Style, lazy_pinyin
+
+from gongshu.govern.errors import NameUnusable
+from gongshu.model.ids import AssetId, DatasetId
+from gongshu.model.series import AssetKind
+
+NAME_LENGTH_MAX = 63
+_HAN = re.compile(r"[\u3400-\u9fff]")
+_RESERVED = frozenset(
+    """all analyse analyze and any array as asc both case cast check collate column constraint create cross default
+    deferrable desc describe distinct do else end except exists false fetch for foreign from full grant group having
+    in initially inner intersect into is join lambda lateral leading left like limit natural not null offset on only
+    or order outer pivot placing primary qualify readings references returning right select set show some summarize
+    symmetric table tables then to trailing true union unique unpivot update user using values variadic view when
+    where window with""".split()  # noqa: SIM905
+)
+"""Words that a query could not use as a table's bare name, and `readings`, the view over all series."""
+
+
+def decide_dataset_id(name: str, *, taken: Iterable[str] = ()) -> DatasetId:
+    """Return the identifier for a name: lower-case letters, digits, underscores; Chinese becomes pinyin.
+
+    A name that others already have, or that is too long, gets six hex digits of its own hash, so the same name
+    always gives the same identifier.
+
+    Raises: NameUnusable if no letter or digit is left.
+
+    >>> decide_dataset_id("plant-1/line-2/铣床-03")
+    'plant_1_line_2_xi_chuang_03'
+    """
+    spelled = "_".join(lazy_pinyin(name)) if _HAN.search(name) else name
+    slug = re.sub(r"[^a-z0-9]+", "_", spelled.lower()).strip("_")
+    if not slug:
+        raise NameUnusable(name=name)
+    if slug[0].isdigit() or slug in _RESERVED:
+        slug = f"d_{slug}"
+    if len(slug) > NAME_LENGTH_MAX or slug in set(taken):
+        digest = hashlib.sha256(name.encode()).hexdigest()[:6]
+        slug = f"{slug[: NAME_LENGTH_MAX - 7].rstrip('_')}_{digest}"
+    return DatasetId(slug)
+
+
+_KIND_WORDS = {
+    AssetKind.SITE: ("plant", "site", "factory", "厂", "工厂", "基地"),
+    AssetKind.AREA: ("area", "workshop", "shop", "hall", "车间", "区", "区域"),
+    AssetKind.LINE: ("line", "产线", "生产线", "线"),
+    AssetKind.CELL: ("cell", "station", "单元", "工位", "工段"),
+}
+_KIND_BY_DEPTH = (AssetKind.SITE, AssetKind.AREA, AssetKind.LINE, AssetKind.CELL)
+
+
+def decide_asset_kind(asset: AssetId, *, has_children: bool) -> AssetKind:
+    """Return the level of an asset: by a word in its own name, else by depth; a leaf is a machine, or a part of one.
+
+    Source: IEC 62264-1 §5.3 for the levels; the words and the rule by depth are this platform's.
+
+    >>> decide_asset_kind(AssetId("plant-1/line-2"), has_children=True).value
+    'line'
+    """
+    steps = asset.split("/")
+    own = re.split(r"[^a-z\u3400-\u9fff]+", steps[-1].lower())
+    for kind, words in _KIND_WORDS.items():
+        if any(word in own or (_HAN.match(word) and steps[-1].endswith(word)) for word in words):
+            return kind
+    depth = len(steps) - 1
+    if not has_children and depth > 0:
+        return AssetKind.PART if depth > len(_KIND_BY_DEPTH) else AssetKind.MACHINE
+    return _KIND_BY_DEPTH[depth] if depth < len(_KIND_BY_DEPTH) else AssetKind.MACHINE
+
+
+def asset_ancestors(asset: AssetId) -> list[AssetId]:
+    """Return the asset and all above it, the root first.
+
+    >>> asset_ancestors(AssetId("p/l/m"))
+    ['p', 'p/l', 'p/l/m']
+    """
+    steps = asset.split("/")
+    return [AssetId("/".join(steps[: i + 1])) for i in range(len(steps))]
+
+
+def search_text(parts: Iterable[str]) -> str:
+    """Return what a search compares with: the words in lower case, and Chinese also as pinyin and its initials.
+
+    >>> "zhuzhou" in search_text(["主轴负载"]) and "zzfz" in search_text(["主轴负载"])
+    True
+    """
+    words = list(dict.fromkeys(part.lower() for part in parts if part))
+    spelled: list[str] = []
+    for word in words:
+        if _HAN.search(word):
+            spelled.append("".join(lazy_pinyin(word)))
+            spelled.append("".join(lazy_pinyin(word, style=Style.FIRST_LETTER)))
+    return " ".join([*words, *dict.fromkeys(spelled)])
+
+
+def search_terms(query: str) -> list[str]:
+    r"""Return the terms of a query, ready for LIKE with `\` as escape; every term has to occur."""
+    return [re.sub(r"([\\%_])", r"\\\1", term) for term in query.lower().split()]
