@@ -102,6 +102,17 @@ class Reporting:
             rows = connection.execute(sa.select(tables.indicator_sources))
             return {r.indicator: IndicatorSource(r.indicator, DatasetId(r.dataset_id), r.sql) for r in rows}
 
+    def agreement_in_force(self) -> Agreement:
+        """Return the newest agreement under which this node may report now.
+
+        Raises: AgreementUnknown if there is none.
+        """
+        now = self._clock()
+        for agreement in self._memberships.agreements():
+            if not agreement.as_province and agreement.ended_at is None and agreement.terms.is_in_force(now):
+                return agreement
+        raise AgreementUnknown(agreement_id="in force", party="this node as a member")
+
     def draft(self, agreement_id: str, period: Period, subject: Subject) -> tuple[Report, tuple[OpenedValue, ...]]:
         """Return the report exactly as it would be sent, and each figure opened; nothing is stored or sent.
 

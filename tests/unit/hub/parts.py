@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ STEWARD_ROLES = frozenset({Role.STEWARD})
 
 
 def person(*roles: Role, party: str = "urn:gongshu:party:any") -> Subject:
-    return Subject(SubjectId("user:li"), PartyId(party), frozenset(roles) or STEWARD_ROLES)
+    return Subject(SubjectId("user:li"), PartyId(party), frozenset(roles or STEWARD_ROLES))
 
 
 class CableClient(HubClient):
@@ -104,7 +103,7 @@ class HubNode:
                     "formula": "f",
                     "source": "d",
                     "query_sha256": "0" * 64,
-                    "reason": "" if figure is not None else "no meter",
+                    "reason": "",
                 }
                 for code, figure in figures.items()
                 if figure != "absent"
@@ -113,8 +112,7 @@ class HubNode:
         return sign_document(document, self.keys)
 
     def close(self) -> None:
-        with suppress(Exception):
-            self.database.close()
+        self.database.close()
 
 
 def in_days(clock: Callable[[], datetime], days: float) -> datetime:

@@ -134,7 +134,7 @@ def test_one_correction_waits_and_three_are_counted() -> None:
         return before | new
 
     one = decide_counted(corrected(0), before, shown, least=LEAST)
-    assert (one.contributions, one.held_back) == (before, {"f0"})
+    assert (one.contributions, one.held_back) == (before, frozenset({"f0"}))
     three = decide_counted(corrected(0, 1, 2), before, shown, least=LEAST)
     assert (three.contributions, three.held_back) == (corrected(0, 1, 2), frozenset())
 
