@@ -86,7 +86,7 @@ class PlantOpcUa:
 
         Raises: PlantNotStarted.
         """
-        logging.getLogger("asyncua").setLevel(logging.ERROR)
+        logging.getLogger("asyncua").setLevel(logging.CRITICAL)
         user, password = self._credentials.login()
         server = Server(user_manager=Guard(user, password, anonymous=self._open))  # type: ignore[arg-type]
         server._application_uri = APPLICATION_URI

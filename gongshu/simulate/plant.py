@@ -25,7 +25,7 @@ from gongshu.simulate.erp import WrongRow, write_erp
 from gongshu.simulate.modbus import PlantModbus
 from gongshu.simulate.opcua import NAMESPACE, PlantOpcUa
 from gongshu.simulate.options import BULK_TICK_HZ, PlantOptions, parse_options
-from gongshu.simulate.register_map import write_register_map
+from gongshu.simulate.register_map import ASSET, write_register_map
 from gongshu.simulate.sensors import fault_rows
 from gongshu.simulate.sparkplug import Broker, PlantSparkplug
 
@@ -132,7 +132,7 @@ class Plant:
         for row in fault_rows():
             self._line("sensor_fault", row)
         for mistake in wrong:
-            self._line("wrong_row", asdict(mistake))
+            self._line("wrong_row", {"file": mistake.file, "line": mistake.line, "mistake": mistake.kind})
         self._tell(truths)
 
     def _tell(self, truths: list[Truth]) -> None:
@@ -173,7 +173,12 @@ class Plant:
                 "user_file": str(credentials.user_file),
                 "bulk_count": self.options.bulk_count,
             },
-            "modbus": {"host": "127.0.0.1", "port": self._modbus.port, "map": str(folder / "modbus-map.json")},
+            "modbus": {
+                "host": "127.0.0.1",
+                "port": self._modbus.port,
+                "map": str(folder / "modbus-map.json"),
+                "asset": ASSET,
+            },
             "mqtt": mqtt,
             "erp": str(folder / "erp"),
             "ground_truth": str(folder / GROUND_TRUTH),

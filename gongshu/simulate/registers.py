@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from gongshu.simulate.machines import COMPRESSOR, METER, PLANT, UTILITIES
+from gongshu.simulate.machines import COMPRESSOR, METER
 from gongshu.simulate.utilities import POWER_FACTOR, VOLTAGE_V, UtilityState
 
 COMPRESSOR_UNIT = 1
@@ -57,11 +57,6 @@ class Register:
     def device(self) -> str:
         """The machine's name."""
         return COMPRESSOR if self.unit_id == COMPRESSOR_UNIT else METER
-
-    @property
-    def asset(self) -> str:
-        """`synthetic-plant-67/utilities/compressor-01`."""
-        return f"{PLANT}/{UTILITIES}/{self.device}"
 
     @property
     def count(self) -> int:

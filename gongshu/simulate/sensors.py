@@ -143,4 +143,4 @@ def name_reason(state: int, reason: int) -> str:
 
 def fault_rows(faults: tuple[SensorFault, ...] = FAULTS) -> list[dict[str, object]]:
     """Return the faults as plain rows for the ground-truth file."""
-    return [{"machine": f.machine, "tag": f.tag, "kind": f.kind, "from_s": f.from_s, "size": f.size} for f in faults]
+    return [{"machine": f.machine, "tag": f.tag, "fault": f.kind, "from_s": f.from_s, "size": f.size} for f in faults]
