@@ -103,7 +103,8 @@ class TableRegistrar:
         return dataset_id
 
     def _propose(self, schema: pa.Schema, sample: pa.Table | None, context: str) -> list[Proposal]:
-        profiles = {name: profile_column(sample.column(name)) for name in sample.column_names} if sample else {}
+        rules = self._classifier.check_rules
+        profiles = {name: profile_column(sample.column(name), rules) for name in sample.column_names} if sample else {}
         columns = [(field.name, _metadata(field, UNIT_KEY), profiles.get(field.name)) for field in schema]
         return propose_columns(self._classifier, columns, context=context)
 

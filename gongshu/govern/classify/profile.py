@@ -11,6 +11,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from gongshu.packs import Packs
+
 Letters = npt.NDArray[np.uint8]
 Flags = npt.NDArray[np.bool_]
 
@@ -18,12 +20,31 @@ SAMPLE_ROWS_MAX = 10_000
 _PHONE = r"^(\+?86[- ]?)?1[3-9]\d{9}$"
 _LANDLINE = r"^(\+?86[- ]?)?0\d{2,3}[- ]\d{7,8}$"
 _EMAIL = r"^[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,}$"
-_ID_CARD = r"^[1-9]\d{5}(19|20)\d{2}(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])\d{3}[0-9X]$"
-_USCC = r"^[0-9A-HJ-NPQRTUWXY]{2}\d{6}[0-9A-HJ-NPQRTUWXY]{10}$"
-_USCC_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
-_ID_WEIGHTS = np.array([7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2])
-_ID_CHECKS = np.frombuffer(b"10X98765432", dtype=np.uint8)
-"""Sources: GB 11643-1999 for identity numbers, GB 32100-2015 for credit codes (weights 3^i mod 31)."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRules:
+    """How the check characters of identity numbers and credit codes are made, from their packs."""
+
+    id_pattern: str
+    id_weights: tuple[int, ...]
+    id_checks: str
+    uscc_alphabet: str
+    uscc_weights: tuple[int, ...]
+    uscc_modulus: int
+
+    @classmethod
+    def of(cls, packs: Packs) -> "CheckRules":
+        """Return the rules of GB 11643 and GB 32100 in force."""
+        citizen, organisation = packs.get("gb-11643"), packs.get("gb-32100")
+        return cls(
+            id_pattern=citizen.value("id_card.pattern"),
+            id_weights=tuple(citizen.value("id_card.weights")),
+            id_checks=citizen.value("id_card.checks"),
+            uscc_alphabet=organisation.value("uscc.alphabet"),
+            uscc_weights=tuple(organisation.value("uscc.weights")),
+            uscc_modulus=organisation.value("uscc.modulus"),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,27 +79,36 @@ class Profile:
             case _:
                 return not self.is_flag
 
+    def supports(self, marker: str, share_min: float) -> bool:
+        """Return whether the values alone look like the personal kind."""
+        shares = {
+            "personal.phone": self.phone_ratio,
+            "personal.email": self.email_ratio,
+            "personal.id_card": self.id_card_ratio,
+        }
+        return self.is_text and shares.get(marker, 0.0) >= share_min
+
 
 RATIO_MIN = 0.5
 """With a name that says so, half the values are enough: the rest may be mistyped or foreign. Our choice."""
 
 
-def profile_column(column: pa.ChunkedArray | pa.Array) -> Profile:
+def profile_column(column: pa.ChunkedArray | pa.Array, rules: CheckRules) -> Profile:
     """Return the profile of a column's values, of at most the first `SAMPLE_ROWS_MAX`.
 
-    Numbers are read as their digits only where they are whole, so that a telephone number stored as an integer counts
-    when its name says so.
+    Whole numbers are read as their digits, so that a telephone number stored as an integer counts when its name says
+    so; other types are only counted.
     """
     sample = column.slice(0, SAMPLE_ROWS_MAX)
     values = pc.drop_null(sample)
     count, rows = len(values), len(sample)
-    if count == 0:
-        return Profile(rows, 0, 0, pa.types.is_string(column.type))
-    if not _can_be_text(column.type):
-        return Profile(rows, count, 0, is_text=False)
-    distinct = len(pc.unique(values))
     is_text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
+    if count == 0 or not (is_text or pa.types.is_integer(column.type) or pa.types.is_boolean(column.type)):
+        return Profile(rows, count, 0, is_text)
+    distinct = len(pc.unique(values))
     text = pc.utf8_trim_whitespace(values.cast(pa.string()))
+    upper = pc.utf8_upper(text)
+    uscc_pattern = f"^[{rules.uscc_alphabet}]{{2}}[0-9]{{6}}[{rules.uscc_alphabet}]{{10}}$"
     return Profile(
         rows=rows,
         values=count,
@@ -86,18 +116,9 @@ def profile_column(column: pa.ChunkedArray | pa.Array) -> Profile:
         is_text=is_text,
         phone_ratio=max(_ratio(text, _PHONE), _ratio(text, _LANDLINE)),
         email_ratio=_ratio(text, _EMAIL),
-        id_card_ratio=_checked_ratio(pc.utf8_upper(text), _ID_CARD, _id_card_holds),
-        uscc_ratio=_checked_ratio(pc.utf8_upper(text), _USCC, _uscc_holds),
+        id_card_ratio=_checked_ratio(upper, rules.id_pattern, lambda letters: _id_card_holds(letters, rules)),
+        uscc_ratio=_checked_ratio(upper, uscc_pattern, lambda letters: _uscc_holds(letters, rules)),
         is_flag=distinct <= 2 and count > 2,
-    )
-
-
-def _can_be_text(type_: pa.DataType) -> bool:
-    return bool(
-        pa.types.is_string(type_)
-        or pa.types.is_large_string(type_)
-        or pa.types.is_integer(type_)
-        or pa.types.is_boolean(type_)
     )
 
 
@@ -113,17 +134,18 @@ def _checked_ratio(text: pa.Array, pattern: str, holds: Callable[[Letters], Flag
     return float(holds(letters).sum()) / len(text)
 
 
-def _id_card_holds(letters: Letters) -> Flags:
+def _id_card_holds(letters: Letters, rules: CheckRules) -> Flags:
     digits = letters[:, :17].astype(np.int64) - ord("0")
-    checks: Flags = _ID_CHECKS[(digits @ _ID_WEIGHTS) % 11] == letters[:, 17]
-    return checks
+    checks = np.frombuffer(rules.id_checks.encode("ascii"), dtype=np.uint8)
+    held: Flags = checks[(digits @ np.array(rules.id_weights)) % len(checks)] == letters[:, 17]
+    return held
 
 
-def _uscc_holds(letters: Letters) -> Flags:
-    lookup = np.full(128, 0, dtype=np.int64)
-    for value, letter in enumerate(_USCC_ALPHABET):
+def _uscc_holds(letters: Letters, rules: CheckRules) -> Flags:
+    lookup = np.zeros(128, dtype=np.int64)
+    for value, letter in enumerate(rules.uscc_alphabet):
         lookup[ord(letter)] = value
-    weights = np.array([pow(3, i, 31) for i in range(17)])
     values = lookup[letters]
-    checks: Flags = (31 - values[:, :17] @ weights % 31) % 31 == values[:, 17]
-    return checks
+    sums = values[:, :17] @ np.array(rules.uscc_weights)
+    held: Flags = (rules.uscc_modulus - sums % rules.uscc_modulus) % rules.uscc_modulus == values[:, 17]
+    return held

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from gongshu.govern.classify.profile import Profile
+from gongshu.govern.classify.profile import CheckRules, Profile
 from gongshu.govern.classify.words import Dictionary, Match
 from gongshu.govern.grading import Facts, grade_facts, importance_of
 from gongshu.govern.model import Evidence, Proposal
@@ -41,6 +41,7 @@ class Classifier:
         self._platform = packs.get("platform-grading")
         terms, units = packs.get("industrial-terms"), packs.get("ucum")
         self._terms = terms
+        self.check_rules = CheckRules.of(packs)
         self._dictionary = Dictionary(terms)
         self._units = unit_items(units)
         self._references = tuple(p.reference for p in (self.guide, self.measures, self._platform, terms, units))
@@ -58,6 +59,10 @@ class Classifier:
     ) -> Proposal:
         """Return the proposal for one column, from its name, its table's name, its unit and its values' profile."""
         return self.propose(Subjectmatter(name, "", unit, "", False, is_series=False, context=context, profile=profile))
+
+    def is_believed(self, proposal: Proposal) -> bool:
+        """Return whether the category's confidence is high enough not to be treated as unknown."""
+        return proposal.confidence >= float(self._platform.value("plausible.confidence_min"))
 
     def propose(self, matter: Subjectmatter) -> Proposal:
         """Return category, grade, importance and the reasons; pure."""
@@ -97,16 +102,35 @@ class Classifier:
         seen: set[tuple[str, str]] = set()
         for text, factor in ((matter.name, 1.0), (matter.title, 1.0), (matter.context, soft)):
             for match in self._dictionary.find(text) if text else ():
-                if match.term.category is None or (match.term.key, match.surface) in seen:
+                category, marker = match.term.category, match.term.marker
+                if category is None or (match.term.key, match.surface) in seen:
                     continue
                 seen.add((match.term.key, match.surface))
-                if match.term.marker and match.about:
+                is_personal = (marker or "").startswith("personal.")
+                if is_personal and not self._is_personal(match, matter.profile, in_name=factor == 1.0):
                     continue
-                votes[match.term.category] += match.term.weight * factor * (head if match.is_head else 1.0)
-                if match.term.marker and factor == 1.0 and _values_allow(match, matter.profile):
-                    markers.add(match.term.marker)
+                if marker and factor == 1.0:
+                    markers.add(marker)
+                votes[category] = max(votes[category], match.term.weight * factor * (head if match.is_head else 1.0))
                 evidence.append(self._cite_term(match, is_context=factor < 1.0))
         return markers
+
+    def _is_personal(self, match: Match, profile: Profile | None, *, in_name: bool) -> bool:
+        """Return whether a word for personal information is believed: names suggest, values may contradict.
+
+        Where the name only speaks about the thing (`phone_count`), the whole column's values must say it.
+        """
+        marker = match.term.marker or ""
+        if not in_name:
+            return False
+        judged = profile is not None and profile.values >= int(self._platform.value("profile.values_min"))
+        if match.about:
+            return (
+                judged
+                and profile is not None
+                and profile.supports(marker, float(self._platform.value("profile.share_min")))
+            )
+        return not judged or profile is None or profile.allows(marker)
 
     def _read_access(self, matter: Subjectmatter, votes: dict[str, float], evidence: list[Evidence]) -> None:
         if matter.writable:
@@ -114,6 +138,8 @@ class Classifier:
             votes[CONTROL] += float(item.value)
             text = ("设备允许客户端写入该变量：属控制信息", "The device lets a client write it: control information")
             evidence.append(Evidence("access.writable", "writable", item.citation, *text))
+        if set(votes) - {WORKING}:
+            return  # the name or the access says more than a unit or a protocol, which set points have too
         unit = self._units.get(matter.unit)
         if unit and unit.value["dimension"] not in NOT_PHYSICAL and matter.is_series:
             votes[WORKING] += float(self._platform.value("weight.unit"))
@@ -184,18 +210,12 @@ def unit_items(pack: Pack) -> dict[str, PackItem]:
 
 
 def _decide_category(votes: Mapping[str, float], *, is_series: bool) -> tuple[str, float]:
-    """Return the category with most votes, and how sure that is: its share of all, and no more than its own weight."""
+    """Return the category with most votes, and how sure that is: its lead over the next, and its own weight."""
     if not votes:
         return (WORKING if is_series else "management.statistics"), 0.1
     category = max(votes, key=lambda name: (votes[name], name))
-    return category, round(min(1.0, votes[category]) * votes[category] / sum(votes.values()), 2)
-
-
-def _values_allow(match: Match, profile: Profile | None) -> bool:
-    """Return whether the values do not contradict a personal marker that the name suggests."""
-    if profile is None or profile.values == 0 or not (match.term.marker or "").startswith("personal."):
-        return True
-    return profile.allows(match.term.marker or "")
+    second = max((vote for name, vote in votes.items() if name != category), default=0.0)
+    return category, round(min(1.0, votes[category]) * votes[category] / (votes[category] + second), 2)
 
 
 def _cite(item: PackItem, rule_id: str, seen: str) -> Evidence:

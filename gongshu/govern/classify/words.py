@@ -37,7 +37,7 @@ class Match:
     is_head: bool
     """It ends the name."""
     about: bool
-    """The name speaks about the term, and does not hold it: `email_verified`, `是否有电话`."""
+    """The name speaks about the term, and may not hold it: `email_verified`, `是否有电话`, `telephone_line_voltage`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,8 @@ class _Span:
     end: int
     term: Term
     surface: str
+    closes: bool
+    """It reaches the end of its last word; of several Chinese terms in one run, only the last does."""
 
 
 class Dictionary:
@@ -54,12 +56,12 @@ class Dictionary:
     def __init__(self, pack: Pack) -> None:
         self._latin: dict[str, Term] = {}
         self._han: dict[str, Term] = {}
-        self._about: frozenset[str] = frozenset()
+        self._about = _entries(pack, "term.about")
+        self._tail = _entries(pack, "term.tail")
         spelled: dict[str, Term] = {}
         for item in pack.under("term"):
             value = item.value
-            if item.key == "term.about":
-                self._about = frozenset([*value["en"], *value["zh"]])
+            if item.key in ("term.about", "term.tail"):
                 continue
             term = Term(item.key, value.get("category"), float(value["weight"]), value.get("marker"))
             for entry in value["en"]:
@@ -82,8 +84,8 @@ class Dictionary:
         for span in spans:
             others = {word for i, word in enumerate(words) if not span.first <= i < span.end}
             others |= {s.surface for s in spans if s is not span}
-            about = bool(self._about & others)
-            is_head = span.end == last and span.end == len(words)
+            about = bool(self._about & others) or not set(words[span.end :]) <= self._tail
+            is_head = span.closes and span.end == last == len(words)
             matches.append(Match(span.term, span.surface, is_head, about))
         return tuple(matches)
 
@@ -96,10 +98,11 @@ class Dictionary:
                     break
                 joined += _fold(word)
                 if term := self._latin.get(joined):
-                    yield _Span(first, end, term, " ".join(words[first:end]))
+                    yield _Span(first, end, term, " ".join(words[first:end]), closes=True)
             if words[first] not in self._latin:
-                for piece in self._pieces(words[first]):
-                    yield _Span(first, first + 1, self._latin[piece], piece)
+                pieces = self._pieces(words[first])
+                for number, piece in enumerate(pieces, start=1):
+                    yield _Span(first, first + 1, self._latin[piece], piece, closes=number == len(pieces))
 
     def _pieces(self, word: str) -> list[str]:
         """Cut a run-together word (`spindlespeed`, `zhuzhouwendu`) if entries cover it to the last letter."""
@@ -117,7 +120,8 @@ class Dictionary:
     def _han_spans(self, words: list[str]) -> Iterable[_Span]:
         for index, word in enumerate(words):
             if _HAN.match(word):
-                yield from (_Span(index, index + 1, self._han[cut], cut) for cut in self._cut_han(word))
+                for cut in self._cut_han(word):
+                    yield _Span(index, index + 1, self._han[cut], cut, closes=word.endswith(cut))
 
     def _cut_han(self, word: str) -> list[str]:
         """Cut Chinese text by the longest entry first, from the left: 综合同步 holds 综合 and 同步, not 合同."""
@@ -144,6 +148,11 @@ class Dictionary:
                 chosen.append(span)
                 taken |= places
         return sorted(chosen, key=lambda s: s.first)
+
+
+def _entries(pack: Pack, key: str) -> frozenset[str]:
+    value = pack.value(key)
+    return frozenset([*value["en"], *value["zh"]])
 
 
 def split_words(name: str) -> list[str]:
