@@ -127,7 +127,7 @@ class FeedQueue:
         while not self._waiting:
             self._arrived.clear()
             await self._arrived.wait()
-        self._plenty_rows = min(rows_max, self._rows_max)
+        self._plenty_rows = min(rows_max, self._rows_max // 2 + 1)
         if self._counters.queued < self._plenty_rows:
             self._plenty.clear()
             with suppress(TimeoutError):

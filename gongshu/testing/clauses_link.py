@@ -83,8 +83,8 @@ class LinkClauses(ConnectorContractBase):
         async with self.running(rig, queue_rows_max=rows_max, queue_full=QueueFull.DROP_OLDEST) as run:
             await run.until(heard(rig.known.address), PATIENCE_S)
             run.held.clear()
-            step = 0
-            while not run.counters.lost:
+            lost_before, step = run.counters.lost, 0
+            while not step or run.counters.lost == lost_before:
                 step += 1
                 assert step < 400, "the queue never filled"
                 last = await rig.change(step)
