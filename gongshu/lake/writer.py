@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from gongshu.errors import GongshuError, Retry
+from gongshu.lake.memory import release_memory, without_pandas
 from gongshu.lake.service import COMMIT_ROWS_MAX, Lake
 
 POLL_S = 0.5
@@ -94,6 +95,7 @@ class Writer:
         except Exception as cause:  # noqa: BLE001  the supervisor of the commit step: a full disk must not end it
             self._lost(cause, code=type(cause).__name__)
             return False
+        release_memory()
         if self._failing:
             _logger.warning("The writer works again.")
             self._failing, self._pause_s = False, POLL_S
@@ -108,6 +110,7 @@ class Writer:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the writer of one node until SIGTERM or SIGINT; return the exit status."""
+    without_pandas()
     from gongshu.config import Home, read_config
 
     parser = argparse.ArgumentParser(prog="python -m gongshu.lake.writer", description=__doc__)

@@ -4,7 +4,6 @@ Requests come on standard input, results go to standard output; it ends when the
 warehouse's files, and writes nothing but its temporary files.
 """
 
-import ctypes
 import json
 import os
 import resource
@@ -19,6 +18,7 @@ import duckdb
 import pyarrow as pa
 
 from gongshu.errors import GongshuError
+from gongshu.lake.memory import release_memory, without_pandas
 from gongshu.lake.query.engine import (
     columns_of,
     locked_engine,
@@ -121,13 +121,9 @@ def _end_with_parent() -> None:
     os._exit(0)
 
 
-def _release_memory() -> None:
-    pa.default_memory_pool().release_unused()
-    ctypes.CDLL(None).malloc_trim(0)
-
-
 def main() -> None:
     """Serve requests until standard input closes."""
+    without_pandas()
     # Whatever prints to standard output must not break the frames.
     out = os.fdopen(os.dup(1), "wb", buffering=1 << 16)
     os.dup2(2, 1)
@@ -145,7 +141,7 @@ def main() -> None:
         while head := requests.read(HEADER.size):
             _, length = parse_header(head)
             worker.answer(json.loads(requests.read(length)))
-            _release_memory()
+            release_memory()
     except BrokenPipeError:
         pass
     finally:
