@@ -110,7 +110,7 @@ class Supervisor:
         self._orders.put(lambda: self._start(child))
 
     def remove(self, name: str, *, timeout_s: float | None = None) -> None:
-        """Stop a child (SIGTERM, then SIGKILL) and forget it; returns when it has ended. An unknown name does no harm."""
+        """Stop a child (SIGTERM, then SIGKILL) and forget it; returns when it has ended. An unknown name is ignored."""
         with self._lock:
             child = self._children.get(name)
         if child is None:

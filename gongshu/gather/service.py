@@ -40,7 +40,7 @@ from gongshu.gather.model import (
     read_config_of,
     require_source_id,
 )
-from gongshu.gather.secrets import join_secrets, read_secrets, split_secrets, write_secrets
+from gongshu.gather.secret_files import join_secrets, read_secrets, split_secrets, write_secrets
 from gongshu.model.audit import AuditEvent, AuditSink
 from gongshu.model.ids import AssetId, SourceId, SubjectId
 from gongshu.model.series import Series
