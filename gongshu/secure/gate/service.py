@@ -1,0 +1,285 @@
+"""The shell of the gate: gathers facts, asks the policies, writes the record, then lets the rows go.
+
+Whatever goes wrong on the way raises, and nothing has left by then. See docs/decisions/0033-one-way-out.md.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import NoReturn
+
+import cedarpy
+import orjson
+
+from gongshu.errors import GongshuError, NotFound, Refused
+from gongshu.govern.catalogue import CatalogueService
+from gongshu.lake import Lake
+from gongshu.model.access import Decision, Request, Role, Subject
+from gongshu.model.audit import AuditEvent
+from gongshu.model.dataset import Dataset
+from gongshu.model.ids import DatasetId, PartyId, SubjectId
+from gongshu.secure.audit import AuditLog
+from gongshu.secure.errors import Denied, SqlInvalid, SqlRefused
+from gongshu.secure.gate.entities import ACTIONS, authorization_request, dataset_entity, subject_entity
+from gongshu.secure.gate.failure import translated
+from gongshu.secure.gate.model import READINGS, DatasetQuery, Query
+from gongshu.secure.gate.plan import Plan, Planner, statement_of
+from gongshu.secure.gate.readable import SeriesIndex
+from gongshu.secure.gate.relations import ObligationUnmet
+from gongshu.secure.gate.result import GateResult
+from gongshu.secure.guard import GuardRefused, StatementUnreadable
+from gongshu.secure.keys import KeyStore
+from gongshu.secure.policy import PolicyService, Verdict
+
+NOT_THERE = "no-such-dataset"
+HIDDEN = "not-permitted"
+ASK_ADMINISTRATOR = "A security administrator can deploy a policy, or an administrator give you a role that may."
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """The decision on one name of a query."""
+
+    name: str
+    dataset: Dataset | None
+    verdict: Verdict
+    readable: Mapping[DatasetId, Verdict] | None = None
+    """For `readings`: the verdicts on the series datasets that are permitted."""
+
+
+class Gate:
+    """The one way out of the lake. Threads may share it."""
+
+    def __init__(
+        self,
+        catalogue: CatalogueService,
+        lake: Lake,
+        policies: PolicyService,
+        audit: AuditLog,
+        clock: Callable[[], datetime],
+        *,
+        keys: KeyStore,
+        own_party_id: PartyId,
+    ) -> None:
+        self._catalogue = catalogue
+        self._lake = lake
+        self._policies = policies
+        self._audit = audit
+        self._clock = clock
+        self._own_party_id = own_party_id
+        self._index = SeriesIndex(catalogue, clock)
+        self._planner = Planner(self._index, keys)
+
+    def decide(self, request: Request) -> Decision:
+        """Return the decision on one dataset; it is in the audit log when the call returns."""
+        self._require_own_transaction()
+        judged = self._judge(request.subject, request.action, request.purpose, request.dataset_id)
+        decision = self._decision(judged.verdict)
+        self._record(request.subject, request.action, request.purpose, [judged], permitted=decision.permitted)
+        return decision
+
+    def explain(self, request: Request, *, actor: SubjectId | str) -> Verdict:
+        """Return what the policies would say, without deciding; who asked for it is in the audit log."""
+        judged = self._judge(request.subject, request.action, request.purpose, request.dataset_id)
+        details: Mapping[str, str | bool | list[str]] = {
+            "subject": request.subject.subject_id,
+            "action": request.action,
+            "permitted": judged.verdict.permitted,
+            "because": list(judged.verdict.because),
+        }
+        self._audit.write(AuditEvent(self._clock(), str(actor), "policy.explained", request.dataset_id, "ok", details))
+        return judged.verdict
+
+    def read(self, subject: Subject, query: Query, *, purpose: str, action: str = "read") -> GateResult:
+        """Return the rows that the subject may have; the record of it is on disk before the first one leaves.
+
+        Every dataset of the query is decided on, and one refusal refuses all.
+        Shape: a series dataset and `readings` have the columns `gongshu.model.dataset.SERIES_COLUMNS`.
+        Raises: Denied, SqlRefused, SqlInvalid, QueryFailed, and the lake's QueryTimeout, QueryMemoryExceeded,
+            QueryWorkerLost.
+        """
+        self._require_own_transaction()
+        try:
+            statement = statement_of(query)
+        except (GuardRefused, StatementUnreadable) as cause:
+            self._record_refusal(subject, purpose, query, str(cause))
+            error = SqlRefused if isinstance(cause, GuardRefused) else SqlInvalid
+            raise error(reason=str(cause)) from cause
+        if not statement.datasets:
+            self._record_refusal(subject, purpose, query, "no dataset")
+            raise SqlInvalid(reason="it names no dataset")
+        judged = [self._judge_name(subject, action, purpose, name) for name in statement.datasets]
+        if not all(item.verdict.permitted for item in judged):
+            self._refuse(subject, action, purpose, judged)
+        plan = self._plan(subject, action, purpose, query, judged)
+        index = self._record(subject, action, purpose, judged, permitted=True, plan=plan)
+        decisions = tuple(self._decision(item.verdict) for item in judged)
+        return self._run(plan, subject, decisions, index)
+
+    def _run(self, plan: Plan, subject: Subject, decisions: tuple[Decision, ...], index: int) -> GateResult:
+        def finish(rows: int, size_bytes: int, outcome: str) -> None:
+            details = {"rows": rows, "bytes": size_bytes, "permitted_by_record": index}
+            self._audit.write(
+                AuditEvent(self._clock(), subject.subject_id, "read.finished", plan.object, outcome, details)
+            )
+
+        def translate(error: GongshuError) -> GongshuError:
+            return translated(error, has_secret=plan.has_secret)
+
+        try:
+            rows = self._lake.query(plan.sql, plan.relations, rows_max=plan.rows_max)
+        except GongshuError as cause:
+            failure = translate(cause)
+        else:
+            return GateResult(rows, decisions, index, finish=finish, translate=translate)
+        finish(0, 0, "failed")
+        raise failure  # outside of the handler: the engine's own words do not travel along
+
+    def _plan(self, subject: Subject, action: str, purpose: str, query: Query, judged: Sequence[_Judged]) -> Plan:
+        named = {item.name: (item.dataset, item.verdict.obligations) for item in judged}
+        readable = next((item.readable for item in judged if item.readable is not None), None)
+        try:
+            return self._planner.plan(query, subject, named, readable)
+        except ObligationUnmet as cause:
+            unmet = Verdict(permitted=False, because=(str(cause),), ask=ASK_ADMINISTRATOR)
+            self._refuse(subject, action, purpose, [replace(item, verdict=unmet) for item in judged], cause=cause)
+        except (GuardRefused, StatementUnreadable) as cause:
+            self._record_refusal(subject, purpose, query, str(cause))
+            raise SqlRefused(reason=str(cause)) from cause
+
+    def _judge_name(self, subject: Subject, action: str, purpose: str, name: str) -> _Judged:
+        if name != READINGS:
+            return self._judge(subject, action, purpose, DatasetId(name))
+        if fault := _request_fault(action, purpose):
+            return _Judged(name, None, Verdict(permitted=False, because=(fault,)))
+        readable = self._readable(subject, action, purpose)
+        if not readable:
+            verdict = Verdict(permitted=False, because=("no-readable-series",), ask=ASK_ADMINISTRATOR)
+        else:
+            because = tuple(sorted({name for verdict in readable.values() for name in verdict.because}))
+            rows = [v.obligations.rows_max for v in readable.values() if v.obligations.rows_max is not None]
+            verdict = Verdict(permitted=True, because=because)
+            if rows:
+                verdict = replace(verdict, obligations=replace(verdict.obligations, rows_max=min(rows)))
+        return _Judged(name, None, verdict, readable)
+
+    def _judge(self, subject: Subject, action: str, purpose: str, dataset_id: DatasetId) -> _Judged:
+        if fault := _request_fault(action, purpose):
+            return _Judged(dataset_id, None, Verdict(permitted=False, because=(fault,)))
+        try:
+            dataset = self._catalogue.dataset(dataset_id)
+        except NotFound:
+            return _Judged(dataset_id, None, Verdict(permitted=False, because=(NOT_THERE,)))
+        except Refused as refused:
+            return _Judged(dataset_id, None, Verdict(permitted=False, because=(refused.code,), ask=str(refused)))
+        verdict = self._verdicts(subject, action, purpose, [dataset])[dataset_id]
+        return _Judged(dataset_id, dataset, verdict)
+
+    def _readable(self, subject: Subject, action: str, purpose: str) -> dict[DatasetId, Verdict]:
+        datasets = self._index.read().datasets
+        verdicts = self._verdicts(subject, action, purpose, datasets)
+        return {dataset_id: verdict for dataset_id, verdict in verdicts.items() if verdict.permitted}
+
+    def _verdicts(
+        self, subject: Subject, action: str, purpose: str, datasets: Sequence[Dataset]
+    ) -> dict[DatasetId, Verdict]:
+        now = self._clock()
+        facts = [subject_entity(subject, self._own_party_id), *(dataset_entity(dataset, now) for dataset in datasets)]
+        try:
+            entities = cedarpy.Entities.from_json_str(orjson.dumps(facts).decode("utf-8"))
+        except (ValueError, orjson.JSONEncodeError):
+            return {d.dataset_id: Verdict(permitted=False, because=("policy-error: facts",)) for d in datasets}
+        requests = [authorization_request(subject, action, purpose, d.dataset_id, now) for d in datasets]
+        verdicts = self._policies.compiled().judge(requests, entities)
+        return {dataset.dataset_id: verdict for dataset, verdict in zip(datasets, verdicts, strict=True)}
+
+    def _refuse(
+        self,
+        subject: Subject,
+        action: str,
+        purpose: str,
+        judged: Sequence[_Judged],
+        *,
+        cause: Exception | None = None,
+    ) -> NoReturn:
+        denied = [item for item in judged if not item.verdict.permitted]
+        self._record(subject, action, purpose, denied, permitted=False)
+        shown = _shown_to(subject, denied, own=subject.party_id == self._own_party_id)
+        reasons = ", ".join(dict.fromkeys(reason for verdict in shown for reason in verdict.because))
+        ask = next((verdict.ask for verdict in shown if verdict.ask), ASK_ADMINISTRATOR)
+        raise Denied(
+            subject=subject.subject_id,
+            action=action,
+            object=", ".join(item.name for item in denied),
+            purpose=purpose,
+            reasons=reasons,
+            ask=ask,
+        ) from cause
+
+    def _decision(self, verdict: Verdict) -> Decision:
+        return Decision(verdict.permitted, verdict.because, verdict.obligations, self._clock())
+
+    def _record(
+        self,
+        subject: Subject,
+        action: str,
+        purpose: str,
+        judged: Sequence[_Judged],
+        *,
+        permitted: bool,
+        plan: Plan | None = None,
+    ) -> int:
+        """Write one record for each dataset, in one commit, and return the first one's index."""
+        word, outcome = ("permitted", "ok") if permitted else ("denied", "denied")
+        shared: Mapping[str, str | int | None] = {
+            "purpose": purpose,
+            "party": subject.party_id,
+            "sql": plan.asked if plan else None,
+            "rows_max": plan.rows_max if plan else None,
+        }
+        events = []
+        for item in judged:
+            demands = item.verdict.obligations
+            details = {
+                **shared,
+                "because": list(item.verdict.because),
+                "masks": [f"{mask.column}:{mask.rule}" for mask in demands.masks],
+                "row_filters": list(demands.row_filters),
+            }
+            events.append(
+                AuditEvent(self._clock(), subject.subject_id, f"{action[:40]}.{word}", item.name, outcome, details)
+            )
+        return self._audit.write_many(events)
+
+    def _record_refusal(self, subject: Subject, purpose: str, query: Query, reason: str) -> None:
+        because = [f"sql: {reason}"]
+        details: Mapping[str, str | list[str]] = {
+            "purpose": purpose,
+            "party": subject.party_id,
+            "sql": _asked(query),
+            "because": because,
+        }
+        self._audit.write(AuditEvent(self._clock(), subject.subject_id, "read.denied", "query", "denied", details))
+
+    def _require_own_transaction(self) -> None:
+        if self._audit.in_transaction:
+            raise RuntimeError("the gate's record must outlive a rollback: ask it outside of database.begin()")
+
+
+def _request_fault(action: str, purpose: str) -> str | None:
+    if action not in ACTIONS:
+        return "unknown-action"
+    return None if purpose.strip() else "no-purpose"
+
+
+def _shown_to(subject: Subject, denied: Sequence[_Judged], *, own: bool) -> list[Verdict]:
+    """What a refused subject is told: a stranger cannot tell a dataset that is hidden from one that is not there."""
+    if own or (Role.PARTNER in subject.roles and subject.attributes.get("agreement")):
+        return [item.verdict for item in denied]
+    return [Verdict(permitted=False, because=(HIDDEN,), ask="Ask the provider, or conclude an agreement first.")]
+
+
+def _asked(query: Query) -> str:
+    if isinstance(query, DatasetQuery):
+        return repr(query)
+    return str(getattr(query, "sql", "ibis expression"))
