@@ -232,7 +232,7 @@ class Reporting:
     ) -> OpenedValue:
         start, end = bounds_of(period, utc_offset_minutes=terms.utc_offset_minutes)
         sql = source.sql.replace("{period_start}", _literal(start)).replace("{period_end}", _literal(end))
-        result = self._gate.read(subject, SqlQuery(sql, rows_max=2), purpose=PURPOSE)
+        result = self._gate.read(subject, SqlQuery(sql, rows_max=2), purpose=PURPOSE, action="aggregate")
         with closing(result):
             number = _number_of(result.read_all(), indicator, source)
         value = ReportedValue(
