@@ -1,0 +1,145 @@
+"""Agreements in the database: written once, checked against their hash, counted, retired."""
+
+from datetime import datetime
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+
+from gongshu.model.ids import PartyId
+from gongshu.share.dsp.states import Side
+from gongshu.share.errors import AgreementUnknown, EvidenceDamaged, TermsUnknown
+from gongshu.share.model import Agreement, AgreementStatus, Record
+from gongshu.share.odrl import canonical_text, read_terms, text_hash
+from gongshu.share.tables import share_agreements, share_tokens
+from gongshu.share.terms import Terms
+
+_A = share_agreements.c
+
+
+def find_agreement(connection: sa.Connection, agreement_id: str) -> Agreement:
+    """Return one agreement with its terms read anew from the stored text.
+
+    Raises: AgreementUnknown; EvidenceDamaged if the text is not what its hash says; TermsUnknown if it holds what this
+    node cannot enforce: all three end in no delivery.
+    """
+    row = connection.execute(sa.select(share_agreements).where(_A.agreement_id == agreement_id)).first()
+    if row is None:
+        raise AgreementUnknown(agreement_id=agreement_id[:200])
+    return agreement_of(row)
+
+
+def list_agreements(connection: sa.Connection, *, limit: int, offset: int) -> list[Agreement]:
+    """Return agreements, newest first."""
+    query = sa.select(share_agreements).order_by(_A.agreed_at.desc(), _A.agreement_id).limit(limit).offset(offset)
+    return [_shown(row) for row in connection.execute(query)]
+
+
+def agreement_of(row: Any) -> Agreement:
+    """Return the row as a value. Raises: EvidenceDamaged, TermsUnknown."""
+    if text_hash(row.policy) != row.policy_hash:
+        raise EvidenceDamaged(agreement_id=row.agreement_id)
+    policy = orjson.loads(row.policy)
+    return Agreement(
+        agreement_id=row.agreement_id,
+        side=Side(row.side),
+        counterparty=PartyId(row.counterparty),
+        dataset_id=row.dataset_id,
+        negotiation_id=row.negotiation_id,
+        terms=read_terms(policy),
+        policy=policy,
+        policy_hash=row.policy_hash,
+        status=AgreementStatus(row.status),
+        uses=row.uses,
+        agreed_at=row.agreed_at,
+        transfer_rules=row.transfer_rules,
+        reason=row.reason,
+    )
+
+
+def _shown(row: Any) -> Agreement:
+    """Return the row for a list: what cannot be trusted is shown as ended, with the reason."""
+    try:
+        return agreement_of(row)
+    except (EvidenceDamaged, TermsUnknown) as fault:
+        return Agreement(
+            agreement_id=row.agreement_id,
+            side=Side(row.side),
+            counterparty=PartyId(row.counterparty),
+            dataset_id=row.dataset_id,
+            negotiation_id=row.negotiation_id,
+            terms=Terms(uses_max=0),
+            policy={},
+            policy_hash=row.policy_hash,
+            status=AgreementStatus.RETIRED,
+            uses=row.uses,
+            agreed_at=row.agreed_at,
+            transfer_rules=None,
+            reason=str(fault),
+        )
+
+
+def insert_agreement(connection: sa.Connection, record: Record, policy: dict[str, Any], at: datetime) -> bool:
+    """Keep the agreement of a negotiation as pending; False if its id is taken by another negotiation."""
+    agreement_id = str(policy["@id"])
+    owner = connection.execute(sa.select(_A.negotiation_id).where(_A.agreement_id == agreement_id)).scalar()
+    if owner is not None:
+        return bool(owner == record.process_id)
+    text = canonical_text(policy)
+    connection.execute(
+        sa.insert(share_agreements).values(
+            agreement_id=agreement_id,
+            side=record.side,
+            counterparty=record.counterparty,
+            dataset_id=record.dataset_id,
+            negotiation_id=record.process_id,
+            policy=text,
+            policy_hash=text_hash(text),
+            status=AgreementStatus.PENDING,
+            uses=0,
+            agreed_at=at,
+        )
+    )
+    return True
+
+
+def set_transfer_rules(connection: sa.Connection, agreement_id: str, rules: dict[str, Any] | None) -> bool:
+    """Let transfers under an agreement follow rules of their own; False if there is no such agreement."""
+    change = sa.update(share_agreements).where(_A.agreement_id == agreement_id)
+    return connection.execute(change.values(transfer_rules=rules)).rowcount == 1
+
+
+def activate_agreement(connection: sa.Connection, agreement_id: str) -> None:
+    """Let a pending agreement count from now on."""
+    connection.execute(
+        sa.update(share_agreements)
+        .where(_A.agreement_id == agreement_id, _A.status == AgreementStatus.PENDING)
+        .values(status=AgreementStatus.ACTIVE)
+    )
+
+
+def retire_agreement(connection: sa.Connection, agreement_id: str, reason: str) -> bool:
+    """End an agreement for good; False if it had ended before."""
+    result = connection.execute(
+        sa.update(share_agreements)
+        .where(_A.agreement_id == agreement_id, _A.status != AgreementStatus.RETIRED)
+        .values(status=AgreementStatus.RETIRED, reason=reason[:2000])
+    )
+    return result.rowcount == 1
+
+
+def count_use(connection: sa.Connection, agreement_id: str, uses_max: int | None) -> bool:
+    """Count one use of an active agreement; False if none is left. Two callers never share the last one."""
+    change = sa.update(share_agreements).where(_A.agreement_id == agreement_id, _A.status == AgreementStatus.ACTIVE)
+    if uses_max is not None:
+        change = change.where(_A.uses < uses_max)
+    return connection.execute(change.values(uses=_A.uses + 1)).rowcount == 1
+
+
+def revoke_tokens(connection: sa.Connection, process_id: str, at: datetime) -> None:
+    """Make every token of a transfer worthless."""
+    connection.execute(
+        sa.update(share_tokens)
+        .where(share_tokens.c.process_id == process_id, share_tokens.c.revoked_at.is_(None))
+        .values(revoked_at=at)
+    )

@@ -1,0 +1,181 @@
+"""What people start and decide: asking for contracts and transfers, answering, stopping. The engine carries it on."""
+
+from collections.abc import Callable
+
+from gongshu.database import Database
+from gongshu.model.access import Subject
+from gongshu.model.audit import AuditEvent, AuditSink
+from gongshu.model.ids import DatasetId, PartyId
+from gongshu.secure.parties import PartyRegistry
+from gongshu.share import processes as store
+from gongshu.share.agreements import find_agreement, revoke_tokens
+from gongshu.share.automation import Action, Rules
+from gongshu.share.dsp.messages import FORMAT_PULL
+from gongshu.share.dsp.states import FINAL, Kind, Move, Side, State, can_send, termination_of
+from gongshu.share.engine import Engine, Signals
+from gongshu.share.errors import AgreementUnknown, MessageInvalid, MoveIllegal, NotWaiting, TermsForbid, TermsUnknown
+from gongshu.share.model import AgreementStatus, Record
+from gongshu.share.odrl import canonical_text, message_offer
+from gongshu.share.offers import OfferBook
+from gongshu.share.peer import HttpWire
+from gongshu.share.ports import Clock
+from gongshu.share.remote import fetch_offer
+from gongshu.share.terms import Terms
+
+_MOVES = {Action.SUSPEND: Move.SUSPEND, Action.START: Move.START, Action.COMPLETE: Move.COMPLETE}
+
+
+class Dealing:
+    """Requests and answers by people of this node."""
+
+    def __init__(
+        self,
+        database: Database,
+        engine: Engine,
+        book: OfferBook,
+        wire: HttpWire,
+        parties: PartyRegistry,
+        audit: AuditSink,
+        clock: Clock,
+        signals: Signals,
+        *,
+        callback: Callable[[], str],
+    ) -> None:
+        self._database = database
+        self._engine = engine
+        self._book = book
+        self._wire = wire
+        self._parties = parties
+        self._audit = audit
+        self._clock = clock
+        self._signals = signals
+        self._callback = callback
+
+    def negotiate(
+        self,
+        party: PartyId,
+        dataset_id: str,
+        actor: Subject,
+        *,
+        offer_id: str,
+        terms: Terms | None,
+        rules: Rules | None,
+    ) -> Record:
+        """Begin a negotiation over an offer read anew from the provider's catalogue, with other terms if given."""
+        dataset, remote = fetch_offer(self._wire, party, dataset_id, offer_id)
+        if remote.terms is None:
+            raise TermsUnknown(what=remote.obstacle)
+        asked = terms if terms is not None else remote.terms
+        policy = message_offer(asked, offer_id=remote.offer_id, target=dataset.dataset_id)
+        if terms is None:
+            policy = {**remote.policy, "target": dataset.dataset_id}
+        values = {
+            "counterparty": party,
+            "dataset_id": dataset.dataset_id,
+            "offer_id": remote.offer_id,
+            "policy": canonical_text(policy),
+            "own_policy": canonical_text(policy),
+            "rules": rules.as_json() if rules is not None else None,
+        }
+        content = {"offer": policy, "callbackAddress": self._callback()}
+        return self._engine.open_process(Kind.NEGOTIATION, Move.REQUEST, content, values, actor=actor.subject_id)
+
+    def transfer(self, agreement_id: str, actor: Subject, *, format: str, rules: Rules | None) -> Record:
+        """Begin a transfer under an agreement in which we are the consumer."""
+        if format != FORMAT_PULL:
+            raise MessageInvalid(what="the transfer request", reason=f"the format offered is {FORMAT_PULL}")
+        with self._database.connect() as connection:
+            agreement = find_agreement(connection, agreement_id)
+        if agreement.side is not Side.CONSUMER:
+            raise AgreementUnknown(agreement_id=agreement_id[:200])
+        ended = agreement.terms.until is not None and agreement.terms.until < self._clock()
+        if agreement.status is not AgreementStatus.ACTIVE or ended:
+            reason = "it has ended" if ended else f"the agreement is {agreement.status}"
+            raise TermsForbid(agreement_id=agreement_id, reason=reason)
+        values = {
+            "counterparty": agreement.counterparty,
+            "dataset_id": agreement.dataset_id,
+            "agreement_id": agreement_id,
+            "format": format,
+            "rules": rules.as_json() if rules is not None else None,
+        }
+        content = {"agreementId": agreement_id, "format": format, "callbackAddress": self._callback()}
+        return self._engine.open_process(Kind.TRANSFER, Move.TRANSFER_REQUEST, content, values, actor=actor.subject_id)
+
+    def answer(self, process_id: str, actor: Subject, *, agrees: bool, reason: str = "") -> Record:
+        """Carry a person's answer to what waits for one."""
+        record = self._engine.record(process_id)
+        if not record.waiting or record.state in FINAL:
+            raise NotWaiting(process_id=process_id, state=record.state)
+        if not agrees:
+            return self.act(process_id, Action.TERMINATE, actor, reason or "declined by a person")
+        if record.kind is Kind.TRANSFER:
+            return self.act(process_id, Action.START, actor, "")
+        action = Action.AGREE if record.side is Side.PROVIDER else Action.ACCEPT
+        return self._queue(record, action, actor, "")
+
+    def counter(self, process_id: str, terms: Terms, actor: Subject) -> Record:
+        """Answer a request, as provider, or an offer, as consumer, with other terms."""
+        record = self._engine.record(process_id)
+        move, action = (Move.OFFER, Action.OFFER) if record.side is Side.PROVIDER else (Move.REQUEST, Action.COUNTER)
+        self._require_possible(record, move)
+        if record.side is Side.PROVIDER:
+            self._book.require_shareable(DatasetId(record.dataset_id), terms, actor)
+        policy = message_offer(terms, offer_id=record.offer_id, target=record.dataset_id)
+        return self._queue(record, action, actor, "", own_policy=canonical_text(policy))
+
+    def act(self, process_id: str, action: Action, actor: Subject, reason: str) -> Record:
+        """Queue a stop, a start or an end; as provider, what stops data takes effect at once.
+
+        Raises: MoveIllegal if the table does not allow it now.
+        """
+        record = self._engine.record(process_id)
+        move = termination_of(record.kind) if action is Action.TERMINATE else _MOVES[action]
+        if action is Action.TERMINATE and record.state not in FINAL and not can_send(record.process, move):
+            self._engine.terminate(process_id, reason, actor=actor.subject_id)
+            return self._engine.record(process_id)
+        self._require_possible(record, move)
+        return self._queue(record, action, actor, reason)
+
+    def _queue(self, record: Record, action: Action, actor: Subject, reason: str, *, own_policy: str = "") -> Record:
+        stops = record.kind is Kind.TRANSFER and action in (Action.SUSPEND, Action.TERMINATE, Action.COMPLETE)
+        changes: dict[str, object] = {"waiting": ""}
+        if own_policy:
+            changes["own_policy"] = own_policy
+        if stops:
+            changes["held"] = True
+        with self._database.begin() as connection:
+            now = self._clock()
+            store.update_process(connection, record.process_id, changes)
+            if stops:
+                revoke_tokens(connection, record.process_id, now)
+            store.queue_reaction(connection, record.process_id, action, now, actor=actor.subject_id, reason=reason)
+            event = AuditEvent(
+                now,
+                actor.subject_id,
+                f"{record.kind}.{action}_asked",
+                record.process_id,
+                "ok",
+                {"reason": reason[:300], "party": record.counterparty},
+            )
+            self._audit.write(event)
+        self._signals.notify()
+        return self._engine.record(record.process_id)
+
+    def _require_possible(self, record: Record, move: Move) -> None:
+        if record.state in FINAL or not can_send(record.process, move):
+            raise MoveIllegal(
+                move=move,
+                sender=record.side,
+                process_id=record.process_id,
+                state=record.state,
+                reason=f"the state {record.state} does not allow it",
+            )
+        if move is Move.START and record.state is State.SUSPENDED and not record.held:
+            raise MoveIllegal(
+                move=move,
+                sender=record.side,
+                process_id=record.process_id,
+                state=record.state,
+                reason="the other side suspended it, and alone may resume it",
+            )

@@ -1,0 +1,248 @@
+"""The protocol's endpoints over HTTP, both roles under one base, and the data endpoint beside them.
+
+Bodies are bounded in size, time and depth before anything reads them. Who cannot prove who it is gets a 404, as the
+specification has it, the same one for everything; see decision 0044.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
+from typing import Annotated, Any
+from urllib.parse import quote
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response, StreamingResponse
+from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
+
+from gongshu.errors import Damaged, GongshuError, NotAuthenticated, TooLarge, Unavailable
+from gongshu.model.ids import PartyId
+from gongshu.share.delivery import DataRequest
+from gongshu.share.dsp.messages import CONTEXT, PATH, build_catalog_error, build_process_error, build_versions, encode
+from gongshu.share.dsp.reader import read_document
+from gongshu.share.dsp.states import Kind, Move
+from gongshu.share.encoding import encoding_of
+from gongshu.share.engine import Answer
+from gongshu.share.errors import DatasetNotOffered, MessageInvalid, MessageTooLarge, MessageTooSlow, ProcessUnknown
+from gongshu.share.service import ShareService
+
+Json = dict[str, Any]
+
+_EVENT = Move.ACCEPT.message_type
+_FIRST = {
+    "/negotiations/request": Move.REQUEST.message_type,
+    "/negotiations/offers": Move.OFFER.message_type,
+    "/transfers/request": Move.TRANSFER_REQUEST.message_type,
+}
+_NEXT = {
+    "/negotiations/{pid}/request": Move.REQUEST.message_type,
+    "/negotiations/{pid}/offers": Move.OFFER.message_type,
+    "/negotiations/{pid}/events": _EVENT,
+    "/negotiations/{pid}/agreement": Move.AGREE.message_type,
+    "/negotiations/{pid}/agreement/verification": Move.VERIFY.message_type,
+    "/negotiations/{pid}/termination": Move.TERMINATE.message_type,
+    "/transfers/{pid}/start": Move.START.message_type,
+    "/transfers/{pid}/suspension": Move.SUSPEND.message_type,
+    "/transfers/{pid}/completion": Move.COMPLETE.message_type,
+    "/transfers/{pid}/termination": Move.TRANSFER_TERMINATE.message_type,
+}
+
+
+def create_dsp_router(share: ShareService) -> APIRouter:
+    """Return the routes other parties use: version, catalogue, negotiation, transfer, data."""
+    router = APIRouter(tags=["data space"])
+    _add_catalogue(router, share)
+    for path, message_type in _FIRST.items():
+        router.add_api_route(PATH + path, _first_route(share, message_type), methods=["POST"], status_code=201)
+    for path, message_type in _NEXT.items():
+        router.add_api_route(PATH + path, _next_route(share, message_type), methods=["POST"])
+    for path, kind in (("/negotiations/{pid}", Kind.NEGOTIATION), ("/transfers/{pid}", Kind.TRANSFER)):
+        router.add_api_route(PATH + path, _state_route(share, kind), methods=["GET"])
+    _add_data(router, share)
+    return router
+
+
+def _add_catalogue(router: APIRouter, share: ShareService) -> None:
+    @router.get("/.well-known/dspace-version")
+    def versions() -> Response:
+        """Which versions of the protocol this node speaks, and where."""
+        return _json(200, build_versions(service_id=f"{share.own_party_id}:connector"))
+
+    @router.post(PATH + "/catalog/request")
+    async def catalogue(request: Request, after: Annotated[str, Query(max_length=400)] = "") -> Response:
+        """What this node offers to the party that asks, a page at a time."""
+
+        def work(party: PartyId, body: bytes) -> Response:
+            document, following = share.intake.catalogue(party, body, after=after, address=share.address + PATH)
+            headers = {}
+            if following:
+                target = f"{share.address}{PATH}/catalog/request?after={quote(following, safe='')}"
+                headers["Link"] = f'<{target}>; rel="next"'
+            return _json(200, document, headers)
+
+        return await _answer(share, request, work, _catalogue_error)
+
+    @router.get(PATH + "/catalog/datasets/{dataset_id:path}")
+    async def dataset(request: Request, dataset_id: str) -> Response:
+        """One dataset with the offers the party may see."""
+
+        def work(party: PartyId, body: bytes) -> Response:  # noqa: ARG001
+            found = share.intake.dataset(party, dataset_id, address=share.address + PATH)
+            return _json(200, {"@context": [CONTEXT], **found})
+
+        return await _answer(share, request, work, _catalogue_error)
+
+
+def _add_data(router: APIRouter, share: ShareService) -> None:
+    @router.get("/share/data/{transfer_id}")
+    async def data(
+        request: Request,
+        transfer_id: str,
+        purpose: Annotated[str, Query(max_length=200)] = "",
+        column: Annotated[list[str] | None, Query(max_length=1000)] = None,
+    ) -> Response:
+        """The rows of a transfer: Arrow IPC, CSV or Parquet as Accept asks, under the contract's terms."""
+        asked = DataRequest(
+            transfer_id,
+            request.headers.get("authorization", ""),
+            purpose,
+            tuple(column or ()),
+            encoding_of(request.headers.get("accept", "")),
+        )
+        stream = await run_in_threadpool(share.delivery.open, asked)
+        return StreamingResponse(_closing(stream.pieces), media_type=stream.media_type)
+
+    @router.post("/share/data/{transfer_id}/token")
+    async def renew(request: Request, transfer_id: str) -> Response:
+        """A new data address for the transfer's own consumer."""
+        body = await _read_body(request, share)
+
+        def work() -> Json:
+            party = share.intake.authenticate(request.headers.get("authorization", ""), body)
+            return share.delivery.renew(party, transfer_id)
+
+        return _json(200, await run_in_threadpool(work))
+
+
+def _first_route(share: ShareService, message_type: str) -> Callable[..., Any]:
+    async def receive(request: Request) -> Response:
+        def work(party: PartyId, body: bytes) -> Response:
+            return _reply(share.intake.begin(party, share.intake.read(body, message_type)))
+
+        return await _answer(share, request, work, _process_error(message_type, None))
+
+    receive.__name__ = f"begin_by_{message_type}"
+    receive.__doc__ = f"Begin a process by a {message_type}."
+    return receive
+
+
+def _next_route(share: ShareService, message_type: str) -> Callable[..., Any]:
+    async def receive(request: Request, pid: str) -> Response:
+        def work(party: PartyId, body: bytes) -> Response:
+            return _reply(share.intake.go_on(party, share.intake.read(body, message_type), pid))
+
+        return await _answer(share, request, work, _process_error(message_type, pid))
+
+    receive.__name__ = f"receive_{message_type}"
+    receive.__doc__ = f"Apply a {message_type} to a process."
+    return receive
+
+
+def _state_route(share: ShareService, kind: Kind) -> Callable[..., Any]:
+    async def show(request: Request, pid: str) -> Response:
+        def work(party: PartyId, body: bytes) -> Response:  # noqa: ARG001
+            return _json(200, share.intake.state(party, pid, kind))
+
+        return await _answer(share, request, work, _process_error(kind.value, pid))
+
+    show.__name__ = f"show_{kind}"
+    show.__doc__ = f"The state of a {kind}, to its other side."
+    return show
+
+
+async def _answer(
+    share: ShareService,
+    request: Request,
+    work: Callable[[PartyId, bytes], Response],
+    error_body: Callable[[bytes, str, str], Json],
+) -> Response:
+    """Authenticate, do the work off the event loop, and put any error into the protocol's form."""
+    body = b""
+    try:
+        body = await _read_body(request, share)
+        is_post = request.method == "POST"
+
+        def whole() -> Response:
+            header = request.headers.get("authorization", "")
+            return work(share.intake.authenticate(header, body if is_post else None), body)
+
+        return await run_in_threadpool(whole)
+    except GongshuError as error:
+        status, code, reason = _status_of(error), error.code, str(error)
+        if isinstance(error, NotAuthenticated):
+            code, reason = "share.not_authorised", "nothing here for who did not prove who it is"
+        return _json(status, error_body(body, code, reason))
+
+
+def _status_of(error: GongshuError) -> int:
+    if isinstance(error, NotAuthenticated | ProcessUnknown | DatasetNotOffered):
+        return 404
+    if isinstance(error, TooLarge | Unavailable | Damaged):
+        return error.status
+    return 408 if isinstance(error, MessageTooSlow) else 400
+
+
+async def _read_body(request: Request, share: ShareService) -> bytes:
+    """Return the body, bounded in size and time. Raises: MessageTooLarge, MessageTooSlow."""
+    limit, timeout_s = share.settings.body_bytes_max, share.settings.body_timeout_s
+    with suppress(ValueError):
+        if int(request.headers.get("content-length", "0")) > limit:
+            raise MessageTooLarge(limit_bytes=limit)
+    parts, size = [], 0
+    try:
+        async with asyncio.timeout(timeout_s):
+            async for part in request.stream():
+                size += len(part)
+                if size > limit:
+                    raise MessageTooLarge(limit_bytes=limit)
+                parts.append(part)
+    except TimeoutError as cause:
+        raise MessageTooSlow(timeout_s=timeout_s) from cause
+    return b"".join(parts)
+
+
+async def _closing(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
+    """Yield the pieces from a worker thread, and close their source when the receiver goes away."""
+    try:
+        async for piece in iterate_in_threadpool(pieces):
+            yield piece
+    finally:
+        close = getattr(pieces, "close", None)
+        if close is not None:
+            await run_in_threadpool(close)
+
+
+def _catalogue_error(body: bytes, code: str, reason: str) -> Json:  # noqa: ARG001
+    return build_catalog_error(code=code, reason=reason)
+
+
+def _process_error(message_type: str, pid: str | None) -> Callable[[bytes, str, str], Json]:
+    kind = Kind.TRANSFER if message_type.lower().startswith("transfer") else Kind.NEGOTIATION
+
+    def build(body: bytes, code: str, reason: str) -> Json:
+        sent: Json = {}
+        with suppress(MessageInvalid):
+            sent = read_document(body) if body else {}
+        pids = {name: str(sent.get(name) or pid or "unknown")[:400] for name in ("providerPid", "consumerPid")}
+        return build_process_error(
+            kind, provider_pid=pids["providerPid"], consumer_pid=pids["consumerPid"], code=code, reason=reason
+        )
+
+    return build
+
+
+def _reply(answer: Answer) -> Response:
+    return _json(answer.status_code, answer.document)
+
+
+def _json(status_code: int, document: Json, headers: dict[str, str] | None = None) -> Response:
+    return Response(encode(document), status_code, headers, media_type="application/json")

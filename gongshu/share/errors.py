@@ -1,0 +1,178 @@
+"""What can go wrong in sharing, for people and for the other side of the wire."""
+
+from gongshu.errors import (
+    Conflict,
+    Damaged,
+    InvalidInput,
+    NotAuthenticated,
+    NotFound,
+    Refused,
+    Retry,
+    TooLarge,
+    Unavailable,
+)
+
+
+class MessageInvalid(InvalidInput):
+    """A protocol message cannot be read, or breaks the schema."""
+
+    code = "share.message_invalid"
+    template = "The message {what} cannot be used: {reason}. Send it as Dataspace Protocol 2025-1 defines it."
+
+
+class MessageTooLarge(TooLarge):
+    """A body over the stated bound."""
+
+    code = "share.message_too_large"
+    template = "The message is over {limit_bytes} bytes. Send less, or ask for a page."
+
+
+class MessageTooSlow(InvalidInput):
+    """A body that did not arrive in time."""
+
+    code = "share.message_too_slow"
+    template = "The message did not arrive within {timeout_s} s. Send it again."
+
+
+class ProcessUnknown(NotFound):
+    """No such negotiation or transfer, or it is somebody else's."""
+
+    code = "share.process_unknown"
+    template = (
+        "There is no negotiation or transfer {process_id} with this party. Look at the list of those you started."
+    )
+
+
+class OfferUnknown(NotFound):
+    """No such offer, or this party may not see it."""
+
+    code = "share.offer_unknown"
+    template = "There is no offer {offer_id} for this party. Read the catalogue again."
+
+
+class DatasetNotOffered(NotFound):
+    """Nothing of this name is offered to this party."""
+
+    code = "share.dataset_not_offered"
+    template = "No dataset {dataset_id} is offered to this party. Read the catalogue again."
+
+
+class AgreementUnknown(NotFound):
+    """No such agreement with this party."""
+
+    code = "share.agreement_unknown"
+    template = "There is no agreement {agreement_id} with this party. Look at the list of agreements."
+
+
+class MoveIllegal(Conflict):
+    """The protocol does not allow this message in the state the process is in."""
+
+    code = "share.move_illegal"
+    template = "{move} by the {sender} is refused while {process_id} is {state}: {reason}. Go on from its state."
+
+
+class NotWaiting(Conflict):
+    """Nobody is being asked about this process."""
+
+    code = "share.not_waiting"
+    template = "{process_id} does not wait for a person; it is {state}. Only what waits can be approved or declined."
+
+
+class TermsInvalid(InvalidInput):
+    """The terms of an offer contradict themselves or bind nobody."""
+
+    code = "share.terms_invalid"
+    template = "The terms cannot be offered: {reason}. Correct them, or declare that there is no restriction."
+
+
+class TermsUnknown(Refused):
+    """A policy holds a rule that this node cannot enforce."""
+
+    code = "share.terms_unknown"
+    retry = Retry.AFTER_FIX
+    template = (
+        "The policy holds {what}, which this node cannot enforce, so it neither offers nor agrees to it. "
+        "Agree on a policy that uses the terms listed in docs/rooms/share.md."
+    )
+
+
+class GradeForbids(Refused):
+    """The data's grade does not allow this sharing."""
+
+    code = "share.grade_forbids"
+    template = "Dataset {dataset_id} cannot be shared with {party}: {reason}. A steward decides on grades."
+
+
+class TermsForbid(Refused):
+    """The contract says no."""
+
+    code = "share.terms_forbid"
+    template = "Agreement {agreement_id} does not allow this: {reason}. Negotiate new terms with the provider."
+
+
+class AddressRefused(Refused):
+    """An address that a message names is not one this party registered."""
+
+    code = "share.address_refused"
+    retry = Retry.AFTER_FIX
+    template = (
+        "The address {address} is not under the registered address of {party}. Register the party's new address first."
+    )
+
+
+class InviteInvalid(InvalidInput):
+    """An invitation code that is cut, altered or not signed by the key in it."""
+
+    code = "share.invite_invalid"
+    template = "The invitation cannot be used: {reason}. Ask for it again and paste the whole line."
+
+
+class DataTokenInvalid(NotAuthenticated):
+    """The token of a data request is missing, unknown, expired or withdrawn."""
+
+    code = "share.data_token_invalid"
+    retry = Retry.LATER
+    template = "The token for transfer {transfer_id} is {why}. Ask the refresh endpoint of the transfer for a new one."
+
+
+class TransferStopped(Conflict):
+    """A transfer through which no data flow now."""
+
+    code = "share.transfer_stopped"
+    template = "No data flow through transfer {transfer_id}: {reason}. Resume it, or request a new transfer."
+
+
+class PeerUnreachable(Unavailable):
+    """The other party's node did not answer, or not in time."""
+
+    code = "share.peer_unreachable"
+    template = "{party} did not answer at {address}: {reason}. Check that its node runs, then try again."
+
+
+class PeerRefused(Refused):
+    """The other party's node answered with a refusal."""
+
+    code = "share.peer_refused"
+    retry = Retry.AFTER_FIX
+    template = "{party} refused {what} (status {status_code}): {reason}. Settle it with that party."
+
+
+class PeerAnswerInvalid(Unavailable):
+    """The other party's node answered with something that is not the protocol."""
+
+    code = "share.peer_answer_invalid"
+    template = "The answer of {party} to {what} cannot be used: {reason}. Ask that party which version it runs."
+
+
+class WaitedTooLong(Unavailable):
+    """A process did not reach a state in the time given."""
+
+    code = "share.waited_too_long"
+    template = "{process_id} is {state} after {timeout_s} s, not {wanted}; {waiting}. It goes on; look again later."
+
+
+class EvidenceDamaged(Damaged):
+    """A stored agreement is not the one that was agreed."""
+
+    code = "share.evidence_damaged"
+    template = "The stored text of agreement {agreement_id} does not match its hash; nothing is delivered under it."

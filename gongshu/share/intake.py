@@ -1,0 +1,217 @@
+"""What other parties ask of us, checked before it reaches the engine: who asks, for which offer, back to where."""
+
+import hashlib
+from typing import Any
+
+import orjson
+
+from gongshu.database import Database
+from gongshu.model.ids import PartyId
+from gongshu.secure.errors import PeerTokenRejected
+from gongshu.secure.parties import PartyRegistry
+from gongshu.secure.peer_tokens import PeerTokens
+from gongshu.share.addresses import is_under
+from gongshu.share.agreements import find_agreement
+from gongshu.share.catalog import build_catalog, build_dataset, build_service, read_filter
+from gongshu.share.dsp.messages import FORMAT_PULL
+from gongshu.share.dsp.reader import Inbound, read_message
+from gongshu.share.dsp.states import Kind, Move, Side
+from gongshu.share.engine import Answer, Engine
+from gongshu.share.errors import (
+    AddressRefused,
+    AgreementUnknown,
+    DatasetNotOffered,
+    MessageInvalid,
+    OfferUnknown,
+    TermsForbid,
+)
+from gongshu.share.model import AgreementStatus, Offer
+from gongshu.share.odrl import canonical_text, message_offer, read_terms
+from gongshu.share.offers import OfferBook
+from gongshu.share.peer import BODY_CLAIM
+from gongshu.share.policy import SharePolicy
+
+Json = dict[str, Any]
+
+ID_MAX = 400
+"""Longest pid or id of another party that is kept."""
+
+
+class Intake:
+    """Answers the protocol's requests."""
+
+    def __init__(
+        self,
+        database: Database,
+        engine: Engine,
+        book: OfferBook,
+        policy: SharePolicy,
+        parties: PartyRegistry,
+        tokens: PeerTokens,
+        *,
+        own_party_id: PartyId,
+    ) -> None:
+        self._database = database
+        self._engine = engine
+        self._book = book
+        self._policy = policy
+        self._parties = parties
+        self._tokens = tokens
+        self._own = own_party_id
+
+    def authenticate(self, authorization: str, body: bytes | None) -> PartyId:
+        """Return who sent a request; with a body, its token has to be made for these very bytes.
+
+        Raises: PeerTokenRejected.
+        """
+        subject = self._tokens.subject_of(authorization)
+        if body is not None and subject.attributes.get(BODY_CLAIM) != hashlib.sha256(body).hexdigest():
+            raise PeerTokenRejected(reason="it was made for another body")
+        return subject.party_id
+
+    # ---- catalogue --------------------------------------------------------------------------------------------------
+
+    def catalogue(self, party: PartyId, body: bytes, *, after: str, address: str) -> tuple[Json, str]:
+        """Return one page of what this party may see, and where the next begins. Raises: MessageInvalid."""
+        inbound = read_message(body, "CatalogRequestMessage")
+        wanted = read_filter(inbound.document.get("filter") or [])
+        offers, following = self._book.visible_page(
+            party, after=after, limit=wanted.limit, dataset_id=wanted.dataset_id, search=wanted.search
+        )
+        service = self._service(address)
+        document = build_catalog(
+            catalog_id=f"{self._own}:catalogue",
+            participant_id=self._own,
+            service=service,
+            datasets=self._datasets(offers, service),
+        )
+        return document, following
+
+    def dataset(self, party: PartyId, dataset_id: str, *, address: str) -> Json:
+        """Return one dataset with the offers this party may see. Raises: DatasetNotOffered."""
+        offers, _ = self._book.visible_page(party, after="", limit=1, dataset_id=dataset_id)
+        found = self._datasets(offers, self._service(address))
+        if not found:
+            raise DatasetNotOffered(dataset_id=dataset_id[:200])
+        return found[0]
+
+    def _service(self, address: str) -> Json:
+        return build_service(service_id=f"{self._own}:connector", address=address)
+
+    def _datasets(self, offers: list[Offer], service: Json) -> list[Json]:
+        grouped: dict[str, list[Offer]] = {}
+        for offer in offers:
+            grouped.setdefault(offer.dataset_id, []).append(offer)
+        return [build_dataset(self._policy.dataset(key), found, service=service) for key, found in grouped.items()]
+
+    # ---- processes --------------------------------------------------------------------------------------------------
+
+    def state(self, party: PartyId, process_id: str, kind: Kind) -> Json:
+        """Return a process as this party may see it. Raises: ProcessUnknown."""
+        return self._engine.state_for(party, process_id, kind)
+
+    def read(self, body: bytes, *types: str) -> Inbound:
+        """Return a process message. Raises: MessageInvalid."""
+        inbound = read_message(body, *types)
+        for name in ("providerPid", "consumerPid", "agreementId"):
+            value = inbound.document.get(name)
+            if name in inbound.document and not (isinstance(value, str) and 0 < len(value) <= ID_MAX):
+                raise MessageInvalid(what=inbound.message_type, reason=f"{name} has 1 to {ID_MAX} characters")
+        if inbound.message_id is not None and len(inbound.message_id) > ID_MAX:
+            raise MessageInvalid(what=inbound.message_type, reason=f"@id has at most {ID_MAX} characters")
+        return inbound
+
+    def begin(self, party: PartyId, inbound: Inbound) -> Answer:
+        """Begin a process that the other side asks for, or return the one that this request began before.
+
+        Raises: AddressRefused, OfferUnknown, AgreementUnknown, TermsUnknown, TermsForbid, MessageInvalid.
+        """
+        self._require_callback(party, inbound)
+        if inbound.move is Move.REQUEST:
+            values = self._contract_request(party, inbound)
+        elif inbound.move is Move.OFFER:
+            values = self._unasked_offer(party, inbound)
+        else:
+            values = self._transfer_request(party, inbound)
+        address = str(inbound.text("callbackAddress")).removesuffix("/")
+        return self._engine.receive_first(party, inbound, {**values, "peer_address": address})
+
+    def go_on(self, party: PartyId, inbound: Inbound, process_id: str) -> Answer:
+        """Apply a message to a process. Raises: ProcessUnknown, MessageInvalid, MoveIllegal, TermsUnknown."""
+        changes: Json = {}
+        agreement: Json | None = None
+        if inbound.move in (Move.REQUEST, Move.OFFER):
+            changes = self._next_offer(party, inbound, process_id)
+        elif inbound.move is Move.AGREE:
+            agreement = inbound.document["agreement"]
+            assert agreement is not None, "the schema demands it"
+            read_terms(agreement)
+            changes = {"agreement_id": _short(str(agreement["@id"]))}
+        elif inbound.move is Move.START and "dataAddress" in inbound.document:
+            changes = {"data_address": orjson.dumps(inbound.document["dataAddress"]).decode()}
+        return self._engine.receive(party, inbound, process_id, changes, agreement=agreement)
+
+    # ---- checks -----------------------------------------------------------------------------------------------------
+
+    def _require_callback(self, party: PartyId, inbound: Inbound) -> None:
+        address = inbound.text("callbackAddress") or ""
+        if not is_under(address, self._parties.get(party).address):
+            raise AddressRefused(address=address[:200], party=party)
+
+    def _contract_request(self, party: PartyId, inbound: Inbound) -> Json:
+        asked = inbound.document["offer"]
+        offer = self._book.visible(str(asked.get("@id")), party)
+        if offer is None or asked.get("target", offer.dataset_id) != offer.dataset_id:
+            raise OfferUnknown(offer_id=str(asked.get("@id"))[:200])
+        read_terms(asked)
+        ours = message_offer(offer.terms, offer_id=offer.offer_id, target=offer.dataset_id)
+        return {
+            "dataset_id": offer.dataset_id,
+            "offer_id": offer.offer_id,
+            "policy": canonical_text({**asked, "target": offer.dataset_id}),
+            "own_policy": canonical_text(ours),
+            "rules": offer.rules,
+        }
+
+    def _unasked_offer(self, party: PartyId, inbound: Inbound) -> Json:
+        offer = inbound.document["offer"]
+        read_terms(offer)
+        assert party, "authenticated before"
+        return {
+            "dataset_id": _short(str(offer["target"])),
+            "offer_id": _short(str(offer["@id"])),
+            "policy": canonical_text(offer),
+        }
+
+    def _transfer_request(self, party: PartyId, inbound: Inbound) -> Json:
+        agreement_id = str(inbound.text("agreementId"))
+        with self._database.connect() as connection:
+            agreement = find_agreement(connection, agreement_id)
+        if agreement.counterparty != party or agreement.side is not Side.PROVIDER:
+            raise AgreementUnknown(agreement_id=agreement_id[:200])
+        if agreement.status is not AgreementStatus.ACTIVE:
+            raise TermsForbid(agreement_id=agreement_id, reason=f"the agreement is {agreement.status}")
+        if inbound.text("format") != FORMAT_PULL or "dataAddress" in inbound.document:
+            raise MessageInvalid(
+                what=inbound.message_type, reason=f"the format is {FORMAT_PULL}, without a dataAddress"
+            )
+        return {
+            "dataset_id": agreement.dataset_id,
+            "agreement_id": agreement_id,
+            "format": FORMAT_PULL,
+            "ends_at": agreement.terms.until,
+            "rules": agreement.transfer_rules,
+        }
+
+    def _next_offer(self, party: PartyId, inbound: Inbound, process_id: str) -> Json:
+        record = self._engine.record(process_id)
+        offer = inbound.document["offer"]
+        if record.counterparty == party and offer.get("target", record.dataset_id) != record.dataset_id:
+            raise MessageInvalid(what=inbound.message_type, reason="its offer is for another dataset")
+        return {"policy": canonical_text({**offer, "target": record.dataset_id})}
+
+
+def _short(identity: str) -> str:
+    if not 0 < len(identity) <= ID_MAX:
+        raise MessageInvalid(what="offer or agreement", reason=f"its ids have 1 to {ID_MAX} characters")
+    return identity

@@ -1,0 +1,174 @@
+"""The values of sharing as services, pages and commands see them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from gongshu.model.ids import DatasetId, PartyId
+from gongshu.share.dsp.states import Kind, Move, Process, Side, State
+from gongshu.share.terms import Terms
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """One of our datasets under terms."""
+
+    offer_id: str
+    dataset_id: DatasetId
+    title: str
+    terms: Terms
+    policy: Mapping[str, Any]
+    policy_hash: str
+    rules: Mapping[str, Any] | None
+    created_at: datetime
+    created_by: str
+    withdrawn_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteOffer:
+    """An offer read from another party's catalogue."""
+
+    offer_id: str
+    policy: Mapping[str, Any]
+    terms: Terms | None
+    """None where the policy holds something that this node cannot enforce."""
+    obstacle: str
+    """What it holds then; such an offer cannot be agreed to from here."""
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteDataset:
+    """A dataset read from another party's catalogue."""
+
+    dataset_id: str
+    title: str
+    description: str
+    formats: tuple[str, ...]
+    offers: tuple[RemoteOffer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteCatalogue:
+    """One page of another party's catalogue."""
+
+    party: PartyId
+    datasets: tuple[RemoteDataset, ...]
+    next_page: str
+    """Give it back to read on; empty on the last page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A negotiation or transfer as it is stored."""
+
+    process_id: str
+    kind: Kind
+    side: Side
+    state: State
+    pending: Move | None
+    pending_message: str | None
+    pending_sent: bool
+    held: bool
+    counterparty: PartyId
+    peer_pid: str | None
+    peer_address: str
+    dataset_id: str
+    offer_id: str
+    policy: str
+    own_policy: str
+    agreement_id: str
+    format: str
+    data_address: str
+    rules: Mapping[str, Any] | None
+    waiting: str
+    reason: str
+    created_at: datetime
+    created_by: str
+    updated_at: datetime
+    deadline_at: datetime | None
+    ends_at: datetime | None
+
+    @property
+    def process(self) -> Process:
+        """The part that the decisions see."""
+        return Process(self.kind, self.side, self.state, self.pending, self.pending_sent, self.held)
+
+    @property
+    def provider_pid(self) -> str | None:
+        """The provider's id of it, None while not known."""
+        return self.process_id if self.side is Side.PROVIDER else self.peer_pid
+
+    @property
+    def consumer_pid(self) -> str | None:
+        """The consumer's id of it, None while not known."""
+        return self.process_id if self.side is Side.CONSUMER else self.peer_pid
+
+    @property
+    def next_state(self) -> str:
+        """What it waits for, in a few words: a person, the other side, or nothing."""
+        if self.waiting:
+            return self.waiting
+        return f"sending {self.pending}" if self.pending else ""
+
+
+class AgreementStatus(StrEnum):
+    """Where an agreement stands."""
+
+    PENDING = "pending"
+    """Written, not yet finalised."""
+    ACTIVE = "active"
+    RETIRED = "retired"
+    """Ended by one side, or never finalised; nothing is delivered under it any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """A contract, and what is left of it."""
+
+    agreement_id: str
+    side: Side
+    counterparty: PartyId
+    dataset_id: str
+    negotiation_id: str
+    terms: Terms
+    policy: Mapping[str, Any]
+    policy_hash: str
+    status: AgreementStatus
+    uses: int
+    agreed_at: datetime
+    transfer_rules: Mapping[str, Any] | None
+    reason: str
+
+    @property
+    def uses_left(self) -> int | None:
+        """Data requests left; None where the terms do not count them."""
+        return None if self.terms.uses_max is None else max(0, self.terms.uses_max - self.uses)
+
+    def days_left(self, now: datetime) -> float | None:
+        """Days until its end, 0.0 after it; None where it has no end."""
+        if self.terms.until is None:
+            return None
+        return max(0.0, (self.terms.until - now).total_seconds() / 86_400)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One line of the meter."""
+
+    delivery_id: int
+    direction: str
+    process_id: str
+    agreement_id: str
+    counterparty: PartyId
+    dataset_id: str
+    purpose: str
+    encoding: str
+    rows: int
+    size_bytes: int
+    outcome: str
+    stored_as: str
+    started_at: datetime
+    finished_at: datetime | None

@@ -1,0 +1,187 @@
+"""Our offers: made through the gate, found by those who may see them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+
+from gongshu.database import Database
+from gongshu.model.access import Request, Subject
+from gongshu.model.audit import AuditEvent, AuditSink
+from gongshu.model.ids import DatasetId, PartyId
+from gongshu.secure.errors import Denied
+from gongshu.share.automation import Rules
+from gongshu.share.engine import new_urn
+from gongshu.share.errors import GradeForbids, OfferUnknown
+from gongshu.share.model import Offer
+from gongshu.share.odrl import canonical_text, offer_policy, read_terms, text_hash
+from gongshu.share.policy import SharePolicy
+from gongshu.share.ports import Clock, GateDoor
+from gongshu.share.tables import share_offer_parties, share_offers
+from gongshu.share.terms import Phase, Terms, judge_grade, require_offerable
+
+_O = share_offers.c
+
+PURPOSE = "share"
+"""The purpose under which the gate is asked whether an offer may be made."""
+
+
+class OfferBook:
+    """Offers of this node."""
+
+    def __init__(self, database: Database, gate: GateDoor, policy: SharePolicy, audit: AuditSink, clock: Clock) -> None:
+        self._database = database
+        self._gate = gate
+        self._policy = policy
+        self._audit = audit
+        self._clock = clock
+
+    def offer(
+        self,
+        dataset_id: DatasetId,
+        terms: Terms,
+        actor: Subject,
+        *,
+        rules: Rules | None = None,
+        offer_id: str = "",
+        known_parties: Sequence[PartyId] = (),
+    ) -> Offer:
+        """Publish a dataset under terms and return the offer; asking twice makes two offers.
+
+        Raises: a NotFound for the dataset; TermsInvalid; GradeForbids; Denied when the gate says no.
+        """
+        dataset = self._policy.dataset(dataset_id)
+        names = [column.name for column in dataset.columns]
+        require_offerable(terms, now=self._clock(), columns=names, named_exist=known_parties)
+        self.require_shareable(dataset_id, terms, actor)
+        chosen = offer_id or new_urn()
+        policy = offer_policy(terms, offer_id=chosen)
+        text = canonical_text(policy)
+        with self._database.begin() as connection:
+            connection.execute(
+                sa.insert(share_offers).values(
+                    offer_id=chosen,
+                    dataset_id=dataset_id,
+                    title=dataset.title,
+                    policy=text,
+                    policy_hash=text_hash(text),
+                    is_open=not terms.parties,
+                    until=terms.until,
+                    rules=rules.as_json() if rules is not None else None,
+                    created_at=self._clock(),
+                    created_by=actor.subject_id,
+                )
+            )
+            for party in sorted(terms.parties):
+                connection.execute(sa.insert(share_offer_parties).values(offer_id=chosen, party_id=party))
+            self._write(actor, "offer.published", chosen, {"dataset": dataset_id, "policy_hash": text_hash(text)})
+        return self.get(chosen)
+
+    def require_shareable(self, dataset_id: DatasetId, terms: Terms, actor: Subject) -> None:
+        """Return if the grade and the gate allow this actor to share the dataset under the terms.
+
+        Raises: GradeForbids, Denied; both are in the audit log.
+        """
+        why_not = judge_grade(self._policy.dataset(dataset_id).label, terms)
+        party = ", ".join(sorted(terms.parties)) or "any party"
+        if why_not:
+            self._write(actor, "offer.refused", dataset_id, {"reason": why_not}, outcome="denied")
+            raise GradeForbids(dataset_id=dataset_id, party=party, reason=why_not)
+        decision = self._gate.decide(Request(actor, "share", PURPOSE, dataset_id))
+        if not decision.permitted:
+            raise Denied(
+                subject=actor.subject_id,
+                action="share",
+                object=dataset_id,
+                purpose=PURPOSE,
+                reasons=", ".join(decision.because),
+                ask="A product owner or a steward offers data whose grade is confirmed.",
+            )
+
+    def withdraw(self, offer_id: str, actor: Subject) -> Offer:
+        """Take an offer out of the catalogue; agreements that were made from it stand. Raises: OfferUnknown."""
+        with self._database.begin() as connection:
+            change = sa.update(share_offers).where(_O.offer_id == offer_id, _O.withdrawn_at.is_(None))
+            if connection.execute(change.values(withdrawn_at=self._clock())).rowcount != 1:
+                raise OfferUnknown(offer_id=offer_id[:200])
+            self._write(actor, "offer.withdrawn", offer_id, {})
+        return self.get(offer_id)
+
+    def get(self, offer_id: str) -> Offer:
+        """Return one offer, also a withdrawn one. Raises: OfferUnknown."""
+        with self._database.connect() as connection:
+            row = connection.execute(sa.select(share_offers).where(_O.offer_id == offer_id)).first()
+        if row is None:
+            raise OfferUnknown(offer_id=offer_id[:200])
+        return _offer_of(row)
+
+    def all(self, *, withdrawn: bool, limit: int, offset: int) -> list[Offer]:
+        """Return our offers, newest first."""
+        query = sa.select(share_offers).order_by(_O.created_at.desc(), _O.offer_id).limit(limit).offset(offset)
+        if not withdrawn:
+            query = query.where(_O.withdrawn_at.is_(None))
+        with self._database.connect() as connection:
+            return [_offer_of(row) for row in connection.execute(query)]
+
+    def visible(self, offer_id: str, party: PartyId) -> Offer | None:
+        """Return the offer if this party may see and negotiate it now."""
+        with self._database.connect() as connection:
+            query = sa.select(share_offers).where(_O.offer_id == offer_id, self._is_visible_to(party))
+            row = connection.execute(query).first()
+        offers = self._still_shareable([_offer_of(row)] if row else [], party)
+        return offers[0] if offers else None
+
+    def visible_page(
+        self, party: PartyId, *, after: str, limit: int, dataset_id: str = "", search: str = ""
+    ) -> tuple[list[Offer], str]:
+        """Return the offers of the next datasets this party may see, and where the page after begins (empty: nowhere).
+
+        Cost: two indexed queries and one catalogue look-up a dataset of the page.
+        """
+        seen = sa.select(_O.dataset_id).where(self._is_visible_to(party), _O.dataset_id > after)
+        if dataset_id:
+            seen = seen.where(_O.dataset_id == dataset_id)
+        if search:
+            like = sa.or_(_O.title.icontains(search, autoescape=True), _O.dataset_id.icontains(search, autoescape=True))
+            seen = seen.where(like)
+        with self._database.connect() as connection:
+            ids = list(connection.execute(seen.distinct().order_by(_O.dataset_id).limit(limit + 1)).scalars())
+            page = ids[:limit]
+            query = sa.select(share_offers).where(_O.dataset_id.in_(page), self._is_visible_to(party))
+            rows = list(connection.execute(query.order_by(_O.dataset_id, _O.created_at, _O.offer_id)))
+        offers = self._still_shareable([_offer_of(row) for row in rows], party)
+        return offers, page[-1] if len(ids) > limit else ""
+
+    def _is_visible_to(self, party: PartyId) -> sa.ColumnElement[bool]:
+        named = sa.select(share_offer_parties.c.offer_id).where(
+            share_offer_parties.c.offer_id == _O.offer_id, share_offer_parties.c.party_id == party
+        )
+        in_time = sa.or_(_O.until.is_(None), _O.until >= self._clock())
+        return sa.and_(_O.withdrawn_at.is_(None), in_time, sa.or_(_O.is_open, named.exists()))
+
+    def _still_shareable(self, offers: list[Offer], party: PartyId) -> list[Offer]:
+        return [
+            offer
+            for offer in offers
+            if self._policy.why_not_offer(offer.dataset_id, offer.terms, party, Phase.CATALOGUE) is None
+        ]
+
+    def _write(self, actor: Subject, action: str, what: str, details: dict[str, Any], *, outcome: str = "ok") -> None:
+        self._audit.write(AuditEvent(self._clock(), actor.subject_id, action, what, outcome, details))
+
+
+def _offer_of(row: Any) -> Offer:
+    policy = orjson.loads(row.policy)
+    return Offer(
+        offer_id=row.offer_id,
+        dataset_id=DatasetId(row.dataset_id),
+        title=row.title,
+        terms=read_terms(policy),
+        policy=policy,
+        policy_hash=row.policy_hash,
+        rules=row.rules,
+        created_at=row.created_at,
+        created_by=row.created_by,
+        withdrawn_at=row.withdrawn_at,
+    )

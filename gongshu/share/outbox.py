@@ -1,0 +1,226 @@
+"""The outbox: messages of ours on their way, with retries, and what to do when nobody knows whether one arrived.
+
+A message whose outcome is unknown is followed by a question: the other side's state tells whether it took the message.
+If it did, so be it; if not, the same bytes go again under the same `@id`. Nothing is retried for ever.
+"""
+
+from collections.abc import Callable
+from datetime import timedelta
+from random import Random
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+
+from gongshu.database import Database
+from gongshu.errors import NotFound, Unavailable
+from gongshu.model.audit import AuditEvent, AuditSink
+from gongshu.share import processes as store
+from gongshu.share.dsp.messages import encode, path_of, state_path
+from gongshu.share.dsp.reader import read_document
+from gongshu.share.dsp.states import Move, Side, State, Verdict, has_meaning, reconcile
+from gongshu.share.engine import SYSTEM, Engine, Signals
+from gongshu.share.errors import MessageInvalid, MoveIllegal
+from gongshu.share.model import Record
+from gongshu.share.ports import Clock, Reply, Wire
+from gongshu.share.sending import Outcome, Retries, judge_status, plan_delay
+from gongshu.share.tables import share_outbox, share_processes
+
+LEASE = timedelta(seconds=45)
+"""Longer than a request can take; after a crash the message waits so long for its next sender."""
+
+_TERMINATIONS = frozenset({Move.TERMINATE, Move.TRANSFER_TERMINATE})
+
+
+class Outbox:
+    """Sends what is due."""
+
+    def __init__(
+        self,
+        database: Database,
+        engine: Engine,
+        wire: Wire,
+        audit: AuditSink,
+        clock: Clock,
+        signals: Signals,
+        *,
+        mint_address: Callable[[Record], dict[str, Any]],
+        retries: Retries,
+        random: Random,
+    ) -> None:
+        self._database = database
+        self._engine = engine
+        self._wire = wire
+        self._audit = audit
+        self._clock = clock
+        self._signals = signals
+        self._mint_address = mint_address
+        self._retries = retries
+        self._random = random
+
+    def next_due(self, connection: sa.Connection) -> Any:
+        """Return when the next message can be sent, None if there is none."""
+        free_at = sa.func.coalesce(share_outbox.c.lease_until, share_outbox.c.next_at)
+        return connection.execute(sa.select(sa.func.min(free_at))).scalar()
+
+    def claim_due(self, *, limit: int = 20) -> list[tuple[Record, Any]]:
+        """Take messages that are due, each for this sender alone, and note that they are given to the wire."""
+        now, columns = self._clock(), share_outbox.c
+        is_free = sa.or_(columns.lease_until.is_(None), columns.lease_until < now)
+        query = sa.select(columns.message_id, columns.process_id).where(columns.next_at <= now, is_free)
+        with self._database.connect() as connection:
+            due = list(connection.execute(query.order_by(columns.next_at).limit(limit)))
+        claimed = []
+        for message_id, process_id in due:
+            with self._database.begin() as connection:
+                record = store.find_process(connection, process_id, lock=True)
+                entry = connection.execute(
+                    sa.select(share_outbox).where(columns.message_id == message_id, is_free)
+                ).first()
+                if record is None or entry is None or record.pending_message != message_id:
+                    continue
+                change = sa.update(share_outbox).where(columns.message_id == message_id)
+                connection.execute(change.values(lease_until=now + LEASE, attempts=entry.attempts + 1))
+                connection.execute(
+                    sa.update(share_processes)
+                    .where(share_processes.c.process_id == process_id)
+                    .values(pending_sent=True)
+                )
+                claimed.append((record, entry))
+        return claimed
+
+    def deliver(self, record: Record, entry: Any) -> None:
+        """Send one claimed message and draw the conclusion from the answer."""
+        attempts = entry.attempts + 1
+        try:
+            if attempts > 1 and record.peer_pid is not None and self._is_settled_by_asking(record, entry):
+                return
+            reply = self._post(record, entry)
+        except Unavailable as lost:
+            self._retry(record, entry, attempts, str(lost))
+            return
+        except NotFound as gone:
+            self._engine.end_here(record.process_id, str(gone))
+            return
+        outcome = judge_status(reply.status_code, attempts=attempts, retries=self._retries)
+        if outcome is Outcome.CONFIRMED:
+            self._confirmed(record, entry, attempts, reply)
+        elif outcome is Outcome.RETRY:
+            self._retry(record, entry, attempts, f"status {reply.status_code}")
+        else:
+            self._refused(record, entry, attempts, reply)
+
+    def ask_state(self, record: Record) -> State | None:
+        """Return the state the other side shows; None where it shows none. Raises: Unavailable, NotFound."""
+        if record.peer_pid is None:
+            return None
+        reply = self._wire.get(record.counterparty, record.peer_address, state_path(record.kind, record.peer_pid))
+        if not reply.is_ok:
+            return None
+        try:
+            return State(str(read_document(reply.body).get("state")))
+        except (MessageInvalid, ValueError):
+            return None
+
+    # ---- steps ------------------------------------------------------------------------------------------------------
+
+    def _post(self, record: Record, entry: Any) -> Reply:
+        document = orjson.loads(entry.document)
+        move = Move(entry.move)
+        if move is Move.START and record.side is Side.PROVIDER:
+            document["dataAddress"] = self._mint_address(record)
+        path = path_of(move, record.peer_pid)
+        return self._wire.post(record.counterparty, record.peer_address, path, encode(document))
+
+    def _is_settled_by_asking(self, record: Record, entry: Any) -> bool:
+        verdict = self._verdict(record)
+        return verdict is not None and self._follow(record, entry, verdict)
+
+    def _verdict(self, record: Record) -> tuple[Verdict, State] | None:
+        state = self.ask_state(record)
+        return None if state is None else (reconcile(record.process, state), state)
+
+    def _follow(self, record: Record, entry: Any, verdict: tuple[Verdict, State]) -> bool:
+        kind, peer_state = verdict
+        if kind is Verdict.ADOPT:
+            self._engine.confirm(record.process_id, entry.message_id)
+            return True
+        if kind is Verdict.END and peer_state is not State.FINALIZED:
+            self._engine.end_here(record.process_id, "the other side ended it", state=peer_state)
+            return True
+        return False
+
+    def _confirmed(self, record: Record, entry: Any, attempts: int, reply: Reply) -> None:
+        peer_pid = None
+        if record.peer_pid is None:
+            peer_pid = _peer_pid_of(record, reply)
+            if peer_pid is None and self._engine.record(record.process_id).peer_pid is None:
+                self._retry(record, entry, attempts, "the answer does not name the process")
+                return
+        self._engine.confirm(record.process_id, entry.message_id, peer_pid=peer_pid)
+
+    def _refused(self, record: Record, entry: Any, attempts: int, reply: Reply) -> None:
+        reason = f"the other side refused {Move(entry.move)}: {reply_reason(reply)}"
+        try:
+            verdict = self._verdict(record)
+        except Unavailable as lost:
+            self._retry(record, entry, attempts, str(lost))
+            return
+        if verdict is None:
+            self._give_up(record, entry, reason, peer_knows=False)
+        elif not self._follow(record, entry, verdict):
+            current = self._engine.record(record.process_id)
+            if verdict[0] is Verdict.DIVERGED and attempts < self._retries.attempts_max:
+                self._retry(record, entry, attempts, reason)
+            elif current.state is verdict[1] and not has_meaning(current.process):
+                self._engine.cancel(record.process_id, entry.message_id)
+            else:
+                self._give_up(record, entry, reason, peer_knows=True)
+
+    def _retry(self, record: Record, entry: Any, attempts: int, reason: str) -> None:
+        if attempts >= self._retries.attempts_max:
+            self._give_up(record, entry, f"no success after {attempts} attempts: {reason}", peer_knows=False)
+            return
+        delay = plan_delay(attempts, self._retries, jitter=self._random.random())
+        with self._database.begin() as connection:
+            connection.execute(
+                sa.update(share_outbox)
+                .where(share_outbox.c.message_id == entry.message_id)
+                .values(next_at=self._clock() + delay, lease_until=None, last_error=reason[:500])
+            )
+        self._signals.notify()
+
+    def _give_up(self, record: Record, entry: Any, reason: str, *, peer_knows: bool) -> None:
+        event = AuditEvent(
+            self._clock(), SYSTEM, f"{record.kind}.given_up", record.process_id, "failed", {"reason": reason[:300]}
+        )
+        self._audit.write(event)
+        is_telling = peer_knows and record.peer_pid is not None and entry.move not in _TERMINATIONS
+        try:
+            self._engine.cancel(record.process_id, entry.message_id, terminate_because=reason if is_telling else "")
+        except MoveIllegal:
+            is_telling = False
+        if not is_telling:
+            self._engine.end_here(record.process_id, reason)
+
+
+def reply_reason(reply: Reply) -> str:
+    """Return what an error answer says, shortened; the status where it says nothing."""
+    try:
+        document = read_document(reply.body)
+    except MessageInvalid:
+        return f"status {reply.status_code}"
+    parts = [str(document.get("code") or ""), *(str(part) for part in document.get("reason") or [])]
+    return "; ".join(part for part in parts if part)[:500] or f"status {reply.status_code}"
+
+
+def _peer_pid_of(record: Record, reply: Reply) -> str | None:
+    ours, theirs = ("providerPid", "consumerPid") if record.side is Side.PROVIDER else ("consumerPid", "providerPid")
+    try:
+        document = read_document(reply.body)
+    except MessageInvalid:
+        return None
+    peer_pid = document.get(theirs)
+    if document.get(ours, record.process_id) != record.process_id or not isinstance(peer_pid, str):
+        return None
+    return peer_pid if 0 < len(peer_pid) <= 400 else None

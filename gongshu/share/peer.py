@@ -1,0 +1,153 @@
+"""The wire: requests to other parties' nodes over HTTP, each with a token of its own, bounded in size and time."""
+
+import hashlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+
+import httpx
+
+from gongshu.model.ids import PartyId
+from gongshu.secure.parties import PartyRegistry
+from gongshu.secure.peer_tokens import PeerTokens
+from gongshu.share.addresses import is_under, join
+from gongshu.share.dsp.messages import VERSION
+from gongshu.share.dsp.reader import read_document
+from gongshu.share.dsp.schema import find_fault
+from gongshu.share.errors import AddressRefused, MessageInvalid, PeerAnswerInvalid, PeerUnreachable
+from gongshu.share.ports import Clock, Reply
+
+ANSWER_BYTES_MAX = 8 * 1024 * 1024
+"""A catalogue page of 50 datasets with 1000 columns each is under 4 MiB. Chosen by us."""
+CONNECT_S = 5.0
+ANSWER_S = 15.0
+"""Bounds of one request as a whole; both below the outbox's lease."""
+BASE_KEPT = timedelta(minutes=10)
+
+BODY_CLAIM = "body"
+"""The claim of our tokens that holds the SHA-256 of the body, so that a body cannot be exchanged on the way."""
+
+
+class HttpWire:
+    """Implements `ports.Wire`."""
+
+    def __init__(self, parties: PartyRegistry, tokens: PeerTokens, clock: Clock) -> None:
+        self._parties = parties
+        self._tokens = tokens
+        self._clock = clock
+        self._bases: dict[tuple[PartyId, str], tuple[str, datetime]] = {}
+        self._lock = threading.Lock()
+        self._client = httpx.Client(
+            follow_redirects=False,
+            trust_env=False,
+            timeout=httpx.Timeout(ANSWER_S, connect=CONNECT_S),
+            limits=httpx.Limits(max_connections=32, keepalive_expiry=30.0),
+        )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def post(self, party: PartyId, base: str, path: str, body: bytes) -> Reply:
+        """Send one message. Raises: PartyUnknown, PeerUnreachable, PeerAnswerInvalid."""
+        return self._call(party, "POST", self._address(party, base, path), body)
+
+    def get(self, party: PartyId, base: str, path: str) -> Reply:
+        """Ask for a document. Raises: PartyUnknown, PeerUnreachable, PeerAnswerInvalid."""
+        return self._call(party, "GET", self._address(party, base, path), b"")
+
+    def post_to(self, party: PartyId, address: str, body: bytes = b"") -> Reply:
+        """Send a request to a full address that the party gave: the next page, the renewal of a token.
+
+        Raises: AddressRefused, and as `post`.
+        """
+        self._require_own(party, address)
+        return self._call(party, "POST", address, body)
+
+    @contextmanager
+    def stream(self, party: PartyId, address: str, headers: dict[str, str]) -> Iterator[httpx.Response]:
+        """Yield a response whose body is read as it arrives; the caller bounds it.
+
+        Raises: AddressRefused; PeerUnreachable when the connection fails, also in the middle.
+        """
+        self._require_own(party, address)
+        try:
+            with self._client.stream("GET", address, headers=headers) as response:
+                yield response
+        except httpx.HTTPError as cause:
+            raise PeerUnreachable(party=party, address=address[:200], reason=_said(cause)) from cause
+
+    def base_of(self, party: PartyId) -> str:
+        """Return the address of the party's endpoints of version 2025-1, read from its version document."""
+        registered = self._parties.get(party).address
+        key = (party, registered)
+        with self._lock:
+            found = self._bases.get(key)
+        if found is not None and found[1] > self._clock():
+            return found[0]
+        base = join(registered, self._read_path(party, registered))
+        with self._lock:
+            self._bases[key] = (base, self._clock() + BASE_KEPT)
+        return base
+
+    def _read_path(self, party: PartyId, registered: str) -> str:
+        if not registered:
+            raise PeerUnreachable(party=party, address="(none)", reason="no address is registered")
+        what = "the version document"
+        reply = self._request(party, "GET", join(registered, "/.well-known/dspace-version"), b"", {})
+        try:
+            document = read_document(reply.body)
+        except MessageInvalid as cause:
+            raise PeerAnswerInvalid(party=party, what=what, reason=str(cause)) from cause
+        fault = find_fault(document, "VersionResponse")
+        if not reply.is_ok or fault:
+            raise PeerAnswerInvalid(party=party, what=what, reason=fault or f"status {reply.status_code}")
+        for version in document["protocolVersions"]:
+            path = str(version["path"])
+            if version["version"] == VERSION and is_under(join(registered, path), registered):
+                return path
+        raise PeerAnswerInvalid(party=party, what=what, reason=f"it does not offer {VERSION}")
+
+    def _address(self, party: PartyId, base: str, path: str) -> str:
+        is_current = bool(base) and is_under(base, self._parties.get(party).address)
+        return join(base if is_current else self.base_of(party), path)
+
+    def _require_own(self, party: PartyId, address: str) -> None:
+        if not is_under(address, self._parties.get(party).address, query_allowed=True):
+            raise AddressRefused(party=party, address=address[:200])
+
+    def _call(self, party: PartyId, method: str, address: str, body: bytes) -> Reply:
+        claims = {BODY_CLAIM: hashlib.sha256(body).hexdigest()} if method == "POST" else {}
+        return self._request(party, method, address, body, {"Authorization": self._tokens.issue(party, claims=claims)})
+
+    def _request(self, party: PartyId, method: str, address: str, body: bytes, headers: dict[str, str]) -> Reply:
+        if body:
+            headers = {**headers, "Content-Type": "application/json"}
+        deadline = time.monotonic() + ANSWER_S
+        try:
+            with self._client.stream(method, address, content=body or None, headers=headers) as response:
+                content = _read_bounded(response, deadline, lambda: self._too_much(party, address))
+                names = {name.lower(): value for name, value in response.headers.items()}
+                return Reply(response.status_code, content, names)
+        except httpx.HTTPError as cause:
+            raise PeerUnreachable(party=party, address=address[:200], reason=_said(cause)) from cause
+
+    def _too_much(self, party: PartyId, address: str) -> PeerUnreachable:
+        reason = f"its answer is over {ANSWER_BYTES_MAX} bytes or takes over {ANSWER_S:.0f} s"
+        return PeerUnreachable(party=party, address=address[:200], reason=reason)
+
+
+def _read_bounded(response: httpx.Response, deadline: float, too_much: Callable[[], Exception]) -> bytes:
+    parts, size = [], 0
+    for part in response.iter_bytes():
+        size += len(part)
+        if size > ANSWER_BYTES_MAX or time.monotonic() > deadline:
+            raise too_much()
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _said(cause: httpx.HTTPError) -> str:
+    return str(cause)[:200] or type(cause).__name__

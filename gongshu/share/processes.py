@@ -1,0 +1,155 @@
+"""Reading and writing processes, their messages and what is queued for them, inside the caller's transaction."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from gongshu.model.ids import PartyId
+from gongshu.share.dsp.states import FINAL, Kind, Move, Side, State
+from gongshu.share.model import Record
+from gongshu.share.tables import share_messages, share_outbox, share_processes, share_reactions
+
+_P = share_processes.c
+REASON_MAX = 2000
+
+
+def record_of(row: Any) -> Record:
+    """Return the row as a value."""
+    fields = dict(row._mapping)
+    fields["kind"], fields["side"], fields["state"] = Kind(row.kind), Side(row.side), State(row.state)
+    fields["pending"] = Move(row.pending) if row.pending else None
+    return Record(**fields)
+
+
+def find_process(connection: sa.Connection, process_id: str, *, lock: bool = False) -> Record | None:
+    """Return one process; with `lock` nobody else changes it until the transaction ends."""
+    query = sa.select(share_processes).where(_P.process_id == process_id)
+    row = connection.execute(query.with_for_update() if lock else query).first()
+    return record_of(row) if row else None
+
+
+def find_by_peer(
+    connection: sa.Connection, counterparty: PartyId, kind: Kind, side: Side, peer_pid: str
+) -> Record | None:
+    """Return the process that this party knows by its own pid."""
+    row = connection.execute(
+        sa.select(share_processes).where(
+            _P.counterparty == counterparty, _P.kind == kind, _P.side == side, _P.peer_pid == peer_pid
+        )
+    ).first()
+    return record_of(row) if row else None
+
+
+def list_processes(
+    connection: sa.Connection, kind: Kind, *, limit: int, offset: int, waiting: bool, counterparty: PartyId | None
+) -> list[Record]:
+    """Return processes of one kind, newest first."""
+    query = sa.select(share_processes).where(_P.kind == kind)
+    if waiting:
+        query = query.where(_P.waiting != "")
+    if counterparty:
+        query = query.where(_P.counterparty == counterparty)
+    query = query.order_by(_P.created_at.desc(), _P.process_id).limit(limit).offset(offset)
+    return [record_of(row) for row in connection.execute(query)]
+
+
+def transfers_under(connection: sa.Connection, agreement_id: str) -> list[Record]:
+    """Return the transfers under an agreement that have not ended."""
+    query = sa.select(share_processes).where(
+        _P.kind == Kind.TRANSFER, _P.agreement_id == agreement_id, _P.state.not_in(list(FINAL))
+    )
+    return [record_of(row) for row in connection.execute(query)]
+
+
+def insert_process(connection: sa.Connection, values: Mapping[str, Any]) -> None:
+    """Store a new process."""
+    connection.execute(sa.insert(share_processes).values(**values))
+
+
+def update_process(connection: sa.Connection, process_id: str, values: Mapping[str, Any]) -> None:
+    """Change fields of a process."""
+    connection.execute(sa.update(share_processes).where(_P.process_id == process_id).values(**values))
+
+
+def was_received(connection: sa.Connection, counterparty: PartyId, message_id: str) -> str | None:
+    """Return the process a message of this party already reached, None if it is new."""
+    return connection.execute(
+        sa.select(share_messages.c.process_id).where(
+            share_messages.c.direction == "in",
+            share_messages.c.counterparty == counterparty,
+            share_messages.c.message_id == message_id,
+        )
+    ).scalar()
+
+
+def last_received_hash(connection: sa.Connection, process_id: str) -> str | None:
+    """Return the hash of the newest message received for a process."""
+    query = sa.select(share_messages.c.body_hash).where(
+        share_messages.c.direction == "in", share_messages.c.process_id == process_id
+    )
+    return connection.execute(query.order_by(share_messages.c.sequence.desc()).limit(1)).scalar()
+
+
+def log_message(connection: sa.Connection, **values: Any) -> None:
+    """Keep one message as evidence; for received ones this is the inbox entry."""
+    connection.execute(sa.insert(share_messages).values(**values))
+
+
+def queue_message(connection: sa.Connection, **values: Any) -> None:
+    """Put a message of ours into the outbox."""
+    connection.execute(sa.insert(share_outbox).values(**values))
+
+
+def drop_outgoing(connection: sa.Connection, process_id: str) -> None:
+    """Take the process's message out of the outbox."""
+    connection.execute(sa.delete(share_outbox).where(share_outbox.c.process_id == process_id))
+
+
+def drop_message(connection: sa.Connection, message_id: str) -> None:
+    """Take one message out of the outbox that has no meaning any more."""
+    connection.execute(sa.delete(share_outbox).where(share_outbox.c.message_id == message_id))
+
+
+def log_sent(connection: sa.Connection, record: Record, at: datetime) -> None:
+    """Keep our message, still in the outbox, as evidence: the other side has it."""
+    entry = connection.execute(
+        sa.select(share_outbox).where(share_outbox.c.message_id == record.pending_message)
+    ).first()
+    if entry is None:
+        return
+    log_message(
+        connection,
+        direction="out",
+        counterparty=record.counterparty,
+        message_id=entry.message_id,
+        process_id=record.process_id,
+        message_type=Move(entry.move).message_type,
+        body_hash=hashlib.sha256(entry.document.encode()).hexdigest(),
+        body=entry.document,
+        at=at,
+    )
+
+
+def queue_reaction(
+    connection: sa.Connection, process_id: str, action: str, due_at: datetime, *, actor: str, reason: str = ""
+) -> None:
+    """Note what is to be done next."""
+    connection.execute(
+        sa.insert(share_reactions).values(
+            process_id=process_id, action=action, due_at=due_at, actor=actor, reason=reason[:REASON_MAX]
+        )
+    )
+
+
+def drop_reactions(connection: sa.Connection, process_id: str) -> None:
+    """Forget what was to be done: the process has ended or moved on."""
+    connection.execute(sa.delete(share_reactions).where(share_reactions.c.process_id == process_id))
+
+
+def messages_of(connection: sa.Connection, process_id: str) -> Sequence[Mapping[str, Any]]:
+    """Return the messages of a process in order."""
+    query = sa.select(share_messages).where(share_messages.c.process_id == process_id)
+    return [dict(row._mapping) for row in connection.execute(query.order_by(share_messages.c.sequence))]

@@ -1,0 +1,243 @@
+"""The consumer's data plane: pulls what a transfer offers, renews tokens, keeps what came as a dataset of its own."""
+
+import io
+import threading
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+import httpx
+import orjson
+import pyarrow as pa
+import sqlalchemy as sa
+
+from gongshu.database import Database
+from gongshu.model.access import Subject
+from gongshu.model.audit import AuditEvent, AuditSink
+from gongshu.model.ids import DatasetId
+from gongshu.share import processes as store
+from gongshu.share.agreements import count_use
+from gongshu.share.dsp.reader import read_document
+from gongshu.share.dsp.states import Kind, Side, State
+from gongshu.share.encoding import Encoding
+from gongshu.share.engine import Engine
+from gongshu.share.errors import (
+    MessageInvalid,
+    MessageTooLarge,
+    PeerAnswerInvalid,
+    PeerRefused,
+    ProcessUnknown,
+    TransferStopped,
+)
+from gongshu.share.model import Record
+from gongshu.share.peer import HttpWire
+from gongshu.share.ports import Clock, DatasetWriter
+from gongshu.share.tables import share_deliveries
+
+PULL_BYTES_MAX = 2 * 1024**3
+"""What one pull may bring; more than a pull may hold in memory is asked for in parts (columns, time). Ours."""
+ERROR_BYTES_MAX = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class DataAddress:
+    """Where to pull."""
+
+    endpoint: str
+    authorization: str
+    refresh_endpoint: str
+
+
+def read_data_address(document: dict[str, Any]) -> DataAddress:
+    """Return the parts of a DataAddress that HTTP pull needs; missing ones are empty."""
+    properties = {
+        str(item.get("name")): str(item.get("value"))
+        for item in document.get("endpointProperties") or []
+        if isinstance(item, dict)
+    }
+    token = properties.get("authorization", "")
+    scheme = properties.get("authType", "").lower()
+    header = f"Bearer {token}" if scheme == "bearer" and not token.lower().startswith("bearer ") else token
+    return DataAddress(str(document.get("endpoint", "")), header, properties.get("refreshEndpoint", ""))
+
+
+class Puller:
+    """Pulls data for one node."""
+
+    def __init__(
+        self, database: Database, engine: Engine, wire: HttpWire, writer: DatasetWriter, audit: AuditSink, clock: Clock
+    ) -> None:
+        self._database = database
+        self._engine = engine
+        self._wire = wire
+        self._writer = writer
+        self._audit = audit
+        self._clock = clock
+        self._renewals: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+
+    def pull(self, transfer_id: str, actor: Subject, *, purpose: str = "", columns: tuple[str, ...] = ()) -> pa.Table:
+        """Return the data of a started transfer; one delivery, which the provider counts as one use.
+
+        Raises: ProcessUnknown, TransferStopped, PeerRefused with the provider's reason, PeerUnreachable,
+            PeerAnswerInvalid, MessageTooLarge.
+        Cost: the table in memory, at most PULL_BYTES_MAX.
+        """
+        return self._pull(transfer_id, actor, purpose, columns)[0]
+
+    def pull_into(
+        self, transfer_id: str, name: str, actor: Subject, *, purpose: str = "", title: str = ""
+    ) -> DatasetId:
+        """Pull, and keep the rows as a dataset whose origin is the partner; return its id. Raises: as `pull`."""
+        table, delivery_id = self._pull(transfer_id, actor, purpose, ())
+        record = self._engine.record(transfer_id)
+        shown = title or f"{record.dataset_id} ({record.counterparty})"
+        dataset_id = self._writer.write(name, table, title=shown, origin=f"partner:{record.counterparty}")
+        with self._database.begin() as connection:
+            change = sa.update(share_deliveries).where(share_deliveries.c.delivery_id == delivery_id)
+            connection.execute(change.values(stored_as=dataset_id))
+            details: dict[str, Any] = {"agreement": record.agreement_id, "party": record.counterparty}
+            self._audit.write(AuditEvent(self._clock(), actor.subject_id, "data.stored", dataset_id, "ok", details))
+        return dataset_id
+
+    def _pull(self, transfer_id: str, actor: Subject, purpose: str, columns: tuple[str, ...]) -> tuple[pa.Table, int]:
+        record = self._started(transfer_id)
+        if not record.data_address:
+            record = self._renew(record)
+        started = self._clock()
+        try:
+            table = self._fetch(record, purpose, columns)
+        except _TokenRefused:
+            table = self._fetch(self._renew(record), purpose, columns)
+        table.validate(full=True)
+        return table, self._note(record, actor, purpose, table, started)
+
+    def _started(self, transfer_id: str) -> Record:
+        record = self._engine.record(transfer_id)
+        if record.kind is not Kind.TRANSFER or record.side is not Side.CONSUMER:
+            raise ProcessUnknown(process_id=transfer_id[:200])
+        if record.state is not State.STARTED or record.held:
+            raise TransferStopped(transfer_id=transfer_id, reason=record.reason or f"it is {record.state}")
+        return record
+
+    def _fetch(self, record: Record, purpose: str, columns: tuple[str, ...]) -> pa.Table:
+        address = read_data_address(orjson.loads(record.data_address))
+        query = urlencode([("purpose", purpose)] * bool(purpose) + [("column", name) for name in columns])
+        target = f"{address.endpoint}?{query}" if query else address.endpoint
+        headers = {"Authorization": address.authorization, "Accept": Encoding.ARROW.media_type}
+        with self._wire.stream(record.counterparty, target, headers) as response:
+            if response.status_code == 401:
+                raise _TokenRefused
+            if not response.is_success:
+                raise PeerRefused(
+                    party=record.counterparty,
+                    what="the data request",
+                    status_code=response.status_code,
+                    reason=_refusal(response),
+                )
+            try:
+                with pa.ipc.open_stream(_Arriving(response)) as reader:
+                    return pa.Table.from_batches(list(reader), schema=reader.schema)
+            except (pa.ArrowInvalid, pa.ArrowSerializationError, OSError) as cause:
+                raise PeerAnswerInvalid(
+                    party=record.counterparty, what="the data request", reason=str(cause)[:200]
+                ) from cause
+
+    def _renew(self, record: Record) -> Record:
+        """Get a new data address, one request at a time a transfer; who waited takes the new one."""
+        with self._renewals[record.process_id]:
+            current = self._started(record.process_id)
+            if current.data_address and current.data_address != record.data_address:
+                return current
+            known = read_data_address(orjson.loads(record.data_address)) if record.data_address else None
+            if known is None or not known.refresh_endpoint:
+                raise TransferStopped(transfer_id=record.process_id, reason="its token ended and cannot be renewed")
+            reply = self._wire.post_to(record.counterparty, known.refresh_endpoint)
+            what = "the renewal of the token"
+            if not reply.is_ok:
+                raise PeerRefused(
+                    party=record.counterparty, what=what, status_code=reply.status_code, reason=_problem(reply.body)
+                )
+            try:
+                document = read_document(reply.body)
+            except MessageInvalid as cause:
+                raise PeerAnswerInvalid(party=record.counterparty, what=what, reason=str(cause)) from cause
+            with self._database.begin() as connection:
+                address = {"data_address": orjson.dumps(document).decode()}
+                store.update_process(connection, record.process_id, address)
+            return self._engine.record(record.process_id)
+
+    def _note(self, record: Record, actor: Subject, purpose: str, table: pa.Table, started: Any) -> int:
+        with self._database.begin() as connection:
+            count_use(connection, record.agreement_id, None)
+            inserted = connection.execute(
+                sa.insert(share_deliveries).values(
+                    direction="in",
+                    process_id=record.process_id,
+                    agreement_id=record.agreement_id,
+                    counterparty=record.counterparty,
+                    dataset_id=record.dataset_id,
+                    purpose=purpose,
+                    encoding=Encoding.ARROW,
+                    rows=table.num_rows,
+                    size_bytes=table.nbytes,
+                    outcome="complete",
+                    started_at=started,
+                    finished_at=self._clock(),
+                )
+            )
+            details: dict[str, Any] = {"agreement": record.agreement_id, "rows": table.num_rows, "purpose": purpose}
+            self._audit.write(
+                AuditEvent(self._clock(), actor.subject_id, "data.pulled", record.process_id, "ok", details)
+            )
+            key = inserted.inserted_primary_key
+            assert key is not None, "the table has a serial key"
+            return int(key[0])
+
+
+class _TokenRefused(Exception):  # a step inside this module, no error that anybody sees
+    """The provider did not take the token."""
+
+
+class _Arriving(io.RawIOBase):
+    """The body of a response as a file that Arrow reads from."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        super().__init__()
+        self._parts: Iterator[bytes] = response.iter_bytes()
+        self._rest = b""
+        self._size = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._rest:
+            part = next(self._parts, None)
+            if part is None:
+                return 0
+            self._rest, self._size = part, self._size + len(part)
+            if self._size > PULL_BYTES_MAX:
+                raise MessageTooLarge(limit_bytes=PULL_BYTES_MAX)
+        count = min(len(buffer), len(self._rest))
+        buffer[:count] = self._rest[:count]
+        self._rest = self._rest[count:]
+        return count
+
+
+def _refusal(response: httpx.Response) -> str:
+    body = b""
+    for part in response.iter_bytes():
+        body += part
+        if len(body) > ERROR_BYTES_MAX:
+            break
+    return _problem(body)
+
+
+def _problem(body: bytes) -> str:
+    try:
+        document = read_document(body)
+    except MessageInvalid:
+        return "no reason given"
+    return str(document.get("detail") or document.get("reason") or "no reason given")[:500]

@@ -1,0 +1,242 @@
+"""What is said next: carries out the reactions that rules and people have queued, one message at a time.
+
+A reaction is planned from what is stored and judged (offer, terms, grade), then its message is queued in the same
+transaction that removes the reaction. If the process changed in between, it is planned again.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+
+from gongshu.database import Database
+from gongshu.errors import GongshuError
+from gongshu.model.audit import AuditEvent, AuditSink
+from gongshu.model.ids import PartyId
+from gongshu.share import processes as store
+from gongshu.share.agreements import find_agreement, insert_agreement
+from gongshu.share.automation import Action
+from gongshu.share.dsp.states import FINAL, Move, State, can_send, termination_of
+from gongshu.share.engine import Engine, Signals, new_urn
+from gongshu.share.errors import TermsUnknown
+from gongshu.share.model import Record
+from gongshu.share.odrl import agreement_policy, read_terms
+from gongshu.share.policy import SharePolicy
+from gongshu.share.ports import Clock
+from gongshu.share.tables import share_processes, share_reactions
+from gongshu.share.terms import Phase
+
+Json = dict[str, Any]
+
+AGREEMENT_AHEAD_MAX = timedelta(seconds=60)
+"""How far an agreement's time may lie ahead of our clock, or before the negotiation; two clocks are never equal."""
+LEASE = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a reaction comes to."""
+
+    move: Move | None = None
+    content: Mapping[str, Any] = field(default_factory=dict)
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    agreement: Json | None = None
+    waiting: str = ""
+    """Set when a person is asked instead."""
+
+
+class Reactor:
+    """Plans and performs reactions for one node."""
+
+    def __init__(
+        self,
+        database: Database,
+        engine: Engine,
+        policy: SharePolicy,
+        audit: AuditSink,
+        clock: Clock,
+        own_party_id: PartyId,
+        signals: Signals,
+    ) -> None:
+        self._database = database
+        self._engine = engine
+        self._policy = policy
+        self._audit = audit
+        self._clock = clock
+        self._own = own_party_id
+        self._signals = signals
+
+    def next_due(self, connection: sa.Connection) -> Any:
+        """Return when the next reaction can be performed, None if there is none."""
+        free_at = sa.func.coalesce(share_reactions.c.lease_until, share_reactions.c.due_at)
+        return connection.execute(sa.select(sa.func.min(free_at)).where(self._is_free())).scalar()
+
+    def perform_due(self, *, limit: int = 50) -> int:
+        """Perform the reactions that are due; return how many were."""
+        claimed = self._claim(limit)
+        for reaction in claimed:
+            self._perform(reaction)
+        return len(claimed)
+
+    def _is_free(self) -> sa.ColumnElement[bool]:
+        busy = sa.select(share_processes.c.process_id).where(
+            share_processes.c.process_id == share_reactions.c.process_id, share_processes.c.pending.is_not(None)
+        )
+        return ~busy.exists()
+
+    def _claim(self, limit: int) -> list[Any]:
+        now, columns = self._clock(), share_reactions.c
+        is_free = sa.or_(columns.lease_until.is_(None), columns.lease_until < now)
+        query = sa.select(share_reactions).where(columns.due_at <= now, is_free, self._is_free())
+        query = query.order_by(columns.due_at, columns.sequence).limit(limit)
+        with self._database.connect() as connection:
+            if connection.execute(query.with_only_columns(columns.sequence)).first() is None:
+                return []
+        with self._database.begin() as connection:
+            rows = list(connection.execute(query.with_for_update(skip_locked=True)))
+            first = {row.process_id: row for row in reversed(rows)}
+            ids = [row.sequence for row in first.values()]
+            lease = sa.update(share_reactions).where(columns.sequence.in_(ids)).values(lease_until=now + LEASE)
+            connection.execute(lease)
+        return list(first.values())
+
+    def _perform(self, reaction: Any) -> None:
+        record = self._engine.record(reaction.process_id)
+        plan = self._plan(record, Action(reaction.action), str(reaction.reason))
+        with self._database.begin() as connection:
+            current = store.find_process(connection, reaction.process_id, lock=True)
+            if current is not None and current == record and record.state not in FINAL:
+                connection.execute(sa.delete(share_reactions).where(share_reactions.c.sequence == reaction.sequence))
+                self._carry_out(connection, record, plan, reaction.actor)
+            else:
+                release = sa.update(share_reactions).where(share_reactions.c.sequence == reaction.sequence)
+                connection.execute(release.values(lease_until=None))
+        self._signals.notify()
+
+    def _carry_out(self, connection: sa.Connection, record: Record, plan: Plan, actor: str) -> None:
+        if plan.agreement is not None and not insert_agreement(connection, record, plan.agreement, self._clock()):
+            raise RuntimeError("an agreement id of ours is new")
+        if plan.waiting:
+            store.update_process(connection, record.process_id, {"waiting": plan.waiting})
+            event = AuditEvent(
+                self._clock(), actor, f"{record.kind}.waiting", record.process_id, "ok", {"why": plan.waiting[:300]}
+            )
+            self._audit.write(event)
+        elif plan.move is not None and can_send(record.process, plan.move):
+            self._engine.send(connection, record, plan.move, plan.content, actor=actor, changes=plan.changes)
+
+    # ---- planning ---------------------------------------------------------------------------------------------------
+
+    def _plan(self, record: Record, action: Action, reason: str) -> Plan:
+        try:
+            return self._plan_known(record, action, reason)
+        except TermsUnknown as unknown:
+            return _terminate(record, str(unknown))
+
+    def _plan_known(self, record: Record, action: Action, reason: str) -> Plan:
+        if action is Action.ASK:
+            return Plan(waiting=reason or "a person has to approve")
+        if action is Action.TERMINATE:
+            return _terminate(record, reason or "ended by a rule of this party")
+        if action in (Action.DECIDE, Action.AGREE):
+            return self._plan_agreement(record, must_be_same=action is Action.DECIDE)
+        if action in (Action.ACCEPT, Action.ACCEPT_SAME):
+            return _plan_acceptance(record, must_be_same=action is Action.ACCEPT_SAME)
+        if action is Action.CHECK:
+            fault = self._agreement_fault(record)
+            return _terminate(record, fault) if fault else Plan(Move.VERIFY)
+        if action is Action.START:
+            return self._plan_start(record)
+        if action in (Action.OFFER, Action.COUNTER):
+            move = Move.OFFER if action is Action.OFFER else Move.REQUEST
+            return Plan(move, {"offer": orjson.loads(record.own_policy)}, {"policy": record.own_policy})
+        plain = {
+            Action.VERIFY: Move.VERIFY,
+            Action.FINALIZE: Move.FINALIZE,
+            Action.SUSPEND: Move.SUSPEND,
+            Action.COMPLETE: Move.COMPLETE,
+        }
+        content = {"reason": [reason]} if action is Action.SUSPEND and reason else {}
+        return Plan(plain[action], content)
+
+    def _plan_agreement(self, record: Record, *, must_be_same: bool) -> Plan:
+        terms = read_terms(orjson.loads(record.policy))
+        why_not = self._policy.why_not_offer(record.dataset_id, terms, record.counterparty, Phase.NEGOTIATION)
+        if why_not:
+            return _terminate(record, why_not)
+        if must_be_same and terms.bounds != read_terms(orjson.loads(record.own_policy)).bounds:
+            return Plan(waiting="the partner asks for other terms than offered")
+        agreement_id = new_urn()
+        agreement = agreement_policy(
+            terms,
+            agreement_id=agreement_id,
+            target=record.dataset_id,
+            assigner=self._own,
+            assignee=record.counterparty,
+            at=self._clock(),
+        )
+        return Plan(Move.AGREE, {"agreement": agreement}, {"agreement_id": agreement_id}, agreement)
+
+    def _plan_start(self, record: Record) -> Plan:
+        if record.state is State.SUSPENDED and not record.held:
+            return Plan(waiting="the other side suspended it, and alone may resume it")
+        if record.provider_pid != record.process_id:
+            return Plan(Move.START)
+        try:
+            with self._database.connect() as connection:
+                agreement = find_agreement(connection, record.agreement_id)
+            why_not = self._policy.why_not_use(agreement, Phase.TRANSFER)
+        except GongshuError as error:  # an agreement that cannot be read delivers nothing
+            why_not = str(error)
+        return _terminate(record, why_not) if why_not else Plan(Move.START)
+
+    def _agreement_fault(self, record: Record) -> str | None:
+        with self._database.connect() as connection:
+            agreement = find_agreement(connection, record.agreement_id)
+        policy, offered = agreement.policy, read_terms(orjson.loads(record.policy))
+        stamp = policy.get("timestamp")
+        if agreement.negotiation_id != record.process_id:
+            return "the agreement's id belongs to another negotiation"
+        if policy.get("target") != record.dataset_id or agreement.terms.bounds != offered.bounds:
+            return "the agreement does not say what was negotiated"
+        if policy.get("assignee") != self._own or policy.get("assigner") != record.counterparty:
+            return "the agreement names other parties"
+        if stamp is not None and not self._is_plausible(str(stamp), record):
+            return "the agreement's time is not plausible; compare the two clocks"
+        return None
+
+    def _is_plausible(self, stamp: str, record: Record) -> bool:
+        at = read_stamp(stamp)
+        earliest, latest = record.created_at - AGREEMENT_AHEAD_MAX, self._clock() + AGREEMENT_AHEAD_MAX
+        return at is not None and earliest <= at <= latest
+
+
+def read_stamp(text: str) -> datetime | None:
+    """Return the moment of an xsd:dateTime, to the microsecond; None where it has no time zone or is none.
+
+    >>> read_stamp("2026-01-02T03:04:05.123456789Z").microsecond
+    123456
+    """
+    try:
+        moment = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text[:64]))
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else None
+
+
+def _plan_acceptance(record: Record, *, must_be_same: bool) -> Plan:
+    offered = read_terms(orjson.loads(record.policy))
+    if must_be_same:
+        if not record.own_policy:
+            return Plan(waiting="the provider offers something that was not asked for")
+        if offered.bounds != read_terms(orjson.loads(record.own_policy)).bounds:
+            return Plan(waiting="the provider offers other terms than asked for")
+    return Plan(Move.ACCEPT)
+
+
+def _terminate(record: Record, reason: str) -> Plan:
+    return Plan(termination_of(record.kind), {"reason": [reason]}, {"reason": reason})

@@ -1,0 +1,51 @@
+"""Reading another party's catalogue."""
+
+from gongshu.model.ids import PartyId
+from gongshu.share.addresses import is_under
+from gongshu.share.catalog import next_link, read_catalog
+from gongshu.share.dsp.messages import build_catalog_request, encode
+from gongshu.share.dsp.reader import read_document
+from gongshu.share.dsp.schema import find_fault
+from gongshu.share.errors import MessageInvalid, OfferUnknown, PeerAnswerInvalid, PeerRefused
+from gongshu.share.model import RemoteCatalogue, RemoteDataset, RemoteOffer
+from gongshu.share.outbox import reply_reason
+from gongshu.share.peer import HttpWire
+
+
+def fetch_catalogue(
+    wire: HttpWire, party: PartyId, *, search: str = "", dataset_id: str = "", page: str = ""
+) -> RemoteCatalogue:
+    """Return one page of a party's catalogue; `page` is the `next_page` of the one before.
+
+    Raises: PartyUnknown, PeerUnreachable, PeerRefused, PeerAnswerInvalid, AddressRefused for a page elsewhere.
+    """
+    filters = [{"dataset": dataset_id}] if dataset_id else [{"search": search}] if search else []
+    body = encode(build_catalog_request(filters))
+    reply = wire.post_to(party, page, body) if page else wire.post(party, "", "/catalog/request", body)
+    what = "the catalogue request"
+    if not reply.is_ok:
+        raise PeerRefused(party=party, what=what, status_code=reply.status_code, reason=reply_reason(reply))
+    try:
+        document = read_document(reply.body)
+    except MessageInvalid as cause:
+        raise PeerAnswerInvalid(party=party, what=what, reason=str(cause)) from cause
+    fault = find_fault(document, "Catalog")
+    if fault:
+        raise PeerAnswerInvalid(party=party, what=what, reason=fault)
+    following = next_link(reply.headers.get("link", ""))
+    base = wire.base_of(party)
+    is_usable = bool(following) and is_under(following, base, query_allowed=True)
+    return RemoteCatalogue(party, read_catalog(document), following if is_usable else "")
+
+
+def fetch_offer(wire: HttpWire, party: PartyId, dataset_id: str, offer_id: str) -> tuple[RemoteDataset, RemoteOffer]:
+    """Return one offer of a dataset, read anew from the party's catalogue; an empty offer id takes the only one.
+
+    Raises: OfferUnknown, and as `fetch_catalogue`.
+    """
+    catalogue = fetch_catalogue(wire, party, dataset_id=dataset_id)
+    for dataset in catalogue.datasets:
+        offers = [offer for offer in dataset.offers if offer_id in ("", offer.offer_id)]
+        if dataset.dataset_id == dataset_id and len(offers) == 1:
+            return dataset, offers[0]
+    raise OfferUnknown(offer_id=offer_id or f"(the only one of {dataset_id})"[:200])

@@ -1,0 +1,96 @@
+"""The thread that keeps sharing going: it sleeps until something happens or falls due, and never polls the partners."""
+
+import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from gongshu.database import Database
+from gongshu.errors import GongshuError
+from gongshu.share.engine import Signals
+from gongshu.share.model import Record
+from gongshu.share.outbox import Outbox
+from gongshu.share.ports import Clock
+from gongshu.share.reactor import Reactor
+from gongshu.share.watchdog import Watchdog
+
+_logger = logging.getLogger(__name__)
+
+SENDERS = 8
+LOOK_S = 1.0
+"""Other processes of the node (the command line) queue into the same tables; this is how soon their work is seen."""
+AFTER_ERROR_S = 5.0
+
+
+class Runner:
+    """Starts and stops the thread; the work is done by reactor, outbox and watchdog."""
+
+    def __init__(
+        self, database: Database, reactor: Reactor, outbox: Outbox, watchdog: Watchdog, clock: Clock, signals: Signals
+    ) -> None:
+        self._database = database
+        self._reactor = reactor
+        self._outbox = outbox
+        self._watchdog = watchdog
+        self._clock = clock
+        self._signals = signals
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Start the thread; a second call does nothing."""
+        if self._thread is None:
+            self._stopping.clear()
+            self._thread = threading.Thread(target=self._run, name="share", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Stop after the messages under way have been answered or have failed."""
+        if self._thread is not None:
+            self._stopping.set()
+            self._signals.notify()
+            self._thread.join()
+            self._thread = None
+
+    def step(self) -> None:
+        """Do everything that is due now, in this thread; tests and one-shot commands use it."""
+        while self._work(None):
+            pass
+
+    def _run(self) -> None:
+        with ThreadPoolExecutor(SENDERS, thread_name_prefix="share-send") as pool:
+            while not self._stopping.is_set():
+                seen = self._signals.count
+                pause_s = LOOK_S
+                try:
+                    self._work(pool)
+                    pause_s = min(LOOK_S, self._until_next_s())
+                except Exception as error:  # noqa: BLE001  # supervisor: sharing goes on after a database was away
+                    code = error.code if isinstance(error, GongshuError) else type(error).__name__
+                    _logger.error("sharing stopped for a moment: %s (%s)", code, error)
+                    self._stopping.wait(AFTER_ERROR_S)
+                if not self._stopping.is_set():
+                    self._signals.wait(seen, pause_s)
+
+    def _work(self, pool: ThreadPoolExecutor | None) -> int:
+        count = self._reactor.perform_due()
+        for record, entry in self._outbox.claim_due():
+            count += 1
+            if pool is None:
+                self._outbox.deliver(record, entry)
+            else:
+                pool.submit(self._deliver, record, entry)
+        return count + self._watchdog.check_due()
+
+    def _deliver(self, record: Record, entry: Any) -> None:
+        try:
+            self._outbox.deliver(record, entry)
+        except Exception as error:  # noqa: BLE001  # supervisor: the lease ends and the message is taken up again
+            code = error.code if isinstance(error, GongshuError) else type(error).__name__
+            _logger.error("a message of %s was not sent: %s (%s)", record.process_id, code, error)
+
+    def _until_next_s(self) -> float:
+        with self._database.connect() as connection:
+            parts = (self._reactor, self._outbox, self._watchdog)
+            due = [moment for moment in (part.next_due(connection) for part in parts) if moment is not None]
+        return max(0.0, (min(due) - self._clock()).total_seconds()) if due else LOOK_S

@@ -1,0 +1,357 @@
+"""What pages, programs and commands do in the data space: offer, find, negotiate, transfer, pull, end.
+
+`ShareService` puts the parts together and keeps the rights; the parts decide. Every change is in the audit log.
+"""
+
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+import pyarrow as pa
+
+from gongshu.database import Database
+from gongshu.model.access import Subject
+from gongshu.model.audit import AuditEvent, AuditSink
+from gongshu.model.ids import DatasetId, PartyId
+from gongshu.secure.parties import PartyRegistry
+from gongshu.secure.peer_tokens import PeerTokens
+from gongshu.share import processes as store
+from gongshu.share.agreements import find_agreement, list_agreements, retire_agreement, set_transfer_rules
+from gongshu.share.automation import Action, Rules
+from gongshu.share.dealing import Dealing
+from gongshu.share.deliveries import list_deliveries
+from gongshu.share.delivery import Delivery, partner_subject
+from gongshu.share.dsp.messages import FORMAT_PULL, PATH
+from gongshu.share.dsp.states import FINAL, Kind, State
+from gongshu.share.engine import Engine, Signals
+from gongshu.share.errors import WaitedTooLong
+from gongshu.share.intake import Intake
+from gongshu.share.model import Agreement, Offer, Record, RemoteCatalogue
+from gongshu.share.model import Delivery as DeliveryLine
+from gongshu.share.offers import OfferBook
+from gongshu.share.outbox import Outbox
+from gongshu.share.peer import HttpWire
+from gongshu.share.policy import SharePolicy
+from gongshu.share.ports import CatalogueReader, Clock, DatasetWriter, GateDoor
+from gongshu.share.pulling import Puller
+from gongshu.share.reactor import Reactor
+from gongshu.share.reading import read_under_terms
+from gongshu.share.remote import fetch_catalogue
+from gongshu.share.rights import DEALERS, LOOKERS, USERS, require_right
+from gongshu.share.runner import Runner
+from gongshu.share.sending import Retries
+from gongshu.share.terms import Terms
+from gongshu.share.tokens import TokenDesk
+from gongshu.share.watchdog import Watchdog
+
+WAIT_STEP_S = 0.2
+"""How often a waiting caller looks at the database, for changes made by another process of the node."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShareSettings:
+    """Bounds of the data space."""
+
+    token_valid_s: int = 300
+    """Life of a data token; a pull that began in time goes on."""
+    body_bytes_max: int = 1024 * 1024
+    body_timeout_s: float = 10.0
+    """Bounds of a message from another party."""
+    retries: Retries = field(default_factory=Retries)
+
+
+class ShareService:
+    """The data space of one node. Threads may share it."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        catalogue: CatalogueReader,
+        gate: GateDoor,
+        store: DatasetWriter,
+        parties: PartyRegistry,
+        peers: PeerTokens,
+        audit: AuditSink,
+        clock: Clock,
+        own_party_id: PartyId,
+        public_address: Callable[[], str],
+        settings: ShareSettings | None = None,
+    ) -> None:
+        self.settings = settings or ShareSettings()
+        self.own_party_id = own_party_id
+        self.clock = clock
+        self._database = database
+        self._audit = audit
+        self._gate = gate
+        self._parties = parties
+        self._public_address = public_address
+        self._signals = Signals()
+        self._policy = SharePolicy(catalogue, clock)
+        self._wire = HttpWire(parties, peers, clock)
+        self._book = OfferBook(database, gate, self._policy, audit, clock)
+        self.engine = Engine(database, audit, clock, self._signals)
+        self.delivery = Delivery(
+            database,
+            self.engine,
+            self._policy,
+            gate,
+            audit,
+            clock,
+            TokenDesk(database, clock, self.settings.token_valid_s),
+            endpoint_of=lambda transfer_id: f"{self.address}/share/data/{transfer_id}",
+        )
+        self.intake = Intake(database, self.engine, self._book, self._policy, parties, peers, own_party_id=own_party_id)
+        self._dealing = Dealing(
+            database, self.engine, self._book, self._wire, parties, audit, clock, self._signals, callback=self._callback
+        )
+        self._puller = Puller(database, self.engine, self._wire, store, audit, clock)
+        reactor = Reactor(database, self.engine, self._policy, audit, clock, own_party_id, self._signals)
+        outbox = Outbox(
+            database,
+            self.engine,
+            self._wire,
+            audit,
+            clock,
+            self._signals,
+            mint_address=self.delivery.data_address,
+            retries=self.settings.retries,
+            random=Random(),  # noqa: S311  # spreads retries, protects nothing
+        )
+        watchdog = Watchdog(database, self.engine, outbox, clock)
+        self._runner = Runner(database, reactor, outbox, watchdog, clock, self._signals)
+
+    # ---- life -------------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start sending, reacting and watching, in a thread of this process."""
+        self._runner.start()
+
+    def stop(self) -> None:
+        """Stop; what is queued stays queued and goes on at the next start."""
+        self._runner.stop()
+        self._wire.close()
+
+    def step(self) -> None:
+        """Do what is due now in the calling thread, for one-shot programs."""
+        self._runner.step()
+
+    @property
+    def address(self) -> str:
+        """The address under which partners reach this node."""
+        return self._public_address().rstrip("/")
+
+    def _callback(self) -> str:
+        return f"{self.address}{PATH}"
+
+    # ---- provider ---------------------------------------------------------------------------------------------------
+
+    def offer(self, dataset_id: DatasetId, terms: Terms, actor: Subject, *, rules: Rules | None = None) -> Offer:
+        """Publish a dataset under terms.
+
+        Raises: NotAllowed; a NotFound for the dataset; TermsInvalid; GradeForbids; Denied.
+        """
+        require_right(actor, DEALERS, "offer data")
+        known = [party.party_id for party in self._parties.all()]
+        return self._book.offer(dataset_id, terms, actor, rules=rules, known_parties=known)
+
+    def withdraw(self, offer_id: str, actor: Subject) -> Offer:
+        """Take an offer out of the catalogue; agreements made from it stand. Raises: NotAllowed, OfferUnknown."""
+        require_right(actor, DEALERS, "withdraw offers")
+        return self._book.withdraw(offer_id, actor)
+
+    def offers(self, *, withdrawn: bool = False, limit: int = 100, offset: int = 0) -> list[Offer]:
+        """Return our offers, newest first."""
+        return self._book.all(withdrawn=withdrawn, limit=limit, offset=offset)
+
+    def preview(
+        self, dataset_id: DatasetId, terms: Terms, party: PartyId, actor: Subject, *, rows_max: int = 20
+    ) -> pa.Table:
+        """Return rows exactly as that partner would receive them under the terms, through the gate as the partner.
+
+        Raises: NotAllowed, GradeForbids, Denied.
+        """
+        require_right(actor, DEALERS, "preview offers")
+        self._book.require_shareable(dataset_id, terms, actor)
+        dataset = self._policy.dataset(dataset_id)
+        purpose = min(terms.purposes, default="")
+        subject = partner_subject(party, "preview")
+        rows = read_under_terms(self._gate, subject, dataset, terms, purpose=purpose, rows_max=rows_max)
+        return rows.read_all()
+
+    # ---- consumer ---------------------------------------------------------------------------------------------------
+
+    def catalogue_of(
+        self, party: PartyId, actor: Subject, *, search: str = "", dataset_id: str = "", page: str = ""
+    ) -> RemoteCatalogue:
+        """Return one page of what another party offers us. Raises: NotAllowed, PartyUnknown, and the wire's errors."""
+        require_right(actor, USERS, "read partners' catalogues")
+        return fetch_catalogue(self._wire, party, search=search, dataset_id=dataset_id, page=page)
+
+    def negotiate(
+        self,
+        party: PartyId,
+        dataset_id: str,
+        actor: Subject,
+        *,
+        offer_id: str = "",
+        terms: Terms | None = None,
+        rules: Rules | None = None,
+    ) -> Record:
+        """Ask for a contract on an offer, or with other `terms` than offered; return the negotiation.
+
+        An empty offer id takes the dataset's only offer.
+        Raises: NotAllowed, OfferUnknown, TermsUnknown if the offer holds what this node cannot keep, wire errors.
+        """
+        require_right(actor, USERS, "negotiate")
+        return self._dealing.negotiate(party, dataset_id, actor, offer_id=offer_id, terms=terms, rules=rules)
+
+    def transfer(
+        self, agreement_id: str, actor: Subject, *, format: str = FORMAT_PULL, rules: Rules | None = None
+    ) -> Record:
+        """Request a transfer under an agreement in which we are the consumer. Raises: AgreementUnknown, TermsForbid."""
+        require_right(actor, USERS, "transfer data")
+        return self._dealing.transfer(agreement_id, actor, format=format, rules=rules)
+
+    def pull(self, transfer_id: str, actor: Subject, *, purpose: str = "", columns: Sequence[str] = ()) -> pa.Table:
+        """Return the data of a started transfer; the provider counts one use. Raises: as `Puller.pull`."""
+        require_right(actor, USERS, "pull data")
+        return self._puller.pull(transfer_id, actor, purpose=purpose, columns=tuple(columns))
+
+    def pull_into(
+        self, transfer_id: str, name: str, actor: Subject, *, purpose: str = "", title: str = ""
+    ) -> DatasetId:
+        """Pull and keep the rows as a dataset of origin `partner:<party>`. Raises: as `Puller.pull`."""
+        require_right(actor, USERS, "pull data")
+        return self._puller.pull_into(transfer_id, name, actor, purpose=purpose, title=title)
+
+    # ---- both -------------------------------------------------------------------------------------------------------
+
+    def approve(self, process_id: str, actor: Subject) -> Record:
+        """Say yes to what waits for a person. Raises: NotAllowed, ProcessUnknown, NotWaiting."""
+        require_right(actor, DEALERS, "approve")
+        return self._dealing.answer(process_id, actor, agrees=True)
+
+    def decline(self, process_id: str, actor: Subject, reason: str = "") -> Record:
+        """Say no to what waits for a person, and end it. Raises: NotAllowed, ProcessUnknown, NotWaiting."""
+        require_right(actor, DEALERS, "decline")
+        return self._dealing.answer(process_id, actor, agrees=False, reason=reason)
+
+    def counter(self, process_id: str, terms: Terms, actor: Subject) -> Record:
+        """Answer a request or an offer with other terms. Raises: NotAllowed, ProcessUnknown, MoveIllegal, GradeForbids."""
+        require_right(actor, DEALERS, "make counter-offers")
+        return self._dealing.counter(process_id, terms, actor)
+
+    def suspend(self, transfer_id: str, actor: Subject, reason: str = "") -> Record:
+        """Stop a transfer for now; as provider, data stop at once. Raises: NotAllowed, ProcessUnknown, MoveIllegal."""
+        require_right(actor, USERS, "suspend transfers")
+        return self._dealing.act(transfer_id, Action.SUSPEND, actor, reason)
+
+    def resume(self, transfer_id: str, actor: Subject) -> Record:
+        """Let a transfer go on that this side suspended. Raises: NotAllowed, ProcessUnknown, MoveIllegal."""
+        require_right(actor, USERS, "resume transfers")
+        return self._dealing.act(transfer_id, Action.START, actor, "")
+
+    def complete(self, transfer_id: str, actor: Subject) -> Record:
+        """Say that a transfer is done. Raises: NotAllowed, ProcessUnknown, MoveIllegal."""
+        require_right(actor, USERS, "complete transfers")
+        return self._dealing.act(transfer_id, Action.COMPLETE, actor, "")
+
+    def terminate(self, process_id: str, actor: Subject, reason: str = "") -> Record:
+        """End a negotiation or transfer. Raises: NotAllowed, ProcessUnknown, MoveIllegal."""
+        require_right(actor, USERS, "terminate")
+        return self._dealing.act(process_id, Action.TERMINATE, actor, reason or "ended by a person")
+
+    def retire(self, agreement_id: str, actor: Subject, reason: str) -> Agreement:
+        """End an agreement for good; its data stop at once, its transfers end. Raises: NotAllowed, AgreementUnknown."""
+        require_right(actor, DEALERS, "end agreements")
+        with self._database.begin() as connection:
+            find_agreement(connection, agreement_id)
+            if retire_agreement(connection, agreement_id, reason):
+                self._write(actor, "agreement.retired", agreement_id, {"reason": reason[:300]})
+            running = store.transfers_under(connection, agreement_id)
+        for record in running:
+            self.engine.terminate(record.process_id, f"the agreement was ended: {reason}", actor=actor.subject_id)
+        return self.agreement(agreement_id)
+
+    def set_transfer_rules(self, agreement_id: str, rules: Rules | None, actor: Subject) -> Agreement:
+        """Let new transfers under an agreement of ours as provider follow these rules; None is the default again."""
+        require_right(actor, DEALERS, "set rules")
+        with self._database.begin() as connection:
+            find_agreement(connection, agreement_id)
+            set_transfer_rules(connection, agreement_id, rules.as_json() if rules is not None else None)
+            self._write(actor, "agreement.rules_set", agreement_id, {})
+        return self.agreement(agreement_id)
+
+    # ---- looking ----------------------------------------------------------------------------------------------------
+
+    def negotiations(
+        self, *, waiting: bool = False, party: PartyId | None = None, limit: int = 100, offset: int = 0
+    ) -> list[Record]:
+        """Return negotiations of both sides, newest first; with `waiting`, those that ask a person."""
+        return self._list(Kind.NEGOTIATION, waiting, party, limit, offset)
+
+    def transfers(
+        self, *, waiting: bool = False, party: PartyId | None = None, limit: int = 100, offset: int = 0
+    ) -> list[Record]:
+        """Return transfers of both sides, newest first."""
+        return self._list(Kind.TRANSFER, waiting, party, limit, offset)
+
+    def process(self, process_id: str) -> Record:
+        """Return one negotiation or transfer. Raises: ProcessUnknown."""
+        return self.engine.record(process_id)
+
+    def messages(self, process_id: str) -> Sequence[Mapping[str, Any]]:
+        """Return the messages of a process that both sides have, in order, with the hashes of their bytes."""
+        with self._database.connect() as connection:
+            return store.messages_of(connection, process_id)
+
+    def agreements(self, *, limit: int = 100, offset: int = 0) -> list[Agreement]:
+        """Return agreements of both sides, newest first, with what is left of each."""
+        with self._database.connect() as connection:
+            return list_agreements(connection, limit=limit, offset=offset)
+
+    def agreement(self, agreement_id: str) -> Agreement:
+        """Return one agreement. Raises: AgreementUnknown, EvidenceDamaged, TermsUnknown."""
+        with self._database.connect() as connection:
+            return find_agreement(connection, agreement_id)
+
+    def deliveries(self, *, agreement_id: str = "", limit: int = 100, offset: int = 0) -> list[DeliveryLine]:
+        """Return the meter, newest first: what was served and what was pulled."""
+        with self._database.connect() as connection:
+            return list_deliveries(connection, agreement_id=agreement_id, limit=limit, offset=offset)
+
+    def require_onlooker(self, actor: Subject) -> None:
+        """Return if the actor may see what goes on in this node's data space. Raises: NotAllowed."""
+        require_right(actor, LOOKERS, "see the data space")
+
+    def wait_for(self, process_id: str, states: Collection[State], timeout_s: float = 30.0) -> Record:
+        """Return the process as soon as it is in one of the states.
+
+        Raises: WaitedTooLong, at once when it ended in another state; ProcessUnknown.
+        """
+        deadline = time.monotonic() + timeout_s
+        while True:
+            seen = self._signals.count
+            record = self.process(process_id)
+            left_s = deadline - time.monotonic()
+            if record.state in states:
+                return record
+            if record.state in FINAL or left_s <= 0:
+                why = record.reason or record.next_state or "nothing is under way on this side"
+                wanted = " or ".join(sorted(state.value for state in states))
+                raise WaitedTooLong(
+                    process_id=process_id, state=record.state, timeout_s=timeout_s, wanted=wanted, waiting=why
+                )
+            self._signals.wait(seen, min(WAIT_STEP_S, left_s))
+
+    def _list(self, kind: Kind, waiting: bool, party: PartyId | None, limit: int, offset: int) -> list[Record]:
+        with self._database.connect() as connection:
+            return store.list_processes(
+                connection, kind, limit=limit, offset=offset, waiting=waiting, counterparty=party
+            )
+
+    def _write(self, actor: Subject, action: str, what: str, details: dict[str, Any]) -> None:
+        self._audit.write(AuditEvent(self.clock(), actor.subject_id, action, what, "ok", details))
