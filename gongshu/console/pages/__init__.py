@@ -1,0 +1,18 @@
+"""One module a page; each adds its pages to the console with `create_pages`."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gongshu.console.frame import Console
+
+MODULES = (
+    "sign_in",
+    "home",
+)
+
+
+def create_pages(console: "Console") -> None:
+    """Register every page."""
+    for name in MODULES:
+        import_module(f"gongshu.console.pages.{name}").create_pages(console)

@@ -1,0 +1,46 @@
+"""Every word of the console in Chinese and English, from the one file `texts.yaml`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+
+import yaml
+
+FILE = Path(__file__).parent / "texts.yaml"
+
+
+class Language(StrEnum):
+    """The languages of the console; Chinese is written first."""
+
+    ZH = "zh"
+    EN = "en"
+
+    @property
+    def tag(self) -> str:
+        """The tag for `<html lang>` (BCP 47)."""
+        return {"zh": "zh-CN", "en": "en-US"}[self.value]
+
+    @property
+    def other(self) -> "Language":
+        """The language that the switch leads to."""
+        return Language.EN if self is Language.ZH else Language.ZH
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """The catalogue of texts."""
+
+    entries: Mapping[str, Mapping[str, str]]
+
+    def get(self, key: str, language: Language, **fields: object) -> str:
+        """Return the text with its fields filled in. A key that is not there is a mistake of ours and raises KeyError."""
+        text = self.entries[key][language.value]
+        return text.format(**fields) if fields else text
+
+
+@cache
+def read_texts() -> Texts:
+    """Return the texts of the package."""
+    return Texts(yaml.load(FILE.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader))  # noqa: S506  safe, in C

@@ -1,0 +1,181 @@
+"""What pages are made of: panels, figures, chips, times, tables, notices and empty states, each the same everywhere."""
+
+import html
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from nicegui import ui
+
+from gongshu.errors import Conflict, GongshuError, InvalidInput, NotAuthenticated, NotFound, Refused, Retry
+from gongshu.model.grade import GradeLabel, GradeStanding
+
+if TYPE_CHECKING:
+    from gongshu.console.frame import View
+
+Row = Mapping[str, Any]
+
+
+def title(view: "View", key: str, question: str = "") -> None:
+    """Show the page's name and the one question that it answers."""
+    with ui.element("div").classes("gs-title"):
+        text(view.t(key), "h1")
+        if question:
+            text(view.t(question), "p")
+
+
+def text(words: str, tag: str = "div") -> ui.html:
+    """Show plain words as an element of this tag."""
+    return ui.html(html.escape(words), sanitize=False, tag=tag)
+
+
+@contextmanager
+def panel(heading: str, hint: str = "", *, span: str = "") -> Iterator[ui.element]:
+    """Open a panel with its heading; `span` is a class of the twelve-column grid."""
+    with ui.element("section").classes(f"gs-panel {span}") as section:
+        if heading:
+            with ui.element("header"):
+                text(heading, "h2")
+                if hint:
+                    text(hint, "p")
+        yield section
+
+
+def grid(*, even: bool = False) -> ui.element:
+    """Return the twelve-column grid; `even` gives panels of a row the same height."""
+    return ui.element("div").classes("gs-grid even" if even else "gs-grid")
+
+
+def figure(label: str, value: str, unit: str = "", hint: str = "") -> ui.html:
+    """Show one number with its unit and what stands behind it; returns the element, so that it can be renewed."""
+    return ui.html(figure_html(label, value, unit, hint), sanitize=False)
+
+
+def figure_html(label: str, value: str, unit: str = "", hint: str = "") -> str:
+    """Return the markup of a figure."""
+    small = f'<span class="hint">{html.escape(hint)}</span>' if hint else ""
+    tail = f'<span class="unit">{html.escape(unit)}</span>' if unit else ""
+    return (
+        f'<div class="gs-figure"><span class="label">{html.escape(label)}</span>'
+        f'<span class="value">{html.escape(value)}{tail}</span>{small}</div>'
+    )
+
+
+def chip_html(text: str, kind: str) -> str:
+    """Return the markup of a word with a colour; the colour never stands alone."""
+    return f'<span class="gs-chip {kind}">{html.escape(text)}</span>'
+
+
+def chip(text: str, kind: str = "plain") -> None:
+    """Show a word with a colour."""
+    ui.html(chip_html(text, kind), sanitize=False)
+
+
+def grade_html(view: "View", label: GradeLabel) -> str:
+    """Return the markup of a grade by both schemes, and whether a person stands behind it."""
+    words = f"{view.t(f'grade.{int(label.grade)}')} · {view.t(f'importance.{label.importance.value}')}"
+    standing = chip_html(view.t(f"standing.{label.standing.value}"), _STANDING[label.standing])
+    return f'{chip_html(words, f"grade-{int(label.grade)} solid")} {standing}'
+
+
+_STANDING = {GradeStanding.PROPOSED: "plain", GradeStanding.CONFIRMED: "good", GradeStanding.EXPIRED: "warn"}
+
+
+def time_html(moment: datetime | None) -> str:
+    """Return the markup of a time: the reader's zone, with UTC on hover; nothing for None."""
+    if moment is None:
+        return ""
+    iso = moment.isoformat(timespec="seconds")
+    return f'<time datetime="{iso}">{iso}</time>'
+
+
+def facts(rows: Sequence[tuple[str, str]]) -> None:
+    """Show pairs of name and value; values are markup, escape what is not ours."""
+    pairs = "".join(f"<dt>{html.escape(name)}</dt><dd>{value}</dd>" for name, value in rows)
+    ui.html(f'<dl class="gs-facts">{pairs}</dl>', sanitize=False)
+
+
+def table(
+    view: "View",
+    columns: Sequence[tuple[str, str]],
+    rows: Sequence[Row],
+    *,
+    key: str,
+    markup: Sequence[str] = (),
+    numbers: Sequence[str] = (),
+    open_at: Callable[[Row], str] | None = None,
+    page_size: int = 20,
+    selection: bool = False,
+) -> ui.table:
+    """Show rows; columns of `markup` hold our own HTML, those of `numbers` stand right. A row opens with a click or Enter."""
+    definitions = [
+        {
+            "name": name,
+            "label": label,
+            "field": name,
+            "align": "right" if name in numbers else "left",
+            "sortable": bool(label) and name not in markup,
+        }
+        for name, label in columns
+    ]
+    shown = ui.table(
+        columns=definitions,
+        rows=[dict(row) for row in rows],
+        row_key=key,
+        pagination={"rowsPerPage": page_size if len(rows) > page_size else 0},
+        selection="multiple" if selection else None,
+    ).props(f'flat dense :hide-bottom="{str(len(rows) <= page_size).lower()}"')
+    shown.props(f'no-data-label="{view.t("table.empty")}" rows-per-page-label="{view.t("table.rows")}"')
+    for name in markup:
+        shown.add_slot(f"body-cell-{name}", '<q-td :props="props" class="wrap"><span v-html="props.value"></span></q-td>')
+    if open_at is not None:
+        first = columns[0][0]
+        links = {row[key]: open_at(row) for row in rows}
+        for row in shown.rows:
+            row["_to"] = links[row[key]]
+        shown.add_slot(f"body-cell-{first}", f'<q-td :props="props"><a :href="props.row._to">{{{{ props.value }}}}</a></q-td>')
+    return shown
+
+
+def error_notice(view: "View", error: GongshuError) -> None:
+    """Show an error: what kind it is, what was said, and what helps."""
+    kind = next((name for branch, name in _BRANCHES if isinstance(error, branch)), "failed")
+    helps = view.t(f"retry.{error.retry.value}") if error.retry is not Retry.NEVER else ""
+    notice(view.t(f"error.{kind}"), f"{error} {helps}".strip(), error.code)
+
+
+_BRANCHES = (
+    (InvalidInput, "input"),
+    (NotAuthenticated, "signed_out"),
+    (Refused, "refused"),
+    (NotFound, "missing"),
+    (Conflict, "conflict"),
+)
+
+
+def notice(heading: str, text: str = "", code: str = "", *, kind: str = "bad") -> None:
+    """Show a message that stays on the page."""
+    tail = f' <code class="gs-muted">{html.escape(code)}</code>' if code else ""
+    body = f"<p>{html.escape(text)}{tail}</p>" if text else ""
+    ui.html(
+        f'<div class="gs-notice {kind}" role="alert"><strong>{html.escape(heading)}</strong>{body}</div>', sanitize=False
+    )
+
+
+def empty(view: "View", key: str, *, command: str = "") -> None:
+    """Show what to do first where there is nothing yet: texts `<key>.title` and `<key>.step`."""
+    with ui.element("div").classes("gs-empty"):
+        ui.html(f"<strong>{html.escape(view.t(f'{key}.title'))}</strong>", sanitize=False)
+        ui.label(view.t(f"{key}.step"))
+        if command:
+            ui.html(f"<code>{html.escape(command)}</code>", sanitize=False)
+
+
+def number_text(value: float | int | None, digits: int = 0) -> str:
+    """Return a number as people read it; a dash where there is none.
+
+    >>> number_text(1234567)
+    '1,234,567'
+    """
+    return "–" if value is None else f"{value:,.{digits}f}"
