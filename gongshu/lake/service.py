@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from gongshu.lake.codec import encode_readings, require_readings
-from gongshu.lake.errors import LogBusy, TableUnknown
+from gongshu.lake.errors import LogBusy, QueryWorkerLost, TableUnknown
 from gongshu.lake.model import (
     READINGS_TABLE,
     CommitReport,
@@ -297,8 +297,11 @@ class Lake:
         try:
             frames = worker.ask(request, budget=budget)
             kind, frame = next(frames)
-        except BaseException:
+        except BaseException as cause:
             self._pool.take_back(worker, usable=False)
+            # A worker that died while it waited for work is no fault of this query: a new one is asked, once.
+            if isinstance(cause, QueryWorkerLost) and worker.served:
+                return self._ask(request, budget)
             raise
         if kind is Kind.SCHEMA:
             return QueryResult(frames, pa.ipc.read_schema(pa.py_buffer(frame)), worker, self._pool)

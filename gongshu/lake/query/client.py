@@ -30,6 +30,8 @@ class Worker:
     """One worker process. Not for several threads at once: a pool lends it to one."""
 
     def __init__(self, *, log_file: Path, temp_root: Path, memory_mb: int) -> None:
+        self.served = 0
+        """Requests answered to the end."""
         temp_root.mkdir(parents=True, exist_ok=True)
         self._temp = Path(tempfile.mkdtemp(prefix="query-", dir=temp_root))
         setup = json.dumps({"log_file": str(log_file), "memory_mb": memory_mb, "temp": str(self._temp)})
@@ -71,6 +73,7 @@ class Worker:
             raise QueryWorkerLost(reason=self._ending()) from cause
         while True:
             kind, frame = self._read_frame(budget)
+            self.served += kind in (Kind.DONE, Kind.ERROR, Kind.STALE)
             yield kind, frame
             if kind in (Kind.DONE, Kind.ERROR, Kind.STALE):
                 return

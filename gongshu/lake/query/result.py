@@ -23,6 +23,11 @@ class QueryResult:
         self._worker: Worker | None = worker
         self._pool = pool
 
+    @property
+    def worker_pid(self) -> int | None:
+        """Process id of the worker that computes the rows; None once all are read."""
+        return None if self._worker is None else self._worker.pid
+
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Yield the batches as they are computed; each batch once, also over several calls.
 
