@@ -26,6 +26,7 @@ audit_state = sa.Table(
     sa.Column("origin", sa.String(200), nullable=False),
     sa.Column("size", sa.BigInteger, nullable=False),
     sa.Column("frontier", sa.LargeBinary, nullable=False),
+    sa.Column("checkpoints", sa.BigInteger, nullable=False),
     sa.Column("checkpoint_size", sa.BigInteger, nullable=False),
     sa.Column("checkpoint_at", UtcTime, nullable=False),
 )

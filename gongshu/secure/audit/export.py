@@ -24,6 +24,8 @@ def write_export(
     partial = path.with_name(f".{path.name}.partial")
     with partial.open("w", encoding="ascii", newline="\n") as file:
         file.write(_line({"checkpoint": final, "format": FORMAT, "public_key": public_key.hex()}))
+        if 0 in checkpoints:
+            file.write(_line({"checkpoint": checkpoints[0]}))
         for index, leaf, leaf_hash, signature in records:
             record = {
                 "hash": leaf_hash.hex(),

@@ -106,10 +106,12 @@ class AuditLog:
             return connection.execute(sa.select(audit_state.c.size)).scalar() or 0
 
     def checkpoint(self) -> str:
-        """Sign the log as it stands and return the note."""
+        """Sign the log as it stands and return the note; a log that has not grown keeps its last one."""
         with self._database.begin() as connection:
             state = self._state(connection)
-            return self._store_checkpoint(connection, state.origin, state.size, _split(state.frontier))
+            kept = sa.select(audit_checkpoints.c.note).where(audit_checkpoints.c.size == state.size)
+            note: str | None = connection.execute(kept).scalar()
+            return note or self._store_checkpoint(connection, state, state.size, _split(state.frontier))
 
     def checkpoints(self, *, limit: int = 100) -> list[str]:
         """Return the newest checkpoints' notes, newest first."""
@@ -172,10 +174,10 @@ class AuditLog:
                     "leaf_hash": digest,
                     "signature": self._keys.sign(record_message(state.origin, size, digest)),
                     "at": event.at,
-                    "actor": event.actor[:200],
-                    "action": event.action[:100],
-                    "object": event.object[:400],
-                    "outcome": event.outcome[:20],
+                    "actor": _searchable(event.actor, 200),
+                    "action": _searchable(event.action, 100),
+                    "object": _searchable(event.object, 400),
+                    "outcome": _searchable(event.outcome, 20),
                 }
             )
             size += 1
@@ -185,7 +187,7 @@ class AuditLog:
         connection.execute(sa.update(audit_state).values(size=size, frontier=b"".join(frontier)))
         due = size - state.checkpoint_size >= CHECKPOINT_EVERY_RECORDS
         if due or self._clock() - state.checkpoint_at >= CHECKPOINT_EVERY:
-            self._store_checkpoint(connection, state.origin, size, frontier)
+            self._store_checkpoint(connection, state, size, frontier)
         return int(state.size)
 
     def _state(self, connection: sa.Connection) -> sa.Row[tuple[object, ...]]:
@@ -198,6 +200,7 @@ class AuditLog:
                 "origin": f"gongshu-audit/{self._keys.fingerprint().removeprefix('sha256:')[:16]}",
                 "size": 0,
                 "frontier": b"",
+                "checkpoints": 0,
                 "checkpoint_size": 0,
                 "checkpoint_at": self._clock(),
             }
@@ -211,13 +214,17 @@ class AuditLog:
             raise AuditLogDamaged(index=row.size, reason="the stored frontier does not belong to the stored size")
         return row
 
-    def _store_checkpoint(self, connection: sa.Connection, origin: str, size: int, frontier: Sequence[bytes]) -> str:
+    def _store_checkpoint(
+        self, connection: sa.Connection, state: sa.Row[tuple[object, ...]], size: int, frontier: Sequence[bytes]
+    ) -> str:
         now = self._clock()
-        text = encode_checkpoint(origin, size, merkle.root_of_frontier(frontier), now)
-        note = sign_checkpoint(text, origin, self._keys)
-        connection.execute(sa.delete(audit_checkpoints).where(audit_checkpoints.c.size == size))
+        text = encode_checkpoint(state.origin, size, merkle.root_of_frontier(frontier), state.checkpoints, now)
+        note = sign_checkpoint(text, state.origin, self._keys)
         connection.execute(sa.insert(audit_checkpoints).values(size=size, note=note, at=now))
-        connection.execute(sa.update(audit_state).values(checkpoint_size=size, checkpoint_at=now))
+        counted = sa.update(audit_state).values(
+            checkpoints=state.checkpoints + 1, checkpoint_size=size, checkpoint_at=now
+        )
+        connection.execute(counted)
         return note
 
     def _leaf_hashes(self, size: int | None) -> list[bytes]:
@@ -256,6 +263,11 @@ class _OpenTransactions:
 def _split(frontier: bytes) -> tuple[bytes, ...]:
     step = merkle.HASH_SIZE_BYTES
     return tuple(frontier[start : start + step] for start in range(0, len(frontier), step))
+
+
+def _searchable(text: str, length_max: int) -> str:
+    """The text as both databases take it into a column; the leaf keeps all of it."""
+    return text.encode("utf-8", "replace").decode("utf-8").replace("\x00", "")[:length_max]
 
 
 def _entry(row: sa.Row[tuple[object, ...]]) -> AuditEntry:

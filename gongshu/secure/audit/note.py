@@ -1,7 +1,7 @@
 """Signed checkpoints in the text form of transparency logs, readable by their tools.
 
 Source: C2SP tlog-checkpoint and signed-note (2024): origin, size, base64 root, extension lines, a blank line, then
-`— <name> <base64(4-byte key id ‖ Ed25519 signature)>`. Our one extension line is the time.
+`— <name> <base64(4-byte key id ‖ Ed25519 signature)>`. Our extension lines are the checkpoint's number and its time.
 """
 
 import base64
@@ -15,9 +15,10 @@ RECORD_DOMAIN = b"gongshu-audit-record-v1\n"
 ALGORITHM_ED25519 = b"\x01"
 
 
-def encode_checkpoint(origin: str, size: int, root: bytes, at: datetime) -> str:
+def encode_checkpoint(origin: str, size: int, root: bytes, number: int, at: datetime) -> str:
     """Return the text that is signed; it ends with a line feed."""
-    return f"{origin}\n{size}\n{base64.b64encode(root).decode('ascii')}\ntime {encode_time(at)}\n"
+    head = f"{origin}\n{size}\n{base64.b64encode(root).decode('ascii')}\n"
+    return f"{head}number {number}\ntime {encode_time(at)}\n"
 
 
 def sign_checkpoint(text: str, origin: str, keys: KeyStore) -> str:
