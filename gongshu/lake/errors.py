@@ -5,7 +5,7 @@ Refused        QueryForbidden
 NotFound       TableUnknown, SnapshotUnknown
 Conflict       WriterRunning
 TooLarge       QueryMemoryExceeded
-Unavailable    LogFull, LogUnwritable, LogBusy, QueryTimeout, QueryWorkerLost
+Unavailable    LogFull, LogUnwritable, LogBusy, WarehouseUnwritable, QueryTimeout, QueryWorkerLost
 Damaged        LogDamaged, LogEntryDamaged, LogBehind
 """
 
@@ -116,6 +116,16 @@ class LogBusy(Unavailable):
 
     code = "lake.log_busy"
     template = "The log {file} was busy for {waited_s} s, and the batch was not stored. Send it again."
+
+
+class WarehouseUnwritable(Unavailable):
+    """The disk refused a table's file; the table is as it was, and the log keeps what waits."""
+
+    code = "lake.warehouse_unwritable"
+    template = (
+        "The warehouse {folder} could not be written: {reason}. Free some disk space or correct the permissions; "
+        "the table is as it was, and readings wait in the log."
+    )
 
 
 class QueryTimeout(Unavailable):

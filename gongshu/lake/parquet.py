@@ -39,18 +39,18 @@ def write_data_file(metadata: TableMetadata, data: pa.Table, *, day: int | None)
     location = f"{folder}/{uuid.uuid4().hex}.parquet"
     path = local_path(location)
     path.parent.mkdir(parents=True, exist_ok=True)
-    footers: list[pq.FileMetaData] = []
     partial = path.with_name(path.name + ".partial")
     options = writer_options(data, choose_encodings(data))
     try:
-        with pq.ParquetWriter(partial, data.schema, metadata_collector=footers, **options) as writer:
+        with pq.ParquetWriter(partial, data.schema, **options) as writer:
             writer.write_table(data, row_group_size=ROW_GROUP_ROWS)
+        footer = pq.read_metadata(partial)
         partial.replace(path)
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
     sync_file(path)
-    return _describe(metadata, data, footers[0], location=location, size_bytes=path.stat().st_size, day=day)
+    return _describe(metadata, data, footer, location=location, size_bytes=path.stat().st_size, day=day)
 
 
 def remove_data_file(data_file: DataFile) -> None:

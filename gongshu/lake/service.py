@@ -5,7 +5,8 @@ are first needed, so a collector stays small.
 """
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from gongshu.lake.codec import encode_readings, require_readings
-from gongshu.lake.errors import LogBusy, QueryWorkerLost, TableUnknown
+from gongshu.lake.errors import LogBusy, QueryWorkerLost, TableUnknown, WarehouseUnwritable
 from gongshu.lake.model import (
     READINGS_TABLE,
     CommitReport,
@@ -86,23 +87,25 @@ class Lake:
         """Take one step of the writer: log to table, exactly once; None if nothing waited. For the writer alone.
 
         The first call takes the writer's lock and keeps it until `close`.
-        Raises: WriterRunning, LogBehind.
+        Raises: WriterRunning, LogBehind, WarehouseUnwritable.
         """
         from gongshu.lake.commit import commit_log
 
-        self._hold_writer_lock()
-        return commit_log(self._log, self._warehouse(), rows_max=rows_max)
+        with self._translated():
+            self._hold_writer_lock()
+            return commit_log(self._log, self._warehouse(), rows_max=rows_max)
 
     def compact(self, *, now: datetime, is_idle: bool = True) -> UpkeepReport:
         """Merge small files of past days, expire old snapshots, remove files that no snapshot names.
 
         For the writer alone. `is_idle` false leaves out the days that still grow.
-        Raises: WriterRunning.
+        Raises: WriterRunning, WarehouseUnwritable.
         """
         from gongshu.lake.upkeep import run_upkeep
 
-        self._hold_writer_lock()
-        return run_upkeep(self._warehouse(), now=now, query_timeout_s=self._query_timeout_s, is_idle=is_idle)
+        with self._translated():
+            self._hold_writer_lock()
+            return run_upkeep(self._warehouse(), now=now, query_timeout_s=self._query_timeout_s, is_idle=is_idle)
 
     def write_table(
         self, table: str, data: "pa.Table", *, mode: str = "append", properties: Mapping[str, str] | None = None
@@ -111,12 +114,14 @@ class Lake:
 
         `append` takes added columns; `replace` also takes changed and missing ones, and drops all old rows.
         `properties` are kept in the snapshot's summary.
-        Raises: TableNameInvalid, ColumnTypeUnsupported, TableSchemaMismatch. Nothing was written then.
+        Raises: TableNameInvalid, ColumnTypeUnsupported, TableSchemaMismatch, WarehouseUnwritable; nothing was written
+            then.
         """
         from gongshu.lake.tables import write_table
 
         assert mode in ("append", "replace")
-        return write_table(self._warehouse(), table, data, mode=mode, properties=properties or {})  # type: ignore[arg-type]
+        with self._translated():
+            return write_table(self._warehouse(), table, data, mode=mode, properties=properties or {})  # type: ignore[arg-type]
 
     def table_schema(self, table: str) -> "pa.Schema":
         """Return the columns of a table as it is now.
@@ -230,6 +235,13 @@ class Lake:
             if self._opened is None:
                 self._opened = Warehouse(self._warehouse_folder)
             return self._opened
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as cause:
+            raise WarehouseUnwritable(folder=self._warehouse_folder, reason=cause) from cause
 
     def _hold_writer_lock(self) -> None:
         if self._writing is None:

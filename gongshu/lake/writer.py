@@ -46,13 +46,16 @@ class Pace:
 class Writer:
     """The loop. It logs once when committing fails and once when it works again; normal work logs nothing."""
 
-    def __init__(self, lake: Lake, pace: Pace, *, clock: Callable[[], datetime], stop: threading.Event) -> None:
+    def __init__(
+        self, lake: Lake, pace: Pace, *, clock: Callable[[], datetime], stop: threading.Event, pause_s: float = POLL_S
+    ) -> None:
         self._lake = lake
         self._pace = pace
         self._clock = clock
         self._stop = stop
         self._failing = False
-        self._pause_s = POLL_S
+        self._first_pause_s = pause_s
+        self._pause_s = pause_s
 
     def run(self) -> None:
         """Work until `stop` is set; then commit what waits and return.
@@ -98,7 +101,7 @@ class Writer:
         release_memory()
         if self._failing:
             _logger.warning("The writer works again.")
-            self._failing, self._pause_s = False, POLL_S
+            self._failing, self._pause_s = False, self._first_pause_s
         return True
 
     def _lost(self, cause: Exception, *, code: str) -> None:
