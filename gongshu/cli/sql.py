@@ -22,12 +22,12 @@ def sql(
     Example: gongshu sql "SELECT series, date_trunc('hour', time) AS hour, avg(value) FROM readings GROUP BY ALL"
     """
     with opened_node() as node:
-        from gongshu.secure.gate import SqlQuery
+        from gongshu.secure.gate import SqlQuery, python_rows
 
         subject = current_subject(node)
         with node.gate.read(subject, SqlQuery(statement, rows_max), purpose=purpose) as result:
-            rows = result.read_all().to_pylist()
-            columns = result.schema.names
+            rows = python_rows(result.read_all())
+            columns = list(rows[0]) if rows else list(result.schema.names)
         show(rows, columns, format)
         if result.truncated:
             typer.echo(f"Only the first {rows_max} rows are shown; see --rows-max.", err=True)

@@ -20,7 +20,7 @@ from gongshu.model.access import Role, Subject
 from gongshu.model.ids import DatasetId, PartyId, SubjectId
 from gongshu.secure.audit import AuditEntry, AuditLog
 from gongshu.secure.errors import NotAllowed, TokenRejected
-from gongshu.secure.gate import Gate, GateResult, SqlQuery
+from gongshu.secure.gate import Gate, GateResult, SqlQuery, python_rows
 from gongshu.secure.identity import Account, IdentityService
 from gongshu.secure.policy import PolicyService
 
@@ -182,7 +182,7 @@ def _add_sql(router: APIRouter, gate: Gate, subject_of: Callable[..., Subject]) 
             return StreamingResponse(_arrow_stream(result), media_type=ARROW_STREAM, headers=headers)
         rows_max = min(body.rows_max or JSON_ROWS_MAX, JSON_ROWS_MAX)
         with gate.read(subject, SqlQuery(body.sql, rows_max), purpose=body.purpose) as result:
-            rows = result.read_all().to_pylist()
+            rows = python_rows(result.read_all())
             answer = {
                 "columns": [{"name": field.name, "type": str(field.type)} for field in result.schema],
                 "rows": rows,

@@ -6,6 +6,7 @@ pure); `readable` knows which series a subject may read; `service` is the shell,
 
 from gongshu.secure.gate.model import DatasetQuery, IbisQuery, Query, SqlQuery
 from gongshu.secure.gate.result import GateResult
+from gongshu.secure.gate.rows import python_rows
 from gongshu.secure.gate.service import Gate
 
-__all__ = ["DatasetQuery", "Gate", "GateResult", "IbisQuery", "Query", "SqlQuery"]
+__all__ = ["DatasetQuery", "Gate", "GateResult", "IbisQuery", "Query", "SqlQuery", "python_rows"]
