@@ -39,13 +39,13 @@ class CatalogueService:
 
     def __init__(self, database: Database, packs: Packs, audit: AuditSink, clock: Callable[[], datetime]) -> None:
         self._database = database
-        self._clock = clock
+        self.clock = clock
         self.packs = packs
         self.classifier = Classifier(packs)
-        self._ledger = Ledger(database, audit, clock)
-        self._series = SeriesRegistrar(database, self.classifier, self._ledger, clock)
-        self._tables = TableRegistrar(database, self.classifier, self._ledger, clock)
-        self._steward = Stewardship(database, self.classifier.guide, self._ledger, clock)
+        self.ledger = Ledger(database, audit, clock)
+        self._series = SeriesRegistrar(database, self.classifier, self.ledger, clock)
+        self._tables = TableRegistrar(database, self.classifier, self.ledger, clock)
+        self._steward = Stewardship(database, self.classifier.guide, self.ledger, clock)
 
     # --- registering ---
 
@@ -98,7 +98,7 @@ class CatalogueService:
         query = sa.select(t.datasets).where(t.datasets.c.state_secret.is_(blocked))
         for term in search_terms(search):
             query = query.where(t.datasets.c.search_text.like(f"%{term}%", escape="\\"))
-        query = _where_standing(query, standing, self._clock())
+        query = _where_standing(query, standing, self.clock())
         query = query.order_by(t.datasets.c.title, t.datasets.c.dataset_id).limit(limit).offset(offset)
         with self._database.connect() as connection:
             return self._decode(connection, connection.execute(query).all())
@@ -167,11 +167,11 @@ class CatalogueService:
         Raises: DatasetUnknown.
         """
         with self._database.connect() as connection:
-            return parts_of(connection, read_row(connection, dataset_id), self._clock())
+            return parts_of(connection, read_row(connection, dataset_id), self.clock())
 
     def history(self, dataset_id: DatasetId) -> list[Change]:
         """Return a dataset's changes, the newest first."""
-        return self._ledger.history(dataset_id)
+        return self.ledger.history(dataset_id)
 
     def lineage(self, dataset_id: DatasetId) -> Lineage:
         """Return a dataset's parents and children.
@@ -291,7 +291,7 @@ class CatalogueService:
             mine = sa.select(t.series.c.dataset_id, t.series.c.series_id).where(t.series.c.dataset_id.in_(chunk))
             for dataset_id, series_id in connection.execute(mine.order_by(t.series.c.series_id)):
                 series[dataset_id].append(SeriesId(series_id))
-        now = self._clock()
+        now = self.clock()
         return [decode_dataset(row, columns[row.dataset_id], series[row.dataset_id], now) for row in rows]
 
 

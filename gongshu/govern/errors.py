@@ -49,11 +49,25 @@ class FactUnknown(InvalidInput):
     template = "The grading fact {fact}={value} is not known. Known: {known}."
 
 
+class ExpectationInvalid(InvalidInput):
+    """A declaration about data cannot be used."""
+
+    code = "govern.expectation_invalid"
+    template = "The declaration {kind} for {dataset_id}.{part} cannot be used: {reason}."
+
+
 class FileUnreadable(InvalidInput):
     """A file that was to be classified cannot be read."""
 
     code = "govern.file_unreadable"
     template = "The file {file} cannot be read as {kind}: {reason}. Correct it and try again."
+
+
+class RoleMissing(Refused):
+    """Who asks lacks the role for it."""
+
+    code = "govern.role_missing"
+    template = "{subject} may not {act} {dataset_id}: that takes one of the roles {roles}. Ask a system administrator."
 
 
 class GradeBelowParts(Refused):

@@ -66,6 +66,7 @@ class ChangeKind(StrEnum):
     OWNER_CHANGED = "owner.changed"
     SECRET_DECLARED = "secret.declared"  # noqa: S105  # the name of an act, not a secret
     LINEAGE_ADDED = "lineage.added"
+    EXPECTATION_DECLARED = "expectation.declared"
 
 
 @dataclass(frozen=True, slots=True)

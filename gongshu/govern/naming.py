@@ -84,6 +84,15 @@ def asset_ancestors(asset: AssetId) -> list[AssetId]:
     return [AssetId("/".join(steps[: i + 1])) for i in range(len(steps))]
 
 
+def split_identifier(name: str) -> list[str]:
+    """Return a column's words in lower case; Chinese words stay whole.
+
+    >>> split_identifier("order_ID")
+    ['order', 'id']
+    """
+    return [word for word in re.split(r"[^a-z0-9\u3400-\u9fff]+", name.lower()) if word]
+
+
 def search_text(parts: Iterable[str]) -> str:
     """Return what a search compares with: the words in lower case, and Chinese also as pinyin and its initials.
 

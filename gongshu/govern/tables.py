@@ -124,3 +124,12 @@ quality_runs = sa.Table(
     sa.Column("report", sa.JSON, nullable=False),
     sqlite_autoincrement=True,
 )
+
+expectations = sa.Table(
+    "govern_expectations",
+    metadata,
+    sa.Column("dataset_id", sa.String(63), sa.ForeignKey(datasets.c.dataset_id), primary_key=True),
+    sa.Column("part", NAME, primary_key=True),
+    sa.Column("kind", sa.String(16), primary_key=True),
+    sa.Column("spec", sa.JSON, nullable=False),
+)
