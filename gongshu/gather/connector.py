@@ -202,6 +202,10 @@ class Feed(Protocol):
         """
         ...
 
+    def wrote_table(self, rows: int) -> None:
+        """Count a table that was stored through the `TableSink`, and its rows."""
+        ...
+
     def lose(self, loss: Loss) -> None:
         """Report that values are lost: shown, counted and kept with the source."""
         ...

@@ -3,11 +3,11 @@
 Unavailable      EndpointUnreachable · EndpointSilent · LinkLost · LoginRefused · CertificateUntrusted
 InvalidInput     ConfigWrong · DecodeError · FileUnreadable
 NotFound         ConnectorUnknown · SourceUnknown
-Conflict         SourceExists · AbilityMissing
+Conflict         SourceExists · AbilityMissing · NameTaken
 TooLarge         LineTooLong
 """
 
-from gongshu.errors import Conflict, InvalidInput, NotFound, Retry, TooLarge, Unavailable
+from gongshu.errors import Conflict, InvalidInput, NotFound, Refused, Retry, TooLarge, Unavailable
 
 
 class EndpointUnreachable(Unavailable):
@@ -83,6 +83,16 @@ class LineTooLong(TooLarge):
     )
 
 
+class FileTooLarge(TooLarge):
+    """A file is larger than what may be held in memory."""
+
+    code = "gather.file_too_large"
+    template = (
+        "{file} has {size_bytes} bytes, more than the {size_max_bytes} that may be read at once. "
+        "Nothing was taken. Split it, or raise `size_max_bytes`."
+    )
+
+
 class ConnectorUnknown(NotFound):
     """No connector of that name is installed."""
 
@@ -109,3 +119,17 @@ class AbilityMissing(Conflict):
 
     code = "gather.ability_missing"
     template = "The connector {connector!r} cannot {ability}; it can: {can}."
+
+
+class NameTaken(Conflict):
+    """A dataset of that name came another way; importing would replace its rows."""
+
+    code = "gather.name_taken"
+    template = "The dataset {dataset_id!r} is there already and came from {origin}. Choose another name with --name."
+
+
+class NotAllowed(Refused):
+    """The subject's roles do not allow it."""
+
+    code = "gather.not_allowed"
+    template = "{subject} may not {what}. It needs one of the roles {roles}; an administrator can give it."

@@ -92,6 +92,13 @@ class FeedQueue:
             last = start + self._rows_max >= batch.num_rows
             self._append(Delivery(part, acknowledge if last else None, once))
 
+    def wrote_table(self, rows: int) -> None:
+        """See `Feed.wrote_table`."""
+        self._counters.tables += 1
+        self._counters.read += rows
+        self._counters.last_value_at = self._clock()
+        self.alive()
+
     def lose(self, loss: Loss) -> None:
         """See `Feed.lose`."""
         self._counters.losses += 1

@@ -18,7 +18,7 @@ class ValueClauses(ConnectorContractBase):
         """C04: value, type, quality and arrival time are right."""
         expected = await rig.change(1)
         before = datetime.now(UTC)
-        seen = await self.observed(rig, expected.address)
+        seen = await self.observed(rig, expected.address, expected)
         assert seen.columns == expected.columns
         assert quality_of(seen.status) is Quality.GOOD
         assert before - timedelta(seconds=1) <= seen.arrival_time <= datetime.now(UTC)
@@ -26,7 +26,7 @@ class ValueClauses(ConnectorContractBase):
     async def test_c04_source_time_is_utc(self, rig: Rig) -> None:
         """C04: the device's own time comes with the value; a protocol without one declares this gap."""
         expected = await rig.change(1)
-        seen = await self.observed(rig, expected.address)
+        seen = await self.observed(rig, expected.address, expected)
         assert seen.source_time is not None, "no source time"
         assert seen.source_time.utcoffset() == timedelta(0)
         assert abs(seen.source_time - seen.arrival_time) < timedelta(seconds=30)
@@ -34,7 +34,7 @@ class ValueClauses(ConnectorContractBase):
     async def test_c04_a_source_time_is_declared_or_absent(self, rig: Rig) -> None:
         """C04: what `SPEC.source_time` says is so; the arrival time never stands in for it."""
         expected = await rig.change(1)
-        seen = await self.observed(rig, expected.address)
+        seen = await self.observed(rig, expected.address, expected)
         assert (seen.source_time is not None) is self.spec.source_time
 
     @needs(Can.READ)

@@ -15,11 +15,11 @@ import pytest_asyncio
 
 from gongshu.gather.batch import NATIVE_SCHEMA
 from gongshu.gather.connector import Can, Connector, ConnectorSpec, Reads
-from gongshu.testing.rig import Rig
-from gongshu.testing.run import Run, Seen, collecting
+from gongshu.testing.rig import Native, Rig
+from gongshu.testing.run import Run, Seen, arrived, collecting, heard
 
 Test = TypeVar("Test", bound=Callable[..., Any])
-STREAMS = frozenset({Can.SUBSCRIBE, Can.POLL})
+STREAMS = frozenset({Can.SUBSCRIBE, Can.POLL, Can.TABLES})
 PATIENCE_S = 8.0
 """How long a value may take that should come at once; long only because test machines are slow."""
 
@@ -85,13 +85,14 @@ class ConnectorContractBase(ABC):
         config = rig.config(**overrides)
         return collecting(self.spec, config, rig.connector(config))
 
-    async def observed(self, rig: Rig, address: str) -> Seen:
-        """Return one reading of the address, by reading where the connector can, else from the stream."""
+    async def observed(self, rig: Rig, address: str, expected: Native | None = None) -> Seen:
+        """Return one reading of the address, by reading where the connector can, else the newest of the stream, which
+        is waited for until the expected value has come."""
         if Can.READ in self.spec.can:
             async with rig.connector() as connector:
                 return (await read_all(connector, [address]))[0]
         async with self.running(rig) as run:
-            await run.until(lambda r: r.of(address), PATIENCE_S)
+            await run.until(arrived(expected) if expected else heard(address), PATIENCE_S)
             return run.of(address)[-1]
 
 

@@ -1,7 +1,7 @@
 """One collection under the eyes of a test: the real loop and queue, and what reached the store, as plain lists."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -9,9 +9,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from gongshu.gather.connector import Connector, ConnectorConfig, ConnectorSpec, TableSink, Tag
+from gongshu.gather.connector import Connector, ConnectorConfig, ConnectorSpec, Tag
 from gongshu.gather.counters import Counters
 from gongshu.gather.loop import Collection
+from gongshu.model.ids import DatasetId
 from gongshu.testing.rig import Native
 
 
@@ -35,6 +36,8 @@ class Run:
     tags: dict[str, Tag] = field(default_factory=dict)
     held: asyncio.Event = field(default_factory=asyncio.Event)
     """While it is cleared the store takes nothing, as a full disk would."""
+    tables: dict[str, pa.Table] = field(default_factory=dict)
+    """Whole tables that were delivered, by name."""
     _addresses: dict[int, str] = field(default_factory=dict)
 
     @property
@@ -53,6 +56,21 @@ class Run:
             self.tags[tag.address] = tag
         self.seen += [Seen(self._addresses[row["tag"]], *_row(row)) for row in batch.to_pylist()]
 
+    def write(
+        self,
+        name: str,
+        data: pa.Table,
+        *,
+        title: str,
+        origin: str,
+        mode: str = "replace",
+        parents: Sequence[DatasetId] = (),
+        asset: object = None,
+    ) -> DatasetId:
+        """Keep a table (`gongshu.gather.connector.TableSink`)."""
+        self.tables[name] = data
+        return DatasetId(name)
+
     async def until(self, holds: Callable[["Run"], object], within_s: float) -> None:
         """Return as soon as it holds. Raises: AssertionError when it does not within the time."""
         loop = asyncio.get_running_loop()
@@ -67,9 +85,7 @@ class Run:
 
 
 @asynccontextmanager
-async def collecting(
-    spec: ConnectorSpec, config: ConnectorConfig, connector: Connector, tables: TableSink | None = None
-) -> AsyncIterator[Run]:
+async def collecting(spec: ConnectorSpec, config: ConnectorConfig, connector: Connector) -> AsyncIterator[Run]:
     """Run the connector in the platform's own loop for as long as the block lasts."""
     run: Run
 
@@ -77,14 +93,23 @@ async def collecting(
         await run.held.wait()
         store()
 
+    def store(fresh: dict[int, Tag], batch: pa.RecordBatch, once: tuple[str, int] | None) -> None:
+        run.store(fresh, batch, once)
+
+    class Tables:
+        """Named late, for the run needs the collection first."""
+
+        def write(self, name: str, data: pa.Table, **about: Any) -> DatasetId:
+            return run.write(name, data, **about)
+
     collection = Collection(
         name="rig",
         spec=spec,
         config=config,
         connector=connector,
-        store=lambda fresh, batch, once: run.store(fresh, batch, once),
+        store=store,
         clock=lambda: datetime.now(UTC),
-        tables=tables,
+        tables=Tables(),
         in_thread=here,
     )
     run = Run(collection)
