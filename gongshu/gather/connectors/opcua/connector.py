@@ -51,7 +51,7 @@ class OpcUaConnector(ConnectorBase):
         self._own: OwnCertificate | None = None
         self._link: Link | None = None
         self._kept: tuple[SessionKey, Subscription] | None = None
-        self._last_us: dict[int, int] = {}
+        self._last_us: dict[str, int] = {}
 
     async def open(self) -> None:
         """See `Connector.open`; goes on with the session of before if the server still holds it."""

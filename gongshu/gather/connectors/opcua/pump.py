@@ -6,7 +6,7 @@ and the server's queues, whose overflow is visible, take the pressure. See docs/
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
 
@@ -32,7 +32,7 @@ class PublishPump:
 
     def __init__(
         self, link: Link, subscription: Subscription, feed: Feed, config: OpcUaConfig, clock: Callable[[], datetime],
-        last_us: dict[int, int],
+        last_us: Mapping[str, int],
     ) -> None:  # fmt: skip
         self._link = link
         self._subscription = subscription
@@ -44,16 +44,17 @@ class PublishPump:
         self._received_bytes = 0
         self._replaying = link.resumed
         self._tags = np.array([feed.tag(item.tag) for item in subscription.items], np.int32)
-        self._last_us = np.array([last_us.get(int(tag), _NEVER) for tag in self._tags], np.int64)
+        self._last_us = np.array([last_us.get(item.tag.address, _NEVER) for item in subscription.items], np.int64)
 
     @property
     def in_flight_max(self) -> int:
         """How many requests the server takes at once, as far as is known."""
         return self._limit
 
-    def last_times(self) -> dict[int, int]:
-        """Return the newest source time delivered, by tag number, in microseconds since 1970."""
-        return {int(tag): int(us) for tag, us in zip(self._tags, self._last_us, strict=True) if us != _NEVER}
+    def last_times(self) -> dict[str, int]:
+        """Return the newest source time delivered, by address, in microseconds since 1970."""
+        items = self._subscription.items
+        return {item.tag.address: int(us) for item, us in zip(items, self._last_us, strict=True) if us != _NEVER}
 
     async def run(self) -> None:
         """Deliver until cancelled. Raises: LinkLost."""
@@ -122,15 +123,15 @@ class PublishPump:
             self._feed.lose(Loss("sequence gap", end=self._clock()))
         for missing in arrival.missing:
             complete &= await self._again(missing)
-        if self._replaying and complete:
-            self._feed.recovered()
-        self._replaying = False
-        if arrival.repeated:
-            return
         if notification.is_keep_alive:
             self._feed.alive()
-            return
-        await self._deliver(notification)
+        elif not arrival.repeated:
+            await self._deliver(notification)
+        if self._replaying:
+            # Said after the first value, with which the link counts as back.
+            self._replaying = False
+            if complete:
+                self._feed.recovered()
 
     async def _again(self, number: int) -> bool:
         """Ask for a message that did not come; False, and a loss, if the server no longer has it."""
