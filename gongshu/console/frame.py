@@ -85,6 +85,20 @@ class View:
         """Return whether the reader has one of the roles."""
         return bool(self.subject.roles & set(roles))
 
+    def every(self, interval_s: float, refresh: Callable[[], Awaitable[None]]) -> None:
+        """Run a refresh in a cycle while the page is open; it ends, with a notice, when the service refuses."""
+
+        async def once() -> None:
+            try:
+                await refresh()
+            except GongshuError as error:
+                timer.deactivate()
+                with place:
+                    error_notice(self, error)
+
+        place = ui.element("div")
+        timer = ui.timer(interval_s, once, immediate=False)
+
     @contextmanager
     def trying(self, place: ui.element) -> Iterator[None]:
         """Show an error of the block in `place`, cleared before; the page stays usable."""

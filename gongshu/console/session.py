@@ -19,7 +19,7 @@ from gongshu.errors import GongshuError, NotAuthenticated
 from gongshu.model.access import Subject
 from gongshu.secure.identity import IdentityService
 
-TOKEN_COOKIE, LANGUAGE_COOKIE, THEME_COOKIE = "gongshu_session", "gongshu_language", "gongshu_theme"  # noqa: S105
+TOKEN_COOKIE, LANGUAGE_COOKIE, THEME_COOKIE = "gongshu_session", "gongshu_language", "gongshu_theme"
 YEAR_S = 365 * 86_400
 SIGN_IN, FIRST = "/sign-in", "/first"
 

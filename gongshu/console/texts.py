@@ -35,12 +35,11 @@ class Texts:
     entries: Mapping[str, Mapping[str, str]]
 
     def get(self, key: str, language: Language, **fields: object) -> str:
-        """Return the text with its fields filled in. A key that is not there is a mistake of ours and raises KeyError."""
-        text = self.entries[key][language.value]
-        return text.format(**fields) if fields else text
+        """Return the text with its fields filled in; a key that is not there is our mistake and raises KeyError."""
+        return self.entries[key][language.value].format(**fields)
 
 
 @cache
 def read_texts() -> Texts:
     """Return the texts of the package."""
-    return Texts(yaml.load(FILE.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader))  # noqa: S506  safe, in C
+    return Texts(yaml.load(FILE.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader))

@@ -76,7 +76,7 @@ def grade_html(view: "View", label: GradeLabel) -> str:
     """Return the markup of a grade by both schemes, and whether a person stands behind it."""
     words = f"{view.t(f'grade.{int(label.grade)}')} · {view.t(f'importance.{label.importance.value}')}"
     standing = chip_html(view.t(f"standing.{label.standing.value}"), _STANDING[label.standing])
-    return f'{chip_html(words, f"grade-{int(label.grade)} solid")} {standing}'
+    return f"{chip_html(words, f'grade-{int(label.grade)} solid')} {standing}"
 
 
 _STANDING = {GradeStanding.PROPOSED: "plain", GradeStanding.CONFIRMED: "good", GradeStanding.EXPIRED: "warn"}
@@ -108,7 +108,7 @@ def table(
     page_size: int = 20,
     selection: bool = False,
 ) -> ui.table:
-    """Show rows; columns of `markup` hold our own HTML, those of `numbers` stand right. A row opens with a click or Enter."""
+    """Show rows: `markup` columns hold our own HTML, `numbers` stand right, `open_at` makes the first column a link."""
     definitions = [
         {
             "name": name,
@@ -126,15 +126,20 @@ def table(
         pagination={"rowsPerPage": page_size if len(rows) > page_size else 0},
         selection="multiple" if selection else None,
     ).props(f'flat dense :hide-bottom="{str(len(rows) <= page_size).lower()}"')
+    shown.props(""":pagination-label="(first, last, all) => first + '–' + last + ' / ' + all" """)
     shown.props(f'no-data-label="{view.t("table.empty")}" rows-per-page-label="{view.t("table.rows")}"')
     for name in markup:
-        shown.add_slot(f"body-cell-{name}", '<q-td :props="props" class="wrap"><span v-html="props.value"></span></q-td>')
+        shown.add_slot(
+            f"body-cell-{name}", '<q-td :props="props" class="wrap"><span v-html="props.value"></span></q-td>'
+        )
     if open_at is not None:
         first = columns[0][0]
         links = {row[key]: open_at(row) for row in rows}
         for row in shown.rows:
             row["_to"] = links[row[key]]
-        shown.add_slot(f"body-cell-{first}", f'<q-td :props="props"><a :href="props.row._to">{{{{ props.value }}}}</a></q-td>')
+        shown.add_slot(
+            f"body-cell-{first}", '<q-td :props="props"><a :href="props.row._to">{{ props.value }}</a></q-td>'
+        )
     return shown
 
 
@@ -159,7 +164,8 @@ def notice(heading: str, text: str = "", code: str = "", *, kind: str = "bad") -
     tail = f' <code class="gs-muted">{html.escape(code)}</code>' if code else ""
     body = f"<p>{html.escape(text)}{tail}</p>" if text else ""
     ui.html(
-        f'<div class="gs-notice {kind}" role="alert"><strong>{html.escape(heading)}</strong>{body}</div>', sanitize=False
+        f'<div class="gs-notice {kind}" role="alert"><strong>{html.escape(heading)}</strong>{body}</div>',
+        sanitize=False,
     )
 
 
@@ -179,3 +185,17 @@ def number_text(value: float | int | None, digits: int = 0) -> str:
     '1,234,567'
     """
     return "–" if value is None else f"{value:,.{digits}f}"
+
+
+def size_text(size_bytes: int) -> tuple[str, str]:
+    """Return a size as number and unit.
+
+    >>> size_text(3_200_000)
+    ('3.2', 'MB')
+    """
+    size, unit = float(size_bytes), "B"
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if size < 1000 or unit == "TB":
+            break
+        size /= 1000
+    return (f"{size:,.0f}" if unit == "B" else f"{size:,.1f}"), unit

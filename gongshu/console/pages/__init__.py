@@ -9,6 +9,17 @@ if TYPE_CHECKING:
 MODULES = (
     "sign_in",
     "home",
+    "source_add",
+    "sources",
+    "assets",
+    "catalogue",
+    "dataset",
+    "standards",
+    "decisions",
+    "audit",
+    "accounts",
+    "components",
+    "hub",
 )
 
 

@@ -1,4 +1,4 @@
-"""Signing in, and making the first account with the one-time link. Both are plain forms: no password enters a socket."""
+"""Signing in, and making the first account with the one-time link: plain forms, so that no password enters a socket."""
 
 import html
 from collections.abc import Callable
@@ -90,7 +90,7 @@ def _error(request: Request, t: Callable[[str], str]) -> None:
 
 def _field(name: str, label: str, autocomplete: str, *, is_secret: bool = False, value: str = "") -> None:
     field = ui.input(label, value=value, password=is_secret, password_toggle_button=is_secret)
-    field.props(f'outlined dense name={name} autocomplete={autocomplete} for=field-{name} required')
+    field.props(f"outlined dense name={name} autocomplete={autocomplete} for=field-{name} required")
 
 
 def _hidden(name: str, value: str) -> None:

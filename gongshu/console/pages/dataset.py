@@ -1,0 +1,174 @@
+"""One dataset: what it is and why, how good it is, where it came from, what happened to it; and the steward's word."""
+
+import html
+from typing import Any
+
+from nicegui import ui
+
+from gongshu.console.frame import Console, View
+from gongshu.console.pages.catalogue import GUIDE, category_title
+from gongshu.console.pages.dataset_quality import show_quality
+from gongshu.console.widgets import chip_html, empty, facts, grade_html, panel, table, text, time_html
+from gongshu.model.access import Role
+from gongshu.model.dataset import Dataset, DatasetKind
+from gongshu.model.grade import Grade, GradeStanding, Importance
+from gongshu.model.ids import DatasetId
+
+
+def create_pages(console: Console) -> None:
+    """Register the detail of a dataset."""
+
+    @console.page("/catalogue/{dataset_id}", "catalogue")
+    async def dataset(view: View) -> None:
+        dataset_id = DatasetId(view.request.path_params["dataset_id"])
+        found = await view.ask(view.node.catalogue.dataset, dataset_id)
+        with ui.element("div").classes("gs-title"):
+            text(found.title or dataset_id, "h1")
+            text(dataset_id, "p")
+            ui.html(grade_html(view, found.label), sanitize=False)
+        shows = {
+            "grade": _show_grade,
+            "columns": _show_columns,
+            "quality": show_quality,
+            "lineage": _show_lineage,
+            "history": _show_history,
+        }
+        with panel(""):
+            with ui.tabs().props("align=left no-caps inline-label dense") as tabs:
+                for name in shows:
+                    ui.tab(name, view.t(f"dataset.tab.{name}"))
+            with ui.tab_panels(tabs, value="grade").classes("w-full"):
+                for name, show in shows.items():
+                    with ui.tab_panel(name), ui.element("div").classes("gs-stack").style("gap: 14px"):
+                        await show(view, found)
+
+
+async def _show_grade(view: View, dataset: Dataset) -> None:
+    proposal = await view.ask(view.node.catalogue.proposal, dataset.dataset_id)
+    label = dataset.label
+    rows = [
+        (view.t("dataset.category"), html.escape(category_title(view, label.category))),
+        (view.t("dataset.origin"), html.escape(dataset.origin)),
+        (view.t("dataset.asset"), html.escape(dataset.asset or "–")),
+        (view.t("dataset.owner"), html.escape(dataset.owner or view.t("dataset.no_owner"))),
+        (view.t("dataset.first_seen"), time_html(dataset.first_seen)),
+    ]
+    if label.valid_until is not None:
+        rows.append((view.t("dataset.valid_until"), time_html(label.valid_until)))
+    facts(rows)
+    text(view.t("dataset.evidence"), "h2")
+    text(view.t("dataset.evidence_hint", confidence=f"{proposal.confidence:.0%}")).classes("gs-muted")
+    evidence = [
+        {
+            "key": number,
+            "text": view.pick(entry.text_zh, entry.text_en),
+            "rule": entry.rule_id,
+            "source": entry.source,
+        }
+        for number, entry in enumerate(proposal.evidence)
+    ]
+    columns = [(name, view.t(f"evidence.{name}")) for name in ("text", "rule", "source")]
+    table(view, columns, evidence, key="key", page_size=8).props("wrap-cells")
+    if view.has_role(Role.STEWARD):
+        text(view.t("dataset.confirm"), "h2")
+        _confirm_form(view, dataset)
+    elif label.standing is not GradeStanding.CONFIRMED:
+        text(view.t("dataset.who_confirms")).classes("gs-muted")
+
+
+def _confirm_form(view: View, dataset: Dataset) -> None:
+    label = dataset.label
+    categories = {
+        item.key.removeprefix("category."): view.pick(item.title_zh, item.title_en)
+        for item in view.node.packs.get(GUIDE).under("category")
+    }
+    with ui.element("div").classes("gs-form"):
+        grade = ui.select(
+            {int(g): view.t(f"grade.{int(g)}") for g in Grade}, label=view.t("facet.grade"), value=int(label.grade)
+        ).props("outlined dense data-test=grade")
+        importance = ui.select(
+            {i.value: view.t(f"importance.{i.value}") for i in Importance},
+            label=view.t("dataset.importance"),
+            value=label.importance.value,
+        ).props("outlined dense")
+        category = ui.select(
+            categories | {label.category: category_title(view, label.category)},
+            label=view.t("dataset.category"),
+            value=label.category,
+            with_input=True,
+        ).props("outlined dense")
+        reason = ui.input(view.t("dataset.reason")).props("outlined dense data-test=reason").classes("wide")
+    problem = ui.element("div")
+
+    async def confirm() -> None:
+        with view.trying(problem):
+            view.require_role(Role.STEWARD, what="confirm grades")
+            await view.ask(
+                view.node.catalogue.confirm,
+                dataset.dataset_id,
+                grade=Grade(grade.value),
+                importance=Importance(importance.value),
+                category=category.value,
+                actor=view.subject.subject_id,
+                reason=reason.value or "",
+            )
+            ui.navigate.reload()
+
+    ui.button(view.t("dataset.confirm_go"), on_click=confirm).props("unelevated color=primary").style(
+        "align-self: flex-start"
+    )
+
+
+async def _show_columns(view: View, dataset: Dataset) -> None:
+    parts = {part.name: part for part in await view.ask(view.node.catalogue.parts, dataset.dataset_id)}
+    rows: list[dict[str, Any]] = []
+    if dataset.kind is DatasetKind.SERIES:
+        for series in await view.ask(view.node.catalogue.series_of, dataset.dataset_id):
+            s = series.sighting
+            rows.append({"name": s.name, "title": s.title, "type": s.value_type.value, "unit": s.unit})
+    else:
+        for column in dataset.columns:
+            rows.append({"name": column.name, "title": column.title, "type": column.type, "unit": column.unit})
+    for row in rows:
+        part = parts.get(row["name"])
+        row["grade"] = grade_html(view, part.label) if part else ""
+        row["category"] = category_title(view, part.label.category) if part else ""
+    columns = [(name, view.t(f"column.{name}")) for name in ("name", "title", "type", "unit", "grade", "category")]
+    table(view, columns, rows, key="name", markup=("grade",))
+
+
+async def _show_lineage(view: View, dataset: Dataset) -> None:
+    lineage = await view.ask(view.node.catalogue.lineage, dataset.dataset_id)
+    if not lineage.parents and not lineage.children:
+        empty(view, "lineage.none")
+        return
+    for key, ids in (("lineage.parents", lineage.parents), ("lineage.children", lineage.children)):
+        text(view.t(key), "h2")
+        if not ids:
+            text("–").classes("gs-muted")
+        with ui.element("div").classes("gs-row"):
+            for other in ids:
+                ui.link(other, f"/catalogue/{other}")
+
+
+async def _show_history(view: View, dataset: Dataset) -> None:
+    changes = await view.ask(view.node.catalogue.history, dataset.dataset_id)
+    rows = [
+        {
+            "key": change.change_id,
+            "at": time_html(change.at),
+            "what": chip_html(view.t(f"change.{change.kind.value}"), "accent"),
+            "actor": change.actor,
+            "before": _facts_text(change.before),
+            "after": _facts_text(change.after),
+            "reason": change.reason,
+            "audit": "" if change.audit_index is None else f"#{change.audit_index}",
+        }
+        for change in changes
+    ]
+    columns = [(n, view.t(f"history.{n}")) for n in ("at", "what", "actor", "before", "after", "reason", "audit")]
+    table(view, columns, rows, key="key", markup=("at", "what")).props("wrap-cells")
+
+
+def _facts_text(values: Any) -> str:
+    return "; ".join(f"{name} {value}" for name, value in values.items() if value not in (None, "", []))
