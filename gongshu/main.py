@@ -19,13 +19,15 @@ from gongshu.apply.api import create_router as create_apply_router
 from gongshu.config import Home
 from gongshu.errors import Conflict, GongshuError
 from gongshu.gather.api import create_router as create_gather_router
+from gongshu.gather.fleet import Fleet
 from gongshu.govern.api import create_router as create_govern_router
 from gongshu.hub.api import create_router as create_hub_router
 from gongshu.node import Node, open_node
 from gongshu.secure.api import create_router as create_secure_router
 from gongshu.secure.api import subject_dependency
-from gongshu.share.api import create_dsp_router
+from gongshu.share.api import create_parties_router
 from gongshu.share.api import create_router as create_share_router
+from gongshu.share.dsp.api import create_dsp_router
 from gongshu.supervise import Supervisor
 
 PROBLEM = "application/problem+json"
@@ -59,6 +61,7 @@ def create_app(node: Node) -> FastAPI:
     app.include_router(create_govern_router(node.catalogue, node.quality, node.packs, subject_of))
     app.include_router(create_gather_router(node.sources, subject_of))
     app.include_router(create_share_router(node.share, subject_of))
+    app.include_router(create_parties_router(node.introductions, subject_of))
     app.include_router(create_dsp_router(node.share))
     app.include_router(create_apply_router(node.apps, subject_of))
     app.include_router(create_hub_router(node.hub, node.peers, subject_of))
@@ -156,30 +159,14 @@ async def _serve(node: Node, listener: socket.socket) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, lambda: setattr(server, "should_exit", True))
-    supervisor = Supervisor()
-    supervisor.start("writer", [sys.executable, "-m", "gongshu.lake.writer", "--home", str(node.home.path)])
-    keeper = asyncio.create_task(_keep_collectors(node, supervisor))
-    try:
-        await server.serve(sockets=[listener])
-    finally:
-        keeper.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await keeper
-        await asyncio.to_thread(supervisor.stop)
-
-
-async def _keep_collectors(node: Node, supervisor: Supervisor) -> None:
-    """Keep one collector process for each source that should run."""
-    running: set[str] = set()
-    while True:
-        wanted = set(await asyncio.to_thread(node.sources.wanted))
-        for source in wanted - running:
-            command = [sys.executable, "-m", "gongshu.gather.collector", "--home", str(node.home.path)]
-            supervisor.start(f"collector:{source}", [*command, "--source", source])
-        for source in running - wanted:
-            await asyncio.to_thread(supervisor.stop_one, f"collector:{source}")
-        running = wanted
-        await asyncio.sleep(1.0)
+    with Supervisor() as supervisor:
+        supervisor.add("writer", [sys.executable, "-m", "gongshu.lake.writer", "--home", str(node.home.path)])
+        fleet = Fleet(supervisor, node.sources, node.home)
+        fleet.start()
+        try:
+            await server.serve(sockets=[listener])
+        finally:
+            await asyncio.to_thread(fleet.stop)
 
 
 def _write_whole(file: Path, text: str) -> None:

@@ -15,15 +15,19 @@ from gongshu.gather.service import SourceService
 from gongshu.govern.catalogue import CatalogueService
 from gongshu.govern.quality.service import QualityService
 from gongshu.govern.store import DatasetStore
+from gongshu.hub.membership import Own
 from gongshu.hub.service import HubService
 from gongshu.lake import Lake
 from gongshu.model.ids import PartyId
 from gongshu.packs import Packs, load_packs
 from gongshu.secure.audit import AuditLog
 from gongshu.secure.gate import Gate
-from gongshu.secure.identity import IdentityService, PartyRegistry, PeerTokens
+from gongshu.secure.identity.service import IdentityService
 from gongshu.secure.keys import KeyStore
-from gongshu.secure.policy import PolicyService
+from gongshu.secure.parties import PartyRegistry
+from gongshu.secure.peer_tokens import PeerTokens
+from gongshu.secure.policy.service import PolicyService
+from gongshu.share.introductions import Introductions
 from gongshu.share.service import ShareService
 
 
@@ -49,6 +53,7 @@ class Node:
     gate: Gate
     sources: SourceService
     share: ShareService
+    introductions: Introductions
     apps: AppService
     hub: HubService
 
@@ -76,3 +81,78 @@ def public_address(home: Home, config: NodeConfig) -> str:
     if answering.is_file():
         return answering.read_text(encoding="utf-8").strip()
     return f"http://{config.host}:{config.port}"
+
+
+def open_node(home: Home, *, clock: Callable[[], datetime] = utc_now) -> Node:
+    """Open the node of a home folder: bring its database to the newest revision and put its services together.
+
+    Raises: ConfigMissing, ConfigInvalid, KeysUnsafe, PackBroken.
+    """
+    config = read_config(home)
+    own_party_id = PartyId(config.party_id)
+    packs = load_packs()
+    database = Database(home.database_url(config))
+    database.prepare()
+    keys = KeyStore(home.keys)
+    audit = AuditLog(database, keys, clock)
+    lake = Lake.open(
+        log_file=home.log_file,
+        warehouse=home.warehouse(config),
+        query_memory_mb=config.query_memory_mb,
+        query_timeout_s=config.query_timeout_s,
+    )
+    catalogue = CatalogueService(database, packs, audit, clock)
+    store = DatasetStore(lake, catalogue)
+    identity = IdentityService(database, audit, clock, own_party_id=own_party_id)
+    parties = PartyRegistry(database, audit, clock)
+    peers = PeerTokens(keys, parties, own_party_id, clock, database=database)
+    policies = PolicyService(database, audit, clock)
+    gate = Gate(catalogue, lake, policies, audit, clock, keys=keys, own_party_id=own_party_id)
+
+    def address() -> str:
+        return public_address(home, config)
+
+    return Node(
+        config=config,
+        home=home,
+        clock=clock,
+        packs=packs,
+        database=database,
+        lake=lake,
+        keys=keys,
+        audit=audit,
+        catalogue=catalogue,
+        store=store,
+        quality=QualityService(database, lake, catalogue, packs, audit, clock),
+        identity=identity,
+        parties=parties,
+        peers=peers,
+        policies=policies,
+        gate=gate,
+        sources=SourceService(database, catalogue, audit, clock, home),
+        share=ShareService(
+            database=database,
+            catalogue=catalogue,
+            gate=gate,
+            store=store,
+            parties=parties,
+            peers=peers,
+            audit=audit,
+            clock=clock,
+            own_party_id=own_party_id,
+            public_address=address,
+        ),
+        introductions=Introductions(keys, parties, own_party_id, config.title, address),
+        apps=AppService(database, gate, store, catalogue, audit, clock, own_party_id, packs=packs),
+        hub=HubService(
+            database,
+            keys,
+            parties,
+            peers,
+            gate,
+            packs,
+            audit,
+            clock,
+            Own(own_party_id, config.title, config.division, address),
+        ),
+    )

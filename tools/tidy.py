@@ -32,7 +32,8 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("node",),
     ("console",),
     ("main",),
-    ("cli",),
+    ("demo",),
+    ("cli", "__main__"),
 )
 """Lowest first; a module may import from lower levels and from its own room."""
 

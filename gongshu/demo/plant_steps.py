@@ -1,0 +1,178 @@
+"""Steps 1 to 5: collect, store, catalogue, grade, quality."""
+
+import hashlib
+import json
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+from gongshu.demo.model import Evidence
+from gongshu.demo.show import Show, require, wait_until
+
+SITE = "synthetic-plant"
+
+
+def collect(show: Show) -> Evidence:
+    """Connect every machine over its own protocol; a server whose certificate nobody has checked is refused."""
+    engineer = show.enterprise["engineer"]
+    stranger = _opcua_source(show) | {"id": "stranger"}
+    stranger["config"] = {**stranger["config"], "trusted_sha256": []}
+    report = engineer.call("POST", "/api/v1/sources/probe", stranger)
+    require(not report["ok"], "a server with an unknown certificate", "refused", report)
+    broken = next(f for f in report["findings"] if f["outcome"] == "broken")
+    sources = _sources(show)
+    for source in sources:
+        engineer.call("POST", "/api/v1/sources", source)
+    show.say(f"collecting from {len(sources)} sources for {show.collect_s:g} s …")
+    names = [source["id"] for source in sources if source["connector"] != "files"]
+    wait_until(lambda: _all_flow(show, names), "values from every source", 30.0)
+    show.started_at = show.enterprise_now()
+    _collect_and_kill(show)
+    statuses = engineer.get("/api/v1/sources")
+    lost = sum((s["counters"] or {}).get("lost", 0) for s in statuses)
+    kinds = ", ".join(f"{s['connector']} {(s['counters'] or {}).get('read', 0)}" for s in statuses)
+    require(all(s["state"] == "running" for s in statuses), "sources", "all running", [s["state"] for s in statuses])
+    return Evidence(
+        f"readings since the last start: {kinds}; {lost} lost", f"unknown certificate ({broken['seen'][:60]})"
+    )
+
+
+def store(show: Show) -> Evidence:
+    """What was acknowledged is stored once, although the writer and a collector were killed; SQL reaches no file."""
+    engineer = show.enterprise["engineer"]
+    for source in engineer.get("/api/v1/sources"):
+        engineer.call("POST", f"/api/v1/sources/{source['id']}/stop")
+    wait_until(lambda: all(s["state"] == "stopped" for s in engineer.get("/api/v1/sources")), "sources to stop", 20.0)
+    kept = show.metrics()
+    acknowledged = int(kept["gongshu_rows_total"] + kept["gongshu_pending_rows"])
+    (row,) = show.rows(
+        engineer,
+        "SELECT count(*) AS n, count(*) - count(DISTINCT (series_id, time, arrival_time, value, value_text)) AS twice "
+        "FROM readings",
+    )
+    require(row["n"] == acknowledged, "readings readable", acknowledged, row["n"])
+    require(row["twice"] == 0, "readings stored twice", 0, row["twice"])
+    for source in _sources(show):
+        engineer.call("POST", f"/api/v1/sources/{source['id']}/start")
+    refusal = engineer.refused(
+        "POST", "/api/v1/sql", {"sql": "SELECT * FROM read_csv('/etc/passwd')", "purpose": "demo"}
+    )
+    holds = f"{acknowledged} acknowledged = {row['n']} readable, none twice, after kill -9 of writer and collector"
+    return Evidence(holds, f"SQL that reads a file [{refusal.code}]")
+
+
+def catalogue(show: Show) -> Evidence:
+    """Everything that was seen is registered; nothing that no steward confirmed can be offered."""
+    steward, owner = show.enterprise["steward"], show.enterprise["owner"]
+    wait_until(
+        lambda: _tables(steward.get("/api/v1/catalogue/datasets", limit=1000)) >= 3, "tables of the ERP files", 30.0
+    )
+    datasets = steward.get("/api/v1/catalogue/datasets", limit=1000)
+    assets = steward.get("/api/v1/catalogue/assets")
+    series = sum(d["series"] for d in datasets)
+    show.dataset_id = next(d["dataset_id"] for d in datasets if d["asset"] and _is_mill(d["asset"]))
+    proposal = steward.get(f"/api/v1/catalogue/datasets/{show.dataset_id}/proposal")
+    require(bool(proposal["evidence"]), "reasons of a proposal", "at least one", 0)
+    offer = {"dataset_id": show.dataset_id, "terms": {"parties": [show.party("partner")]}}
+    refusal = owner.refused("POST", "/api/v1/share/offers", offer)
+    holds = (
+        f"{series} series and {_tables(datasets)} tables in {len(assets)} places, each proposed a grade with reasons"
+    )
+    return Evidence(holds, f"offer of unconfirmed data [{refusal.code}]")
+
+
+def grade(show: Show) -> Evidence:
+    """The steward confirms by both schemes; nobody else may, and no label falls below the proposal without a reason."""
+    steward, engineer = show.enterprise["steward"], show.enterprise["engineer"]
+    datasets = steward.get("/api/v1/catalogue/datasets", limit=1000)
+    decision = {"grade": 2, "importance": "general", "reason": "demo: no customer and no recipe in it (synthetic)"}
+    path = f"/api/v1/catalogue/datasets/{show.dataset_id}/confirm"
+    category = steward.get(f"/api/v1/catalogue/datasets/{show.dataset_id}/proposal")["category"]
+    refusal = engineer.refused("POST", path, decision | {"category": category})
+    confirmed = steward.call("POST", path, decision | {"category": category})
+    others = [d["dataset_id"] for d in datasets if d["dataset_id"] != show.dataset_id]
+    steward.call("POST", "/api/v1/catalogue/confirmations", {"dataset_ids": others, "reason": "demo: as proposed"})
+    lowered = steward.refused("POST", path, {"grade": 1, "importance": "general", "category": category, "reason": ""})
+    listed = steward.get("/api/v1/catalogue/datasets", limit=1000)
+    require(all(d["standing"] == "confirmed" for d in listed), "standing", "confirmed", [d["standing"] for d in listed])
+    grades = {term: sum(d["grade_term"] == term for d in listed) for term in ("一级", "二级", "三级")}
+    counts = ", ".join(f"{count} {term}" for term, count in grades.items())
+    holds = f"{counts} confirmed until {confirmed['valid_until'][:10]}"
+    return Evidence(holds, f"confirmation by an engineer [{refusal.code}], downgrade without reason [{lowered.code}]")
+
+
+def quality(show: Show) -> Evidence:
+    """Six dimensions from facts; the plant's planted sensor faults are found; what has no basis is not judged."""
+    steward = show.enterprise["steward"]
+    truth = [
+        json.loads(line) for line in Path(show.stage.plant["ground_truth"]).read_text(encoding="utf-8").splitlines()
+    ]
+    planted = {row["series"] for row in truth if row["kind"] in {"stuck_sensor", "drifting_sensor"}}
+    span = {"start": show.started_at.isoformat(), "end": show.enterprise_now().isoformat()}
+    report = steward.call("POST", f"/api/v1/catalogue/datasets/{show.dataset_id}/quality", span)
+    indicators = [indicator for dimension in report["dimensions"] for indicator in dimension["indicators"]]
+    judged = [i for i in indicators if i["outcome"] != "not_judged"]
+    unjudged = next(i for i in indicators if i["outcome"] == "not_judged")
+    require(len(report["dimensions"]) == 6, "dimensions", 6, len(report["dimensions"]))
+    counts = f"{len(judged)} of {len(indicators)} indicators judged on 6 dimensions"
+    holds = f"{counts}; faults planted in the plant: {len(planted)}"
+    return Evidence(holds, f"judging {unjudged['rule_id']} without a basis ({unjudged['reason'][:50]})")
+
+
+def _sources(show: Show) -> list[dict[str, Any]]:
+    plant = show.stage.plant
+    modbus = json.loads(Path(plant["modbus"]["map"]).read_text(encoding="utf-8"))
+    sources: list[dict[str, Any]] = [
+        _opcua_source(show),
+        {"id": "utilities", "connector": "modbus", "asset": f"{SITE}/utilities", "config": modbus},
+        {"id": "erp", "connector": "files", "asset": f"{SITE}/erp", "config": {"folder": plant["erp"]}},
+    ]
+    if plant["mqtt"]:
+        broker = plant["mqtt"]
+        config: dict[str, Any] = {
+            "url": f"mqtt://{broker['host']}:{broker['port']}",
+            "plaintext": True,
+            "payload": "sparkplug",
+            **_login(broker["user_file"]),
+        }
+        sources.append({"id": "edge", "connector": "mqtt", "asset": SITE, "config": config})
+    return sources
+
+
+def _opcua_source(show: Show) -> dict[str, Any]:
+    server = show.stage.plant["opcua"]
+    fingerprint = hashlib.sha256(Path(server["certificate"]).read_bytes()).hexdigest()
+    config = {"url": server["endpoint"], "trusted_sha256": [fingerprint], **_login(server["user_file"])}
+    return {"id": "machines", "connector": "opcua", "asset": SITE, "config": config}
+
+
+def _login(file: str) -> dict[str, str]:
+    login = json.loads(Path(file).read_text(encoding="utf-8"))
+    return {"username": login["user"], "password": login["password"]}
+
+
+def _all_flow(show: Show, names: list[str]) -> bool:
+    statuses = {s["id"]: s for s in show.enterprise["engineer"].get("/api/v1/sources")}
+    return all((statuses[name]["counters"] or {}).get("read", 0) > 0 for name in names)
+
+
+def _collect_and_kill(show: Show) -> None:
+    """Let it flow; half-way kill the writer and the collector of the machines, as a power cut would."""
+    time.sleep(show.collect_s / 2)
+    machines = show.enterprise["engineer"].get("/api/v1/sources/machines")
+    show.say("killing the writer and a collector (kill -9) …")
+    os.kill(machines["counters"]["pid"], signal.SIGKILL)
+    for pid in show.children("gongshu.lake.writer"):
+        os.kill(pid, signal.SIGKILL)
+    time.sleep(show.collect_s / 2)
+    wait_until(lambda: _all_flow(show, ["machines"]), "values after the kill", 30.0)
+
+
+def _tables(datasets: list[dict[str, Any]]) -> int:
+    return sum(d["kind"] == "table" for d in datasets)
+
+
+def _is_mill(asset: str) -> bool:
+    return "mill" in asset.rsplit("/", 1)[-1]

@@ -1,0 +1,308 @@
+"""HTTP routes of the data space for this node's own people and programs; partners use those of `dsp.api`."""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from gongshu.model.access import Subject
+from gongshu.model.ids import DatasetId, PartyId
+from gongshu.secure.parties import Party
+from gongshu.share.automation import ASK_FIRST
+from gongshu.share.dsp.api import create_dsp_router
+from gongshu.share.dsp.messages import FORMAT_PULL
+from gongshu.share.dsp.states import Kind
+from gongshu.share.errors import ProcessUnknown
+from gongshu.share.introductions import Introductions
+from gongshu.share.model import Record
+from gongshu.share.service import ShareService
+from gongshu.share.terms import Terms
+from gongshu.share.views import agreement_view, catalogue_view, delivery_view, offer_view, record_view
+
+View = dict[str, Any]
+
+__all__ = ["create_dsp_router", "create_router"]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class TermsBody(_Body):
+    """What a contract allows; an empty field does not restrict."""
+
+    parties: list[str] = Field(default=[], examples=[["urn:gongshu:party:partner"]])
+    until: AwareDatetime | None = None
+    uses_max: int | None = Field(default=None, ge=1)
+    purposes: list[str] = Field(default=[], examples=[["quality-analysis"]])
+    columns: list[str] = Field(default=[], examples=[["time", "value"]])
+    rows_max: int | None = Field(default=None, ge=1)
+    unrestricted: bool = Field(default=False, description="Declares that nothing is restricted")
+
+    def terms(self) -> Terms:
+        """Return the terms."""
+        return Terms(
+            parties=frozenset(PartyId(party) for party in self.parties),
+            until=self.until,
+            uses_max=self.uses_max,
+            purposes=frozenset(self.purposes),
+            columns=frozenset(self.columns),
+            rows_max=self.rows_max,
+            unrestricted=self.unrestricted,
+        )
+
+
+class OfferBody(_Body):
+    """A dataset and the terms it is offered under."""
+
+    dataset_id: str
+    terms: TermsBody
+    ask_first: bool = Field(default=False, description="A person approves each contract")
+
+
+class PreviewBody(_Body):
+    """Whose eyes to look through."""
+
+    dataset_id: str
+    terms: TermsBody
+    party: str
+    rows_max: int = Field(default=20, ge=1, le=1000)
+
+
+class NegotiateBody(_Body):
+    """Whose dataset is asked for, and with which terms if not those offered."""
+
+    party: str
+    dataset_id: str
+    offer_id: str = ""
+    terms: TermsBody | None = None
+
+
+class TransferBody(_Body):
+    """The agreement that data are requested under."""
+
+    agreement_id: str
+    format: str = FORMAT_PULL
+
+
+class PullBody(_Body):
+    """What the data are for, and the name they are kept under."""
+
+    name: str = Field(examples=["partner_orders"])
+    purpose: str = ""
+    title: str = ""
+
+
+class ReasonBody(_Body):
+    """Why."""
+
+    reason: str = Field(default="", max_length=2000)
+
+
+def create_router(share: ShareService, subject_of: Callable[..., Any]) -> APIRouter:
+    """Return the routes under `/api/v1/share`."""
+    router = APIRouter(prefix="/api/v1/share", tags=["share"])
+    _add_offers(router, share, subject_of)
+    _add_processes(router, share, subject_of)
+    _add_steps(router, share, subject_of)
+    _add_agreements(router, share, subject_of)
+    return router
+
+
+def _add_offers(router: APIRouter, share: ShareService, subject_of: Callable[..., Any]) -> None:
+    @router.get("/offers")
+    def offers(
+        withdrawn: bool = False,
+        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+        offset: Annotated[int, Query(ge=0)] = 0,
+        subject: Subject = Depends(subject_of),
+    ) -> list[View]:
+        """Our offers, newest first."""
+        share.require_onlooker(subject)
+        return [offer_view(offer) for offer in share.offers(withdrawn=withdrawn, limit=limit, offset=offset)]
+
+    @router.post("/offers", status_code=201)
+    def offer(body: OfferBody, subject: Subject = Depends(subject_of)) -> View:
+        """Publish a dataset under terms."""
+        rules = ASK_FIRST if body.ask_first else None
+        return offer_view(share.offer(DatasetId(body.dataset_id), body.terms.terms(), subject, rules=rules))
+
+    @router.delete("/offers/{offer_id}")
+    def withdraw(offer_id: str, subject: Subject = Depends(subject_of)) -> View:
+        """Take an offer out of the catalogue."""
+        return offer_view(share.withdraw(offer_id, subject))
+
+    @router.post("/preview")
+    def preview(body: PreviewBody, subject: Subject = Depends(subject_of)) -> View:
+        """Rows exactly as a partner would receive them."""
+        terms, party = body.terms.terms(), PartyId(body.party)
+        table = share.preview(DatasetId(body.dataset_id), terms, party, subject, rows_max=body.rows_max)
+        return {"columns": table.column_names, "rows": table.to_pylist()}
+
+    @router.get("/catalogue")
+    def catalogue(
+        party: str, search: str = "", dataset_id: str = "", page: str = "", subject: Subject = Depends(subject_of)
+    ) -> View:
+        """What another party offers us, a page at a time."""
+        found = share.catalogue_of(PartyId(party), subject, search=search, dataset_id=dataset_id, page=page)
+        return catalogue_view(found)
+
+
+def _add_processes(router: APIRouter, share: ShareService, subject_of: Callable[..., Any]) -> None:
+    @router.get("/negotiations")
+    def negotiations(
+        waiting: bool = False,
+        party: str = "",
+        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+        offset: Annotated[int, Query(ge=0)] = 0,
+        subject: Subject = Depends(subject_of),
+    ) -> list[View]:
+        """Negotiations of both sides, newest first."""
+        share.require_onlooker(subject)
+        whose = PartyId(party) if party else None
+        return [record_view(r) for r in share.negotiations(waiting=waiting, party=whose, limit=limit, offset=offset)]
+
+    @router.post("/negotiations", status_code=201)
+    def negotiate(body: NegotiateBody, subject: Subject = Depends(subject_of)) -> View:
+        """Ask for a contract."""
+        terms = body.terms.terms() if body.terms is not None else None
+        party = PartyId(body.party)
+        return record_view(share.negotiate(party, body.dataset_id, subject, offer_id=body.offer_id, terms=terms))
+
+    @router.get("/transfers")
+    def transfers(
+        waiting: bool = False,
+        party: str = "",
+        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+        offset: Annotated[int, Query(ge=0)] = 0,
+        subject: Subject = Depends(subject_of),
+    ) -> list[View]:
+        """Transfers of both sides, newest first."""
+        share.require_onlooker(subject)
+        whose = PartyId(party) if party else None
+        return [record_view(r) for r in share.transfers(waiting=waiting, party=whose, limit=limit, offset=offset)]
+
+    @router.post("/transfers", status_code=201)
+    def transfer(body: TransferBody, subject: Subject = Depends(subject_of)) -> View:
+        """Request data under an agreement."""
+        return record_view(share.transfer(body.agreement_id, subject, format=body.format))
+
+    @router.post("/transfers/{process_id}/pull")
+    def pull(process_id: str, body: PullBody, subject: Subject = Depends(subject_of)) -> View:
+        """Fetch the data of a started transfer and keep them as a dataset."""
+        kept = share.pull_into(process_id, body.name, subject, purpose=body.purpose, title=body.title)
+        return {"dataset_id": kept}
+
+
+def _add_steps(router: APIRouter, share: ShareService, subject_of: Callable[..., Any]) -> None:
+    def of_kind(name: str, process_id: str) -> Record:
+        record = share.process(process_id)
+        if record.kind is not {"negotiations": Kind.NEGOTIATION, "transfers": Kind.TRANSFER}[name]:
+            raise ProcessUnknown(process_id=process_id[:200])
+        return record
+
+    def add(name: str, step: str, carry_out: Callable[[str, Subject, str], Record], text: str) -> None:
+        def run(process_id: str, body: ReasonBody | None = None, subject: Subject = Depends(subject_of)) -> View:
+            of_kind(name, process_id)
+            return record_view(carry_out(process_id, subject, body.reason if body else ""))
+
+        run.__name__, run.__doc__ = f"{step}_{name}", text
+        router.add_api_route(f"/{name}/{{process_id}}/{step}", run, methods=["POST"])
+
+    for name in ("negotiations", "transfers"):
+        add(name, "approve", lambda pid, who, _: share.approve(pid, who), "Say yes to what waits for a person.")
+        add(name, "decline", share.decline, "Say no to what waits for a person.")
+        add(name, "terminate", share.terminate, "End it.")
+    add("transfers", "suspend", share.suspend, "Stop it for now.")
+    add("transfers", "resume", lambda pid, who, _: share.resume(pid, who), "Let it go on.")
+    add("transfers", "complete", lambda pid, who, _: share.complete(pid, who), "Say that it is done.")
+
+    @router.post("/negotiations/{process_id}/counter")
+    def counter(process_id: str, body: TermsBody, subject: Subject = Depends(subject_of)) -> View:
+        """Answer with other terms."""
+        of_kind("negotiations", process_id)
+        return record_view(share.counter(process_id, body.terms(), subject))
+
+    @router.get("/{name}/{process_id}")
+    def process(name: str, process_id: str, subject: Subject = Depends(subject_of)) -> View:
+        """One negotiation or transfer with its messages."""
+        share.require_onlooker(subject)
+        if name not in ("negotiations", "transfers"):
+            raise ProcessUnknown(process_id=process_id[:200])
+        record = of_kind(name, process_id)
+        messages = [
+            {key: message[key] for key in ("direction", "message_id", "message_type", "body_hash", "at")}
+            for message in share.messages(process_id)
+        ]
+        return record_view(record) | {"messages": messages}
+
+
+def _add_agreements(router: APIRouter, share: ShareService, subject_of: Callable[..., Any]) -> None:
+    @router.get("/agreements")
+    def agreements(
+        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+        offset: Annotated[int, Query(ge=0)] = 0,
+        subject: Subject = Depends(subject_of),
+    ) -> list[View]:
+        """Agreements of both sides, with what is left of each."""
+        share.require_onlooker(subject)
+        now = share.clock()
+        return [agreement_view(agreement, now) for agreement in share.agreements(limit=limit, offset=offset)]
+
+    @router.post("/agreements/{agreement_id}/retire")
+    def retire(agreement_id: str, body: ReasonBody, subject: Subject = Depends(subject_of)) -> View:
+        """End an agreement for good."""
+        return agreement_view(share.retire(agreement_id, subject, body.reason), share.clock())
+
+    @router.get("/deliveries")
+    def deliveries(
+        agreement_id: str = "",
+        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+        offset: Annotated[int, Query(ge=0)] = 0,
+        subject: Subject = Depends(subject_of),
+    ) -> list[View]:
+        """The meter: what was served and pulled."""
+        share.require_onlooker(subject)
+        lines = share.deliveries(agreement_id=agreement_id, limit=limit, offset=offset)
+        return [delivery_view(line) for line in lines]
+
+
+class InvitationBody(_Body):
+    """Another party's line, and the fingerprint its people read out."""
+
+    line: str = Field(max_length=8000)
+    fingerprint: str = Field(max_length=200, examples=["sha256:3f9a…"])
+
+
+def create_parties_router(introductions: Introductions, subject_of: Callable[..., Any]) -> APIRouter:
+    """Return the routes by which parties come to know each other, under `/api/v1/share`."""
+    router = APIRouter(prefix="/api/v1/share", tags=["share"])
+
+    @router.get("/invitation")
+    def own(subject: Subject = Depends(subject_of)) -> View:
+        """Our own line for another party, and the fingerprint to read out."""
+        line, fingerprint = introductions.own(subject)
+        return {"line": line, "fingerprint": fingerprint}
+
+    @router.get("/parties")
+    def parties(subject: Subject = Depends(subject_of)) -> list[View]:
+        """The parties we know."""
+        return [_party(party) for party in introductions.parties(subject)]
+
+    @router.post("/parties", status_code=201)
+    def accept(body: InvitationBody, subject: Subject = Depends(subject_of)) -> View:
+        """Get to know another party."""
+        return _party(introductions.accept(body.line, body.fingerprint, subject))
+
+    return router
+
+
+def _party(party: Party) -> View:
+    return {
+        "party_id": party.party_id,
+        "title": party.title,
+        "address": party.address,
+        "fingerprint": party.fingerprint,
+        "roles": list(party.roles),
+    }

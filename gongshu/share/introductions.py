@@ -1,0 +1,52 @@
+"""How this node's people let it know other parties: our own line, theirs, and the fingerprint that both compare."""
+
+from collections.abc import Callable
+
+from gongshu.model.access import Subject
+from gongshu.model.ids import PartyId
+from gongshu.secure.keys import KeyStore
+from gongshu.secure.parties import Party, PartyRegistry
+from gongshu.share.errors import InviteInvalid
+from gongshu.share.invites import read_invite, write_invite
+from gongshu.share.rights import DEALERS, require_right
+
+
+class Introductions:
+    """Our invitation and the register of those whose invitations we took."""
+
+    def __init__(
+        self, keys: KeyStore, parties: PartyRegistry, own_party_id: PartyId, title: str, address: Callable[[], str]
+    ) -> None:
+        self._keys = keys
+        self._parties = parties
+        self._own_party_id = own_party_id
+        self._title = title
+        self._address = address
+
+    def own(self, actor: Subject) -> tuple[str, str]:
+        """Return our line, and the fingerprint to read out over another channel.
+
+        Raises: RightMissing.
+        """
+        require_right(actor, DEALERS, "invite parties")
+        line = write_invite(self._keys, party_id=self._own_party_id, title=self._title, address=self._address())
+        return line, self._keys.fingerprint()
+
+    def accept(self, line: str, fingerprint: str, actor: Subject) -> Party:
+        """Register the party of a line whose fingerprint was compared.
+
+        Raises: RightMissing, InviteInvalid.
+        """
+        require_right(actor, DEALERS, "register parties")
+        party = read_invite(line)
+        if fingerprint.strip() != party.fingerprint:
+            raise InviteInvalid(reason="the fingerprint read out to you is not that of its key")
+        return self._parties.add(party, actor=actor.subject_id)
+
+    def parties(self, actor: Subject) -> list[Party]:
+        """Return everybody we know.
+
+        Raises: RightMissing.
+        """
+        require_right(actor, DEALERS, "see parties")
+        return self._parties.all()
