@@ -234,6 +234,11 @@ class Engine:
                 state=record.state,
                 reason=step.reason,
             )
+        if move in (Move.TERMINATE, Move.TRANSFER_TERMINATE):
+            changes = {**changes, "reason": _reason_of(inbound.document)}
+        if move is Move.FINALIZE:
+            activate_agreement(connection, record.agreement_id)
+        self._save(connection, record, step, {**changes, "waiting": ""}, f"partner:{record.counterparty}")
         store.log_message(
             connection,
             direction="in",
@@ -245,11 +250,6 @@ class Engine:
             body=_without_secrets(inbound.document),
             at=self._clock(),
         )
-        if move in (Move.TERMINATE, Move.TRANSFER_TERMINATE):
-            changes = {**changes, "reason": _reason_of(inbound.document)}
-        if move is Move.FINALIZE:
-            activate_agreement(connection, record.agreement_id)
-        self._save(connection, record, step, {**changes, "waiting": ""}, f"partner:{record.counterparty}")
         return True
 
     # ---- what became of our messages --------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ class Introductions:
     def own(self, actor: Subject) -> tuple[str, str]:
         """Return our line, and the fingerprint to read out over another channel.
 
-        Raises: RightMissing.
+        Raises: NotAllowed.
         """
         require_right(actor, DEALERS, "invite parties")
         line = write_invite(self._keys, party_id=self._own_party_id, title=self._title, address=self._address())
@@ -35,7 +35,7 @@ class Introductions:
     def accept(self, line: str, fingerprint: str, actor: Subject) -> Party:
         """Register the party of a line whose fingerprint was compared.
 
-        Raises: RightMissing, InviteInvalid.
+        Raises: NotAllowed, InviteInvalid.
         """
         require_right(actor, DEALERS, "register parties")
         party = read_invite(line)
@@ -46,7 +46,7 @@ class Introductions:
     def parties(self, actor: Subject) -> list[Party]:
         """Return everybody we know.
 
-        Raises: RightMissing.
+        Raises: NotAllowed.
         """
         require_right(actor, DEALERS, "see parties")
         return self._parties.all()

@@ -133,12 +133,12 @@ class Outbox:
         return self._wire.post(record.counterparty, record.peer_address, path, encode(document))
 
     def _is_settled_by_asking(self, record: Record, entry: Any) -> bool:
-        verdict = self._verdict(record)
+        verdict = self._verdict(record, was_refused=False)
         return verdict is not None and self._follow(record, entry, verdict)
 
-    def _verdict(self, record: Record) -> tuple[Verdict, State] | None:
+    def _verdict(self, record: Record, *, was_refused: bool) -> tuple[Verdict, State] | None:
         state = self.ask_state(record)
-        return None if state is None else (reconcile(record.process, state), state)
+        return None if state is None else (reconcile(record.process, state, was_refused=was_refused), state)
 
     def _follow(self, record: Record, entry: Any, verdict: tuple[Verdict, State]) -> bool:
         kind, peer_state = verdict
@@ -162,7 +162,7 @@ class Outbox:
     def _refused(self, record: Record, entry: Any, attempts: int, reply: Reply) -> None:
         reason = f"the other side refused {Move(entry.move)}: {reply_reason(reply)}"
         try:
-            verdict = self._verdict(record)
+            verdict = self._verdict(record, was_refused=True)
         except Unavailable as lost:
             self._retry(record, entry, attempts, str(lost))
             return

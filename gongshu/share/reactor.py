@@ -118,8 +118,6 @@ class Reactor:
         self._signals.notify()
 
     def _carry_out(self, connection: sa.Connection, record: Record, plan: Plan, actor: str) -> None:
-        if plan.agreement is not None and not insert_agreement(connection, record, plan.agreement, self._clock()):
-            raise RuntimeError("an agreement id of ours is new")
         if plan.waiting:
             store.update_process(connection, record.process_id, {"waiting": plan.waiting})
             event = AuditEvent(
@@ -127,6 +125,8 @@ class Reactor:
             )
             self._audit.write(event)
         elif plan.move is not None and can_send(record.process, plan.move):
+            if plan.agreement is not None:
+                insert_agreement(connection, record, plan.agreement, self._clock())
             self._engine.send(connection, record, plan.move, plan.content, actor=actor, changes=plan.changes)
 
     # ---- planning ---------------------------------------------------------------------------------------------------

@@ -17,12 +17,12 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Retries:
-    """The bounds of retrying. Ours, not the standard's."""
+    """The bounds of retrying: twenty attempts within about an hour. Ours, not the standard's."""
 
     first_ms: int = 500
     factor: float = 2.0
     longest_s: float = 300.0
-    attempts_max: int = 10
+    attempts_max: int = 20
     not_found_max: int = 3
     """How often a 404 is taken for 'not yet': the peer may still be storing the process."""
 

@@ -240,7 +240,7 @@ class ShareService:
         return self._dealing.answer(process_id, actor, agrees=False, reason=reason)
 
     def counter(self, process_id: str, terms: Terms, actor: Subject) -> Record:
-        """Answer a request or an offer with other terms. Raises: NotAllowed, ProcessUnknown, MoveIllegal, GradeForbids."""
+        """Answer a request or an offer with other terms. Raises: NotAllowed, ProcessUnknown, MoveIllegal, Refused."""
         require_right(actor, DEALERS, "make counter-offers")
         return self._dealing.counter(process_id, terms, actor)
 

@@ -14,46 +14,28 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response, StreamingResponse
 from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
 
-from gongshu.errors import Damaged, GongshuError, NotAuthenticated, TooLarge, Unavailable
+from gongshu.errors import GongshuError, NotAuthenticated
 from gongshu.model.ids import PartyId
 from gongshu.share.delivery import DataRequest
 from gongshu.share.dsp.messages import CONTEXT, PATH, build_catalog_error, build_process_error, build_versions, encode
 from gongshu.share.dsp.reader import read_document
-from gongshu.share.dsp.states import Kind, Move
+from gongshu.share.dsp.routes import FIRST, NEXT, status_of
+from gongshu.share.dsp.states import Kind
 from gongshu.share.encoding import encoding_of
 from gongshu.share.engine import Answer
-from gongshu.share.errors import DatasetNotOffered, MessageInvalid, MessageTooLarge, MessageTooSlow, ProcessUnknown
+from gongshu.share.errors import MessageInvalid, MessageTooLarge, MessageTooSlow
 from gongshu.share.service import ShareService
 
 Json = dict[str, Any]
-
-_EVENT = Move.ACCEPT.message_type
-_FIRST = {
-    "/negotiations/request": Move.REQUEST.message_type,
-    "/negotiations/offers": Move.OFFER.message_type,
-    "/transfers/request": Move.TRANSFER_REQUEST.message_type,
-}
-_NEXT = {
-    "/negotiations/{pid}/request": Move.REQUEST.message_type,
-    "/negotiations/{pid}/offers": Move.OFFER.message_type,
-    "/negotiations/{pid}/events": _EVENT,
-    "/negotiations/{pid}/agreement": Move.AGREE.message_type,
-    "/negotiations/{pid}/agreement/verification": Move.VERIFY.message_type,
-    "/negotiations/{pid}/termination": Move.TERMINATE.message_type,
-    "/transfers/{pid}/start": Move.START.message_type,
-    "/transfers/{pid}/suspension": Move.SUSPEND.message_type,
-    "/transfers/{pid}/completion": Move.COMPLETE.message_type,
-    "/transfers/{pid}/termination": Move.TRANSFER_TERMINATE.message_type,
-}
 
 
 def create_dsp_router(share: ShareService) -> APIRouter:
     """Return the routes other parties use: version, catalogue, negotiation, transfer, data."""
     router = APIRouter(tags=["data space"])
     _add_catalogue(router, share)
-    for path, message_type in _FIRST.items():
+    for path, message_type in FIRST.items():
         router.add_api_route(PATH + path, _first_route(share, message_type), methods=["POST"], status_code=201)
-    for path, message_type in _NEXT.items():
+    for path, message_type in NEXT.items():
         router.add_api_route(PATH + path, _next_route(share, message_type), methods=["POST"])
     for path, kind in (("/negotiations/{pid}", Kind.NEGOTIATION), ("/transfers/{pid}", Kind.TRANSFER)):
         router.add_api_route(PATH + path, _state_route(share, kind), methods=["GET"])
@@ -177,18 +159,10 @@ async def _answer(
 
         return await run_in_threadpool(whole)
     except GongshuError as error:
-        status, code, reason = _status_of(error), error.code, str(error)
+        status, code, reason = status_of(error), error.code, str(error)
         if isinstance(error, NotAuthenticated):
             code, reason = "share.not_authorised", "nothing here for who did not prove who it is"
         return _json(status, error_body(body, code, reason))
-
-
-def _status_of(error: GongshuError) -> int:
-    if isinstance(error, NotAuthenticated | ProcessUnknown | DatasetNotOffered):
-        return 404
-    if isinstance(error, TooLarge | Unavailable | Damaged):
-        return error.status
-    return 408 if isinstance(error, MessageTooSlow) else 400
 
 
 async def _read_body(request: Request, share: ShareService) -> bytes:

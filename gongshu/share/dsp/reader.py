@@ -197,7 +197,7 @@ def _compact_value(name: str, value: Any) -> Any:
         if name in _COMPACTED_VALUES and isinstance(single, str):
             return compact_name(single)
         return single
-    if name in _LIST:
+    if name in _LIST and not (name == "dataset" and isinstance(value, str)):
         items = value if isinstance(value, list) else [value]
         return [_compact_object(item) if isinstance(item, dict) and name != "filter" else item for item in items]
     if name in _OBJECT:

@@ -83,6 +83,9 @@ TARGET = {
 }
 """Where each message leads, whatever the state it is sent in."""
 
+REPEATABLE = frozenset({Move.OFFER, Move.REQUEST, Move.START, Move.SUSPEND})
+"""Messages whose target state a process can reach more than once."""
+
 FINAL = frozenset({State.FINALIZED, State.COMPLETED, State.TERMINATED})
 
 
@@ -241,15 +244,19 @@ def abandon(process: Process, now: datetime) -> Step:
     return _step(after, (Effect.DROP_PENDING, Effect.STOP_DATA), now)
 
 
-def reconcile(process: Process, peer_state: State) -> Verdict:
+def reconcile(process: Process, peer_state: State, *, was_refused: bool) -> Verdict:
     """Judge, from the state the peer reports, what became of our pending message.
 
-    >>> reconcile(Process(Kind.NEGOTIATION, Side.PROVIDER, State.REQUESTED, Move.AGREE, True), State.AGREED).value
+    Some states come again (an offer after an offer, a second start): there the state proves nothing while no answer has
+    come, because the peer may stand in it from the time before. Such a message is sent again instead.
+
+    >>> process = Process(Kind.NEGOTIATION, Side.PROVIDER, State.REQUESTED, Move.AGREE, True)
+    >>> reconcile(process, State.AGREED, was_refused=False).value
     'adopt'
     """
     assert process.pending is not None, "only a pending message can be reconciled"
     if peer_state is TARGET[process.pending]:
-        return Verdict.ADOPT
+        return Verdict.ADOPT if was_refused or process.pending not in REPEATABLE else Verdict.RESEND
     if peer_state in FINAL:
         return Verdict.END
     return Verdict.RESEND if peer_state is process.state else Verdict.DIVERGED
@@ -293,9 +300,12 @@ def _decide_ours(process: Process, move: Move, now: datetime) -> Step | Refusal:
 def _decide_theirs(process: Process, move: Move, now: datetime) -> Step | Refusal:
     sender = process.side.other
     effects: tuple[Effect, ...] = (Effect.STOP_DATA,) if move in _STOPS_DATA else ()
-    if (process.kind, process.state, move, sender) in _ROWS:
+    is_begun_by_us = process.state is State.NEW and process.pending is not None
+    if (process.kind, process.state, move, sender) in _ROWS and not is_begun_by_us:
         if move is Move.START and process.held:
             return Refusal("the transfer was suspended by this side, which alone may resume it")
+        if _is_ending(process) and TARGET[move] is not State.TERMINATED:
+            return Refusal("this side is ending it")
         after = replace(process, state=TARGET[move])
         if process.pending and (after.state in FINAL or not (has_meaning(after) or after.pending_sent)):
             after, effects = replace(after, pending=None, pending_sent=False), (*effects, Effect.DROP_PENDING)
@@ -306,6 +316,11 @@ def _decide_theirs(process: Process, move: Move, now: datetime) -> Step | Refusa
             after = replace(process, state=TARGET[move], pending=None, pending_sent=False)
             return _step(after, (Effect.CONFIRM_PENDING, *effects), now)
     return Refusal(f"the state {process.state} does not allow it")
+
+
+def _is_ending(process: Process) -> bool:
+    """True while our termination is under way: where two ends cross, the termination wins on both sides."""
+    return process.pending_sent and process.pending is termination_of(process.kind)
 
 
 def _step(process: Process, effects: tuple[Effect, ...], now: datetime) -> Step:

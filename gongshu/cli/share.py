@@ -1,0 +1,348 @@
+"""`gongshu share`: offer data under terms, find others' offers, negotiate, transfer, pull, end."""
+
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pa_parquet
+import typer
+
+from gongshu.cli.output import Format, done, show
+from gongshu.cli.session import current_subject, opened_node
+from gongshu.model.ids import DatasetId, PartyId
+from gongshu.node import Node, public_address
+from gongshu.share.automation import ASK_FIRST
+from gongshu.share.dsp.states import State
+from gongshu.share.invites import read_invite, write_invite
+from gongshu.share.rights import DEALERS, require_right
+from gongshu.share.terms import Terms
+from gongshu.share.views import agreement_view, delivery_view, offer_view, record_view, remote_view
+
+app = typer.Typer(add_completion=False, no_args_is_help=True)
+
+AsFormat = Annotated[Format, typer.Option("--format", help="table for people, json for programs")]
+To = Annotated[list[str] | None, typer.Option("--to", help="Only this party may use it; repeat it")]
+Until = Annotated[str, typer.Option(help="Last day of use, as 2027-12-31")]
+Uses = Annotated[int | None, typer.Option(min=1, help="How many times data may be fetched")]
+Purpose = Annotated[list[str] | None, typer.Option(help="Only for this purpose; repeat it")]
+Column = Annotated[list[str] | None, typer.Option(help="Only this column; repeat it")]
+Rows = Annotated[int | None, typer.Option(min=1, help="At most so many rows each time")]
+Free = Annotated[bool, typer.Option("--unrestricted", help="Declare that nothing is restricted")]
+Wait = Annotated[float, typer.Option("--wait", min=0, help="Seconds to wait for the other side")]
+
+PROCESS = ["process_id", "side", "state", "party", "dataset_id", "agreement_id", "waiting", "reason"]
+
+
+@app.command()
+def offer(
+    dataset: Annotated[str, typer.Argument(help="The dataset's id, as `gongshu catalog list` shows it")],
+    to: To = None,
+    until: Until = "",
+    uses: Uses = None,
+    purpose: Purpose = None,
+    column: Column = None,
+    rows: Rows = None,
+    unrestricted: Free = False,
+    ask_first: Annotated[bool, typer.Option("--ask-first", help="A person approves each contract")] = False,
+    preview: Annotated[bool, typer.Option("--preview", help="Show what the partner would see; offer nothing")] = False,
+    format: AsFormat = Format.TABLE,
+) -> None:
+    """Offer a dataset: gongshu share offer orders --to urn:gongshu:party:partner --uses 2 --until 2027-12-31."""
+    terms = _terms(to, until, uses, purpose, column, rows, unrestricted=unrestricted)
+    with opened_node() as node:
+        subject = current_subject(node)
+        if preview:
+            party = PartyId(to[0]) if to else PartyId("urn:gongshu:party:anyone")
+            table = node.share.preview(DatasetId(dataset), terms, party, subject)
+            show(table.to_pylist(), table.column_names, format)
+            return
+        made = node.share.offer(DatasetId(dataset), terms, subject, rules=ASK_FIRST if ask_first else None)
+    show([_flat(offer_view(made))], ["offer_id", "dataset_id", "terms"], format)
+
+
+@app.command()
+def offers(format: AsFormat = Format.TABLE) -> None:
+    """Show our offers: gongshu share offers."""
+    with opened_node() as node:
+        node.share.require_onlooker(current_subject(node))
+        rows = [_flat(offer_view(each)) for each in node.share.offers(limit=1000)]
+    show(rows, ["offer_id", "dataset_id", "title", "terms", "asks_first"], format)
+
+
+@app.command()
+def withdraw(offer_id: str) -> None:
+    """Take an offer out of the catalogue: gongshu share withdraw OFFER."""
+    with opened_node() as node:
+        node.share.withdraw(offer_id, current_subject(node))
+    done(f"{offer_id} is withdrawn. Agreements made from it stand; `gongshu share retire` ends one.")
+
+
+@app.command()
+def find(
+    party: Annotated[str, typer.Argument(help="The provider's id")],
+    search: Annotated[str, typer.Argument(help="Words in title or id; empty shows everything")] = "",
+    format: AsFormat = Format.TABLE,
+) -> None:
+    """Show what a party offers us: gongshu share find urn:gongshu:party:mill orders."""
+    rows = []
+    with opened_node() as node:
+        subject, page = current_subject(node), ""
+        while True:
+            found = node.share.catalogue_of(PartyId(party), subject, search=search, page=page)
+            for dataset in found.datasets:
+                view = remote_view(dataset)
+                for each in view.pop("offers"):
+                    rows.append(view | {**each, "terms": _terms_text(each["terms"] or {}) or each["obstacle"]})
+            page = found.next_page
+            if not page:
+                break
+    show(rows, ["dataset_id", "title", "offer_id", "terms"], format)
+
+
+@app.command()
+def negotiate(
+    party: Annotated[str, typer.Argument(help="The provider's id")],
+    dataset: Annotated[str, typer.Argument(help="The dataset's id, as `gongshu share find` shows it")],
+    offer_id: Annotated[str, typer.Option("--offer", help="Which offer, if there are several")] = "",
+    wait_s: Wait = 30.0,
+    format: AsFormat = Format.TABLE,
+) -> None:
+    """Make a contract: gongshu share negotiate urn:gongshu:party:mill orders."""
+    with opened_node() as node:
+        record = node.share.negotiate(PartyId(party), dataset, current_subject(node), offer_id=offer_id)
+        if wait_s:
+            record = node.share.wait_for(record.process_id, {State.FINALIZED}, wait_s)
+    show([record_view(record)], PROCESS, format)
+
+
+@app.command()
+def transfer(
+    agreement: Annotated[str, typer.Argument(help="The agreement's id")],
+    wait_s: Wait = 30.0,
+    format: AsFormat = Format.TABLE,
+) -> None:
+    """Open a transfer under an agreement: gongshu share transfer AGREEMENT."""
+    with opened_node() as node:
+        record = node.share.transfer(agreement, current_subject(node))
+        if wait_s:
+            record = node.share.wait_for(record.process_id, {State.STARTED}, wait_s)
+    show([record_view(record)], PROCESS, format)
+
+
+@app.command()
+def pull(
+    transfer_id: Annotated[str, typer.Argument(help="The transfer's id")],
+    name: Annotated[str, typer.Option("--as", help="Keep the rows as the dataset of this name")] = "",
+    file: Annotated[Path | None, typer.Option("--file", help="Write the rows to this .csv or .parquet file")] = None,
+    purpose: Annotated[str, typer.Option(help="What the data are for; some contracts demand it")] = "",
+    format: AsFormat = Format.TABLE,
+) -> None:
+    """Fetch the data; each time counts as one use: gongshu share pull TRANSFER --as partner_orders."""
+    if bool(name) == bool(file):
+        raise typer.BadParameter("give either --as NAME or --file PATH")
+    with opened_node() as node:
+        subject = current_subject(node)
+        if file is None:
+            kept = node.share.pull_into(transfer_id, name, subject, purpose=purpose)
+            show([{"dataset_id": kept, "transfer_id": transfer_id}], ["dataset_id", "transfer_id"], format)
+            return
+        table = node.share.pull(transfer_id, subject, purpose=purpose)
+    _write_file(table, file)
+    show([{"file": file, "rows": table.num_rows}], ["file", "rows"], format)
+
+
+@app.command()
+def agreements(format: AsFormat = Format.TABLE) -> None:
+    """Show contracts and what is left of them: gongshu share agreements."""
+    with opened_node() as node:
+        node.share.require_onlooker(current_subject(node))
+        now = node.clock()
+        rows = [_flat(agreement_view(each, now)) for each in node.share.agreements(limit=1000)]
+    columns = ["agreement_id", "side", "party", "dataset_id", "status", "uses_left", "days_left", "terms"]
+    show(rows, columns, format)
+
+
+@app.command()
+def negotiations(
+    waiting: Annotated[bool, typer.Option("--waiting", help="Only those that ask a person")] = False,
+    format: AsFormat = Format.TABLE,
+) -> None:
+    """Show negotiations of both sides: gongshu share negotiations --waiting."""
+    with opened_node() as node:
+        node.share.require_onlooker(current_subject(node))
+        rows = [record_view(each) for each in node.share.negotiations(waiting=waiting, limit=1000)]
+    show(rows, PROCESS, format)
+
+
+@app.command()
+def transfers(format: AsFormat = Format.TABLE) -> None:
+    """Show transfers of both sides: gongshu share transfers."""
+    with opened_node() as node:
+        node.share.require_onlooker(current_subject(node))
+        rows = [record_view(each) for each in node.share.transfers(limit=1000)]
+    show(rows, PROCESS, format)
+
+
+@app.command()
+def deliveries(
+    agreement: Annotated[str, typer.Option(help="Only under this agreement")] = "", format: AsFormat = Format.TABLE
+) -> None:
+    """Show the meter, what was served and pulled: gongshu share deliveries."""
+    with opened_node() as node:
+        node.share.require_onlooker(current_subject(node))
+        rows = [delivery_view(each) for each in node.share.deliveries(agreement_id=agreement, limit=1000)]
+    columns = [
+        "direction",
+        "party",
+        "dataset_id",
+        "purpose",
+        "rows",
+        "size_bytes",
+        "outcome",
+        "stored_as",
+        "started_at",
+    ]
+    show(rows, columns, format)
+
+
+@app.command()
+def approve(process_id: str) -> None:
+    """Say yes to what waits for a person: gongshu share approve PROCESS."""
+    with opened_node() as node:
+        node.share.approve(process_id, current_subject(node))
+    done(f"{process_id} goes on.")
+
+
+@app.command()
+def decline(process_id: str, reason: Annotated[str, typer.Option(help="Told to the other side")] = "") -> None:
+    """Say no to what waits for a person: gongshu share decline PROCESS --reason "not before March"."""
+    with opened_node() as node:
+        node.share.decline(process_id, current_subject(node), reason)
+    done(f"{process_id} ends.")
+
+
+@app.command()
+def suspend(transfer_id: str, reason: Annotated[str, typer.Option(help="Told to the other side")] = "") -> None:
+    """Stop a transfer for now: gongshu share suspend TRANSFER."""
+    with opened_node() as node:
+        node.share.suspend(transfer_id, current_subject(node), reason)
+    done(f"{transfer_id} stops. Go on with `gongshu share resume {transfer_id}`.")
+
+
+@app.command()
+def resume(transfer_id: str) -> None:
+    """Let a transfer go on that this side suspended: gongshu share resume TRANSFER."""
+    with opened_node() as node:
+        node.share.resume(transfer_id, current_subject(node))
+    done(f"{transfer_id} goes on.")
+
+
+@app.command()
+def terminate(process_id: str, reason: Annotated[str, typer.Option(help="Told to the other side")] = "") -> None:
+    """End a negotiation or transfer: gongshu share terminate PROCESS --reason "no longer needed"."""
+    with opened_node() as node:
+        node.share.terminate(process_id, current_subject(node), reason)
+    done(f"{process_id} ends.")
+
+
+@app.command()
+def retire(agreement_id: str, reason: Annotated[str, typer.Option(help="Why it ends", prompt=True)]) -> None:
+    """End a contract for good: gongshu share retire AGREEMENT --reason "breach of purpose"."""
+    with opened_node() as node:
+        node.share.retire(agreement_id, current_subject(node), reason)
+    done(f"{agreement_id} has ended. Nothing is delivered under it any more.")
+
+
+@app.command()
+def invite() -> None:
+    """Print the line by which another party gets to know this one: gongshu share invite."""
+    with opened_node() as node:
+        require_right(current_subject(node), DEALERS, "invite parties")
+        line = _own_invite(node)
+        fingerprint = node.keys.fingerprint()
+    typer.echo(line)
+    typer.echo(f"Read this out to them over another channel: {fingerprint}", err=True)
+
+
+@app.command()
+def join(
+    invitation: Annotated[str, typer.Argument(help="The line from `gongshu share invite`, or a file that holds it")],
+    fingerprint: Annotated[str, typer.Option(help="What they read out to you; then nothing is asked")] = "",
+) -> None:
+    """Get to know another party: gongshu share join gongshu-invite-1.… --fingerprint sha256:…."""
+    line = Path(invitation).read_text(encoding="utf-8") if _is_file(invitation) else invitation
+    party = read_invite(line)
+    typer.echo(f"{party.title}\n  id      {party.party_id}\n  address {party.address}\n  key     {party.fingerprint}")
+    if fingerprint and fingerprint.strip() != party.fingerprint:
+        raise typer.BadParameter("it is not the fingerprint of this invitation; somebody may have exchanged the line")
+    if not fingerprint:
+        typer.confirm("Did they read out the same fingerprint to you?", abort=True)
+    with opened_node() as node:
+        subject = current_subject(node)
+        require_right(subject, DEALERS, "register parties")
+        node.parties.add(party, actor=subject.subject_id)
+        own = _own_invite(node)
+    done(f"{party.title} is known here. Hand them your own line, so that they know you:")
+    typer.echo(own)
+
+
+def _own_invite(node: Node) -> str:
+    address = public_address(node.home, node.config)
+    return write_invite(node.keys, party_id=node.party_id, title=node.config.title, address=address)
+
+
+def _is_file(text: str) -> bool:
+    return len(text) < 250 and Path(text).is_file()
+
+
+def _terms(
+    to: list[str] | None,
+    until: str,
+    uses: int | None,
+    purpose: list[str] | None,
+    column: list[str] | None,
+    rows: int | None,
+    *,
+    unrestricted: bool,
+) -> Terms:
+    try:
+        last = date.fromisoformat(until) if until else None
+    except ValueError as cause:
+        raise typer.BadParameter(f"{until!r} is no day; write it as 2027-12-31", param_hint="--until") from cause
+    end = datetime.combine(last, time.min, UTC) + timedelta(days=1) - timedelta(microseconds=1) if last else None
+    return Terms(
+        parties=frozenset(PartyId(party) for party in to or ()),
+        until=end,
+        uses_max=uses,
+        purposes=frozenset(purpose or ()),
+        columns=frozenset(column or ()),
+        rows_max=rows,
+        unrestricted=unrestricted,
+    )
+
+
+def _flat(view: dict[str, object]) -> dict[str, object]:
+    terms = view["terms"]
+    assert isinstance(terms, dict), "views hold terms field by field"
+    return view | {"terms": _terms_text(terms)}
+
+
+def _terms_text(terms: dict[str, object]) -> str:
+    if terms.get("unrestricted"):
+        return "unrestricted"
+    return "; ".join(f"{name} {_value(value)}" for name, value in terms.items() if value)
+
+
+def _value(value: object) -> str:
+    return ", ".join(str(part) for part in value) if isinstance(value, list) else str(value)
+
+
+def _write_file(table: pa.Table, file: Path) -> None:
+    if file.suffix == ".parquet":
+        pa_parquet.write_table(table, file, compression="zstd")
+    elif file.suffix == ".csv":
+        pa_csv.write_csv(table, file)
+    else:
+        raise typer.BadParameter(f"{file.name} ends neither in .csv nor in .parquet", param_hint="--file")

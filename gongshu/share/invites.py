@@ -1,0 +1,66 @@
+"""How two parties come to know each other: one line of text with id, address and key, signed by that key.
+
+The signature proves that who made the line holds the key; it does not prove who that is. People compare the
+fingerprint over another channel before they accept. Pure.
+"""
+
+import base64
+import binascii
+from typing import Any
+
+import orjson
+from cryptography.exceptions import InvalidSignature
+
+from gongshu.model.ids import PartyId
+from gongshu.secure.errors import PartyInvalid
+from gongshu.secure.keys import KeyStore
+from gongshu.secure.parties import Party
+from gongshu.share.addresses import is_under
+from gongshu.share.errors import InviteInvalid
+
+PREFIX = "gongshu-invite-1."
+_DOMAIN = b"gongshu invitation 1\n"
+"""Stands in front of what is signed, so that the signature counts for nothing else."""
+LENGTH_MAX = 8000
+
+
+def write_invite(keys: KeyStore, *, party_id: PartyId, title: str, address: str) -> str:
+    """Return the line that another party pastes to know this one."""
+    fields = {"party_id": party_id, "title": title, "address": address, "public_key_pem": keys.public_key_pem()}
+    payload = orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
+    signature = keys.sign(_DOMAIN + payload)
+    return f"{PREFIX}{_text(payload)}.{_text(signature)}"
+
+
+def read_invite(line: str) -> Party:
+    """Return the party that an invitation describes.
+
+    Raises: InviteInvalid if it is cut, altered, or not signed by the key it holds.
+    """
+    parts = "".join(line.split()).removeprefix(PREFIX).split(".")
+    if not "".join(line.split()).startswith(PREFIX) or len(parts) != 2 or len(line) > LENGTH_MAX:
+        raise InviteInvalid(reason=f"it is not one line that begins with {PREFIX}")
+    try:
+        payload, signature = (_bytes(part) for part in parts)
+        fields: Any = orjson.loads(payload)
+        party = Party(
+            PartyId(fields["party_id"]), fields["title"], fields["public_key_pem"], fields["address"], ("partner",)
+        )
+        party.public_key.verify(signature, _DOMAIN + payload)
+    except (binascii.Error, orjson.JSONDecodeError, KeyError, TypeError, AttributeError, PartyInvalid) as cause:
+        raise InviteInvalid(reason="it is cut or altered") from cause
+    except InvalidSignature as cause:
+        raise InviteInvalid(reason="its signature does not belong to its key") from cause
+    if not all(isinstance(value, str) for value in (party.party_id, party.title, party.address)):
+        raise InviteInvalid(reason="its fields are not text")
+    if not is_under(party.address, party.address):
+        raise InviteInvalid(reason="its address is no plain http or https address")
+    return party
+
+
+def _text(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
+def _bytes(text: str) -> bytes:
+    return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
