@@ -7,6 +7,7 @@ newest snapshot says. See docs/decisions/0006-offset-in-the-snapshot.md.
 
 import logging
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -105,12 +106,15 @@ def write_readings(table: Table, readings: pa.Table, *, split_rows: int = SPLIT_
         readings.column_names.index("status"), "status", readings.column("status").cast(pa.int64())
     )
     schema = file_schema(table.schema())
-    added = []
+    added: list[DataFile] = []
     for day, of_day in split_days(readings):
         ordered = sort_readings(of_day)
         parts = split_shapes(ordered) if ordered.num_rows >= split_rows else [ordered]
-        for part in parts:
-            added.append(write_data_file(table.metadata, part.cast(schema), day=day))
+        del ordered
+        # Encoding and compressing leave the interpreter: the parts are written side by side.
+        with ThreadPoolExecutor(max_workers=len(parts)) as executor:
+            written = [executor.submit(write_data_file, table.metadata, part.cast(schema), day=day) for part in parts]
+        added += [file.result() for file in written]
     return added
 
 

@@ -181,7 +181,7 @@ class Lake:
                 "op": "newest",
                 "series_ids": [int(series_id) for series_id in series_ids],
                 "tail": {"after": tail.after, "up_to": tail.up_to},
-                "days": _newest_days(files),
+                "files": _newest_files(files),
             }
             if (result := self._ask(request, budget)) is not None:
                 return result.read_all().sort_by("series_id")
@@ -327,11 +327,11 @@ def _as_json(plan: RelationPlan) -> dict[str, Any]:
     return {name: getattr(plan, name) for name in RelationPlan.__slots__}
 
 
-def _newest_days(files: "Sequence[StoredFile]") -> list[list[str]]:
-    days: dict[int, list[str]] = {}
-    for file in files:
-        days.setdefault(file.day or 0, []).append(str(file.path))
-    return [days[day] for day in sorted(days, reverse=True)[:NEWEST_DAYS]]
+def _newest_files(files: "Sequence[StoredFile]") -> list[tuple[str, int]]:
+    """Return (path, greatest time in it) of the newest days' files, the newest first."""
+    days = sorted({file.day for file in files if file.day is not None}, reverse=True)[:NEWEST_DAYS]
+    of_days = [(str(file.path), file.time_range_us[1]) for file in files if file.day in days and file.time_range_us]
+    return sorted(of_days, key=lambda entry: entry[1], reverse=True)
 
 
 def _micros(moment: datetime | None) -> int | None:

@@ -50,12 +50,14 @@ def test_values_read_back_bit_for_bit_with_any_choice(decimals: int | None, tmp_
     assert pq.ParquetFile(path).read().equals(table)
 
 
-def test_series_of_both_shapes_are_parted_and_no_reading_is_lost() -> None:
-    mixed = pa.concat_tables([_table(_walk(3, None), 1), _table(_walk(4, 2), 2)])
-    stepped, continuous = split_shapes(mixed)
+def test_series_of_each_shape_are_parted_and_no_reading_is_lost() -> None:
+    states = [float(n // 500 % 4) for n in range(ROWS)]
+    mixed = pa.concat_tables([_table(_walk(3, None), 1), _table(_walk(4, 2), 2), _table(states, 3)])
+    few, stepped, continuous = split_shapes(mixed)
+    assert set(few.column("series_id").to_pylist()) == {3}
     assert set(stepped.column("series_id").to_pylist()) == {2}
     assert set(continuous.column("series_id").to_pylist()) == {1}
-    assert stepped.num_rows + continuous.num_rows == mixed.num_rows
+    assert few.num_rows + stepped.num_rows + continuous.num_rows == mixed.num_rows
 
 
 def test_one_shape_or_too_few_of_the_other_stay_together() -> None:
