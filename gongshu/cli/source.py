@@ -64,8 +64,10 @@ def add(
     with opened_node() as node:
         subject = require_role(current_subject(node), MAY_CHANGE, "add sources")
         for definition in wanted:
+            node.sources.check(definition)
             if probe:
                 asyncio.run(node.sources.probe(definition))
+        for definition in wanted:
             node.sources.add(definition, actor=subject.subject_id)
             done(f"Added {definition.source_id}. A running node collects from it within two seconds.")
 

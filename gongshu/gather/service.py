@@ -82,6 +82,10 @@ class SourceService:
         """
         return connector_named(connector).config_type().model_json_schema()
 
+    def check(self, definition: SourceDefinition) -> None:
+        """Raise what `add` would raise about the definition itself. Raises: ConfigWrong, ConnectorUnknown."""
+        self._checked(definition)
+
     def add(self, definition: SourceDefinition, *, actor: SubjectId = SYSTEM) -> Source:
         """Register a source and return it without its secrets; a node that runs collects from it within two seconds.
 
