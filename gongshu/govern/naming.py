@@ -13,12 +13,13 @@ from gongshu.model.series import AssetKind
 NAME_LENGTH_MAX = 63
 _HAN = re.compile(r"[\u3400-\u9fff]")
 _RESERVED = frozenset(
-    """all analyse analyze and any array as asc both case cast check collate column constraint create cross default
-    deferrable desc describe distinct do else end except exists false fetch for foreign from full grant group having
-    in initially inner intersect into is join lambda lateral leading left like limit natural not null offset on only
-    or order outer pivot placing primary qualify readings references returning right select set show some summarize
-    symmetric table tables then to trailing true union unique unpivot update user using values variadic view when
-    where window with""".split()  # noqa: SIM905
+    """all analyse analyze and anti any array as asc asof asymmetric at authorization binary both by case cast check
+    collate collation column columns concurrently constraint create cross default deferrable desc describe distinct
+    do else end except false fetch for foreign freeze from full generated glob group having ilike in initially inner
+    intersect into is isnull join lambda lateral leading left like limit map natural not notnull null offset on only
+    or order outer overlaps pivot pivot_longer pivot_wider placing positional primary qualify readings references
+    returning right select semi show similar some struct summarize symmetric table tablesample then to trailing true
+    try_cast tuple union unique unpack unpivot using variadic verbose when where window with""".split()  # noqa: SIM905
 )
 """Words that a query could not use as a table's bare name, and `readings`, the view over all series."""
 

@@ -153,7 +153,7 @@ class SeriesRegistrar:
 def write_assets(connection: sa.Connection, assets: Iterable[AssetId], now: datetime) -> None:
     """Add the assets and all above them to the tree, and refresh the kind of those that got children."""
     wanted = {ancestor for asset in assets for ancestor in asset_ancestors(asset)}
-    known = dict(connection.execute(sa.select(t.assets.c.asset_id, t.assets.c.kind)).tuples().all())
+    known = {row.asset_id: row.kind for row in connection.execute(sa.select(t.assets.c.asset_id, t.assets.c.kind))}
     parents = {asset.rpartition("/")[0] for asset in (*known, *wanted)}
     for asset in sorted(wanted):
         kind = decide_asset_kind(asset, has_children=asset in parents).value

@@ -1,7 +1,6 @@
 """Between the catalogue's rows and its values. Whether a confirmed grade has expired is read off the clock here."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -38,10 +37,21 @@ def next_value(connection: sa.Connection, name: str, step: int = 1) -> int:
 def encode_proposal(proposal: Proposal) -> dict[str, Any]:
     """Return the proposal as JSON values."""
     return {
-        **asdict(proposal),
+        "category": proposal.category,
+        "category_2022": proposal.category_2022,
         "grade": int(proposal.grade),
         "importance": proposal.importance.value,
-        "evidence": [asdict(evidence) for evidence in proposal.evidence],
+        "confidence": proposal.confidence,
+        "evidence": [
+            {
+                "rule_id": evidence.rule_id,
+                "seen": evidence.seen,
+                "source": evidence.source,
+                "text_zh": evidence.text_zh,
+                "text_en": evidence.text_en,
+            }
+            for evidence in proposal.evidence
+        ],
         "markers": list(proposal.markers),
         "packs": list(proposal.packs),
     }

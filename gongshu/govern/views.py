@@ -157,7 +157,9 @@ def classification_rows(entries: Sequence[tuple[Dataset, Proposal]], guide: Pack
                 "domain": domain.title_zh,
                 "category_title": guide.item(f"category.{label.category}").title_zh,
                 "parts": len(dataset.series) or len(dataset.columns),
-                "basis": "; ".join(pack.split(" #")[0] for pack in proposal.packs[:2]),
+                "basis": "; ".join(
+                    p.split(" #")[0] for p in proposal.packs if p.startswith((guide.name, measures.name))
+                ),
             }
             | {key: dataset_row(dataset)[key] for key in _FROM_DATASET}
             | {"category_2022": measures.value(f"class.{proposal.category_2022}")}
