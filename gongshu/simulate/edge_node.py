@@ -11,10 +11,10 @@ from datetime import datetime
 from enum import IntEnum
 from typing import Any
 
-from gongshu.simulate.machines import PLANT, State
+from gongshu.simulate.machines import State
 from gongshu.simulate.physics import PlantState
 
-GROUP = PLANT
+GROUP = "synthetic-hall-67"
 NODE = "edge-1"
 REBIRTH = "Node Control/Rebirth"
 

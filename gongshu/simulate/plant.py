@@ -1,7 +1,7 @@
 """The plant as a process: `python -m gongshu.simulate.plant --folder DIR`.
 
 It opens its servers, writes `plant.json` with their addresses once they answer, shows the values tick by tick, and
-keeps the ground truth. SIGTERM and SIGINT end it cleanly; the file of addresses is removed, the ground truth stays.
+keeps the ground truth. SIGTERM and SIGINT end it cleanly; the files of addresses are removed, the ground truth stays.
 """
 
 import asyncio
@@ -27,6 +27,7 @@ from gongshu.simulate.opcua import NAMESPACE, PlantOpcUa
 from gongshu.simulate.options import BULK_TICK_HZ, PlantOptions, parse_options
 from gongshu.simulate.register_map import ASSET, write_register_map
 from gongshu.simulate.sensors import fault_rows
+from gongshu.simulate.sources import describe_sources, fingerprint, write_sources
 from gongshu.simulate.sparkplug import Broker, PlantSparkplug
 
 ADDRESSES = "plant.json"
@@ -93,8 +94,9 @@ class Plant:
             task.result()
 
     async def stop(self) -> None:
-        """Close every server, end the own broker, remove the file of addresses."""
-        (self.options.folder / ADDRESSES).unlink(missing_ok=True)
+        """Close every server, end the own broker, remove the files of addresses."""
+        for name in (ADDRESSES, "sources.yaml"):
+            (self.options.folder / name).unlink(missing_ok=True)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -160,6 +162,14 @@ class Plant:
                 "topic": broker.topics,
                 "user_file": str(login) if broker.user is not None else None,
             }
+        described = describe_sources(
+            endpoint=self._opcua.endpoint,
+            credentials=credentials,
+            register_map=folder / "modbus-map.json",
+            broker=broker,
+            erp=folder / "erp",
+        )
+        write_sources(folder / "sources.yaml", described)
         content = {
             "synthetic": True,
             "seed": self.options.seed,
@@ -170,6 +180,7 @@ class Plant:
                 "security": "Basic256Sha256/SignAndEncrypt",
                 "open": self.options.open_endpoint,
                 "certificate": str(credentials.certificate),
+                "certificate_sha256": fingerprint(credentials.certificate),
                 "user_file": str(credentials.user_file),
                 "bulk_count": self.options.bulk_count,
             },
@@ -181,6 +192,7 @@ class Plant:
             },
             "mqtt": mqtt,
             "erp": str(folder / "erp"),
+            "sources": str(folder / "sources.yaml"),
             "ground_truth": str(folder / GROUND_TRUTH),
         }
         partial = folder / f"{ADDRESSES}.partial"

@@ -40,7 +40,7 @@ MM_PER_MIN = Unit("H81", "mm/min", "millimetre per minute")
 CELSIUS = Unit("CEL", "°C", "degree Celsius")
 MM_PER_S = Unit("C16", "mm/s", "millimetre per second")
 KILOWATT = Unit("KWT", "kW", "kilowatt")
-KILOWATT_HOUR = Unit("KWH", "kW·h", "kilowatt hour")
+KILOWATT_HOUR = Unit("KWH", "kWh", "kilowatt hour")
 SECOND = Unit("SEC", "s", "second")
 
 

@@ -39,7 +39,7 @@ TYPES = {
     TagType.BOOLEAN: ValueType.BOOL,
     TagType.STRING: ValueType.TEXT,
 }
-UNITS = {"%": "%", "s": "s", "kW·h": "kW.h", "kW": "kW", "°C": "Cel"}
+UNITS = {"%": "%", "s": "s", "kWh": "kW.h", "kW": "kW", "°C": "Cel"}
 
 
 @dataclass

@@ -19,7 +19,9 @@ from asyncua.client.client import Client
 from asyncua.crypto.security_policies import SecurityPolicyBasic256Sha256
 from pymodbus.client import AsyncModbusTcpClient
 
+from gongshu.gather.connector import connector_named
 from gongshu.gather.connectors.mqtt import sparkplug_b_pb2
+from gongshu.gather.definitions import read_definitions
 from gongshu.simulate.broker import find_mosquitto
 from gongshu.simulate.credentials import ensure_credentials
 from gongshu.simulate.edge_node import REBIRTH, command_topic
@@ -147,6 +149,14 @@ async def test_the_counters_of_the_load_test_count_without_gaps(plant: Any, tmp_
         await subscription.delete()
     assert len(seen) >= 8
     assert seen == list(range(seen[0], seen[0] + len(seen)))
+
+
+def test_the_plant_describes_itself_as_sources_that_the_connectors_accept(plant: Any) -> None:
+    definitions = read_definitions(Path(plant["sources"]))
+    assert {d.connector for d in definitions} >= {"opcua", "modbus", "files"}
+    for definition in definitions:
+        connector_named(definition.connector).config_type().model_validate(definition.config)
+    assert not (Path(plant["sources"]).stat().st_mode & 0o077)
 
 
 async def test_modbus_answers_by_the_published_map(plant: Any) -> None:
