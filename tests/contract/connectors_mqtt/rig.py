@@ -56,7 +56,7 @@ class Broker:
             "persistence false", "user root", f"log_dest file {self._folder / 'mosquitto.log'}", *self._extra,
         ]  # fmt: skip
         (self._folder / "mosquitto.conf").write_text("\n".join(lines))
-        self._process = subprocess.Popen(
+        self._process = subprocess.Popen(  # noqa: ASYNC220 - starting takes no time
             [self._program, "-c", str(self._folder / "mosquitto.conf")], stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )  # fmt: skip

@@ -142,6 +142,7 @@ async def _references(link: Link, parents: Sequence[_Place]) -> list[list[Any]]:
     open_points = {i: result.ContinuationPoint for i, result in enumerate(results) if result.ContinuationPoint}
     while open_points:
         following = ua.BrowseNextParameters()
+        following.ReleaseContinuationPoints = False  # asyncua's default is True, which ends the listing
         following.ContinuationPoints = list(open_points.values())
         pages = await link.session.browse_next(following)
         left = {}

@@ -317,6 +317,7 @@ def _bare_client(config: OpcUaConfig) -> Any:
 def _client(config: OpcUaConfig, own: OwnCertificate | None, offer: Offer) -> Any:
     client = _bare_client(config)
     if own is not None and offer.mode is not Security.NONE:
+        client.application_uri = own.application_uri
         mode = {value: key for key, value in _MODES.items()}[offer.mode]
         server = split_chain(offer.certificate)[0]
         policy = _POLICY_CLASSES[offer.policy](server, own.certificate, own.key, mode)

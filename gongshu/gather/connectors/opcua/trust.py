@@ -31,6 +31,11 @@ class OwnCertificate:
     certificate: x509.Certificate
     key: rsa.RSAPrivateKey
 
+    @property
+    def application_uri(self) -> str:
+        """The URI that the certificate was made for; a server refuses a session that names another."""
+        return _alternative_names(self.certificate)[1][0]
+
 
 @dataclass(frozen=True, slots=True)
 class Judgement:

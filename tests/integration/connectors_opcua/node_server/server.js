@@ -3,7 +3,6 @@
 "use strict";
 const path = require("node:path");
 const net = require("node:net");
-const { DataType, Variant, DataValue, StatusCodes } = require("node-opcua-server");
 const { OPCUACertificateManager } = require("node-opcua-certificate-manager");
 const { MessageSecurityMode, SecurityPolicy } = require("node-opcua-secure-channel");
 const { OPCUAServer } = require("node-opcua-server");
