@@ -69,6 +69,10 @@ def require_valid(dataset_id: DatasetId, expectation: Expectation) -> None:
         for name in sorted(spec.keys() & _NUMBERS)
         if isinstance(spec[name], bool) or not isinstance(spec[name], int | float)
     ]
+    codes = spec.get("codes", [])
+    if not isinstance(codes, list | tuple) or not all(isinstance(code, str) for code in codes):
+        problems.append("codes is not a list of texts")
+    problems += [f"{name} is not a text" for name in ("dataset", "column") if not isinstance(spec.get(name, ""), str)]
     if kind is ExpectationKind.BOUNDS and not problems:
         low, high = spec.get("low"), spec.get("high")
         if low is None and high is None:
