@@ -22,7 +22,7 @@ from gongshu.lake.errors import LogBehind, LogEntryDamaged
 from gongshu.lake.model import READINGS_TABLE, CommitReport, DamagedEntry, TailRead
 from gongshu.lake.parquet import remove_data_file, write_data_file
 from gongshu.lake.ports import Log
-from gongshu.lake.sorting import sort_readings, split_days
+from gongshu.lake.sorting import sort_order, split_days
 from gongshu.lake.warehouse import Warehouse
 
 LOG_ID = "gongshu.log-id"
@@ -102,20 +102,43 @@ def commit_log(log: Log, warehouse: Warehouse, *, rows_max: int) -> CommitReport
 
 def write_readings(table: Table, readings: pa.Table, *, split_rows: int = SPLIT_ROWS) -> list[DataFile]:
     """Write readings as files, sorted, by day and, where that saves space, by the shape of their values."""
-    readings = readings.set_column(
-        readings.column_names.index("status"), "status", readings.column("status").cast(pa.int64())
-    )
-    schema = file_schema(table.schema())
     added: list[DataFile] = []
-    for day, of_day in split_days(readings):
-        ordered = sort_readings(of_day)
-        parts = split_shapes(ordered) if ordered.num_rows >= split_rows else [ordered]
-        del ordered
-        # Encoding and compressing leave the interpreter: the parts are written side by side.
-        with ThreadPoolExecutor(max_workers=len(parts)) as executor:
-            written = [executor.submit(write_data_file, table.metadata, part.cast(schema), day=day) for part in parts]
+    for day, of_day in split_days(_used_columns(readings)):
+        rows = of_day.combine_chunks()
+        order = sort_order(rows)
+        orders = [order]
+        if rows.num_rows >= split_rows and "value_double" in rows.column_names:
+            masks = split_shapes(_array(rows, "series_id"), _array(rows, "value_double"))
+            orders = [order.filter(mask.take(order)) for mask in masks]
+        # Gathering, encoding and compressing leave the interpreter: the parts are written side by side.
+        with ThreadPoolExecutor(max_workers=len(orders)) as executor:
+            written = [executor.submit(_write_part, table, rows, part, day) for part in orders]
         added += [file.result() for file in written]
     return added
+
+
+def _write_part(table: Table, rows: pa.Table, order: pa.Array, day: int) -> DataFile:
+    part = rows.take(order)
+    schema = file_schema(table.schema())
+    columns = [
+        part.column(field.name).cast(field.type)
+        if field.name in part.column_names
+        else pa.chunked_array([pa.nulls(part.num_rows, field.type)])
+        for field in schema
+    ]
+    return write_data_file(table.metadata, pa.Table.from_arrays(columns, schema=schema), day=day)
+
+
+def _used_columns(readings: pa.Table) -> pa.Table:
+    """Leave out columns of nulls alone: sorting them is work for nothing."""
+    return readings.select(
+        [name for name in readings.column_names if readings.column(name).null_count < readings.num_rows]
+    )
+
+
+def _array(rows: pa.Table, name: str) -> pa.Array:
+    column = rows.column(name)
+    return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks)
 
 
 def committed_at(table: Table) -> datetime | None:

@@ -62,45 +62,42 @@ def writer_options(table: pa.Table, encodings: Mapping[str, str]) -> dict[str, o
     }
 
 
-def split_shapes(table: pa.Table) -> list[pa.Table]:
-    """Return the readings in up to three parts: series of few values, of stepped values, of full-precision floats.
+def split_shapes(series: pa.Array, values: pa.Array) -> list[pa.Array]:
+    """Return up to three masks over the rows: series of stepped values, of few values, of full-precision floats.
 
     Their best encodings differ by a factor of two and more, a file has one encoding a column, and a dictionary that
     holds the values of all three is wide for each. A part that would hold under an eighth of the rows is not split
     off: a small file costs more than it saves.
-    Shape: each part keeps the order of its rows; together they are all rows.
+    Shape: booleans; each row is true in exactly one mask, and all rows of a series in the same one.
     """
-    values, series = table.column("value_double"), table.column("series_id")
-    if values.null_count == table.num_rows:
-        return [table]
-    continuous = _series_of_full_floats(series, values)
-    parts = _parted(table, continuous)
-    few = _series_of_few_values(parts[0].column("series_id"), parts[0].column("value_double"))
-    return [*reversed(_parted(parts[0], few, least=table.num_rows // 8)), *parts[1:]]
+    everything = [pa.repeat(pa.scalar(True), len(series))]
+    if values.null_count == len(values):
+        return everything
+    masks = _parted(everything, pc.is_in(series, _series_of_full_floats(series, values)))
+    few = _series_of_few_values(series.filter(masks[0]), values.filter(masks[0]))
+    return _parted(masks, pc.is_in(series, few))
 
 
-def _series_of_full_floats(series: pa.ChunkedArray, values: pa.ChunkedArray) -> pa.Array:
+def _series_of_full_floats(series: pa.Array, values: pa.Array) -> pa.Array:
     scale = 10.0**DECIMALS
     stepped = pc.equal(pc.divide(pc.round(pc.multiply(values, scale)), scale), values)
     return pc.unique(series.filter(pc.invert(stepped)))
 
 
-def _series_of_few_values(series: pa.ChunkedArray, values: pa.ChunkedArray) -> pa.Array:
-    codes = values.combine_chunks().dictionary_encode().indices.cast(pa.int64()).fill_null(0)
-    pairs = pc.add(pc.multiply(series.combine_chunks().cast(pa.int64()), 1 << 32), codes)
+def _series_of_few_values(series: pa.Array, values: pa.Array) -> pa.Array:
+    codes = values.dictionary_encode().indices.cast(pa.int64()).fill_null(0)
+    pairs = pc.add(pc.multiply(series.cast(pa.int64()), 1 << 32), codes)
     counts = pc.value_counts(pc.divide(pc.unique(pairs), 1 << 32))
     return counts.field("values").filter(pc.less_equal(counts.field("counts"), FEW_VALUES)).cast(pa.int32())
 
 
-def _parted(table: pa.Table, series_ids: pa.Array, *, least: int | None = None) -> list[pa.Table]:
-    """Return [rows of other series, rows of these series], or the table alone if either would be small."""
-    if not len(series_ids):
-        return [table]
-    chosen = pc.is_in(table.column("series_id"), series_ids)
-    count = pc.sum(chosen).as_py()
-    if min(count, table.num_rows - count) < (table.num_rows // 8 if least is None else least):
-        return [table]
-    return [table.filter(pc.invert(chosen)), table.filter(chosen)]
+def _parted(masks: list[pa.Array], chosen: pa.Array) -> list[pa.Array]:
+    """Split the first mask into its rows that are chosen and those that are not, unless either would be small."""
+    inside, outside = pc.and_(masks[0], chosen), pc.and_not(masks[0], chosen)
+    least = len(chosen) // 8
+    if min(pc.sum(inside).as_py(), pc.sum(outside).as_py()) < max(least, 1):
+        return masks
+    return [outside, inside, *masks[1:]]
 
 
 def _candidates(kind: pa.DataType) -> tuple[str, ...]:

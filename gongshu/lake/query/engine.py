@@ -24,10 +24,9 @@ _SHOWN = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogExceptio
 
 @contextmanager
 def locked_engine(
-    plans: Sequence[RelationPlan], tail: pa.Table, *, memory_mb: int, threads: int, temp: Path
+    connection: duckdb.DuckDBPyConnection, plans: Sequence[RelationPlan], tail: pa.Table
 ) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Yield a connection that knows the relations and nothing else; it is closed afterwards."""
-    connection = open_engine(memory_mb=memory_mb, threads=threads, temp=temp)
+    """Give an empty database the relations, lock it, and yield it; it is closed afterwards."""
     try:
         paths = ", ".join(literal(path) for plan in plans for path in plan.files)
         connection.execute(f"SET allowed_paths = [{paths}]")

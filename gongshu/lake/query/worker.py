@@ -46,9 +46,13 @@ class _Worker:
         self._threads = max(1, min(os.cpu_count() or 1, 8))
         self._tail = TailCache(SqliteLog(log_file, read_only=True))
         self._newest = NewestCache(self._tail, lambda: self._open())
-        with_views = self._open()
-        self._reserved = reserved_names(with_views)
-        with_views.close()
+        self._spare: duckdb.DuckDBPyConnection | None = self._open()
+        self._reserved = reserved_names(self._spare)
+
+    def prepare(self) -> None:
+        """Open the database of the next query while nobody waits; it takes longer than many a query."""
+        if self._spare is None:
+            self._spare = self._open()
 
     def answer(self, request: dict[str, Any]) -> None:
         """Answer one request with frames; an error is a frame too."""
@@ -73,7 +77,8 @@ class _Worker:
             for row in request["relations"]
         ]
         tail = self._tail.read(after=request["tail"]["after"], up_to=request["tail"]["up_to"])
-        with locked_engine(plans, tail, memory_mb=self._memory_mb, threads=self._threads, temp=self._temp) as engine:
+        fresh, self._spare = self._spare or self._open(), None
+        with locked_engine(fresh, plans, tail) as engine:
             require_contained(engine, request["sql"], names=[plan.name for plan in plans], reserved=self._reserved)
             reader = engine.sql(request["sql"]).to_arrow_reader(BATCH_ROWS)
             self._send_reader(reader, rows_max=request["rows_max"])
@@ -142,6 +147,7 @@ def main() -> None:
             _, length = parse_header(head)
             worker.answer(json.loads(requests.read(length)))
             release_memory()
+            worker.prepare()
     except BrokenPipeError:
         pass
     finally:

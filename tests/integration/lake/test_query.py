@@ -194,7 +194,7 @@ def test_engine_alone_refuses_files_that_are_not_in_the_plan(tmp_path: Path) -> 
     import duckdb
     import pyarrow.parquet as pq
 
-    from gongshu.lake.query.engine import locked_engine
+    from gongshu.lake.query.engine import locked_engine, open_engine
     from gongshu.lake.query.plan import RelationPlan
     from gongshu.model.reading import READING_SCHEMA
 
@@ -207,7 +207,8 @@ def test_engine_alone_refuses_files_that_are_not_in_the_plan(tmp_path: Path) -> 
         )
     plan = RelationPlan("mine", (str(tmp_path / "mine.parquet"),), ((1, "a", "BIGINT"),))
     python_variable = pa.table({"secret": [1]})
-    with locked_engine([plan], READING_SCHEMA.empty_table(), memory_mb=128, threads=1, temp=tmp_path / "t") as engine:
+    fresh = open_engine(memory_mb=128, threads=1, temp=tmp_path / "t")
+    with locked_engine(fresh, [plan], READING_SCHEMA.empty_table()) as engine:
         assert engine.execute("SELECT a FROM mine").fetchall() == [(1,)]
         for sql in (
             f"SELECT * FROM '{tmp_path}/other.parquet'",

@@ -7,7 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from gongshu.lake.encoding import choose_encodings, split_shapes, writer_options
+from gongshu.lake.encoding import choose_encodings, writer_options
+from gongshu.lake.encoding import split_shapes as split_masks
 
 ROWS = 40_000
 
@@ -32,6 +33,11 @@ def _table(values: list[float], series_id: int = 1) -> pa.Table:
     )
 
 
+def split_shapes(table: pa.Table) -> list[pa.Table]:
+    columns = [table.column(name).combine_chunks() for name in ("series_id", "value_double")]
+    return [table.filter(mask) for mask in split_masks(*columns)]
+
+
 @pytest.mark.parametrize(("decimals", "encodings"), [(None, {"BYTE_STREAM_SPLIT"}), (1, {"DICTIONARY"})])
 def test_full_floats_are_split_into_bytes_and_steps_go_to_a_dictionary(
     decimals: int | None, encodings: set[str]
@@ -53,7 +59,7 @@ def test_values_read_back_bit_for_bit_with_any_choice(decimals: int | None, tmp_
 def test_series_of_each_shape_are_parted_and_no_reading_is_lost() -> None:
     states = [float(n // 500 % 4) for n in range(ROWS)]
     mixed = pa.concat_tables([_table(_walk(3, None), 1), _table(_walk(4, 2), 2), _table(states, 3)])
-    few, stepped, continuous = split_shapes(mixed)
+    stepped, few, continuous = split_shapes(mixed)
     assert set(few.column("series_id").to_pylist()) == {3}
     assert set(stepped.column("series_id").to_pylist()) == {2}
     assert set(continuous.column("series_id").to_pylist()) == {1}
