@@ -18,7 +18,7 @@ from gongshu.packs import load_packs
 app = typer.Typer(add_completion=False)
 
 
-@app.callback(invoke_without_command=True)
+@app.command()
 def classify(
     file: Annotated[Path | None, typer.Argument(help="A CSV file with headings; its columns are classified")] = None,
     evaluate_rules: Annotated[bool, typer.Option("--evaluate", help="Measure the rules on the labelled set")] = False,

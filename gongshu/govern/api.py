@@ -87,6 +87,7 @@ def create_router(
     router = APIRouter(prefix="/api/v1", tags=["govern"])
     asking = Annotated[Subject, Depends(subject_of)]
     _add_reading(router, catalogue, asking)
+    _add_lists(router, catalogue, asking)
     _add_stewardship(router, catalogue, asking)
     _add_quality(router, quality, asking)
     _add_packs(router, packs, asking)
@@ -137,6 +138,8 @@ def _add_reading(router: APIRouter, catalogue: CatalogueService, asking: Any) ->
         require_role(subject, READERS, "read", dataset_id)
         return [change_row(change) for change in catalogue.history(DatasetId(dataset_id))]
 
+
+def _add_lists(router: APIRouter, catalogue: CatalogueService, asking: Any) -> None:
     @router.get("/catalogue/assets")
     def assets(subject: asking) -> list[Row]:
         """Show the equipment tree."""

@@ -72,7 +72,7 @@ def postgres(postgres_url: str) -> Iterator[Database]:
     name = f"gongshu_{next(_numbers)}"
     plain = postgres_url.replace("+psycopg", "")
     with psycopg.connect(f"{plain}/postgres", autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]
+        connection.execute(f"CREATE DATABASE {name}")
     database = Database(f"{postgres_url}/{name}")
     database.prepare()
     yield database

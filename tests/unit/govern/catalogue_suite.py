@@ -1,11 +1,13 @@
 """What every database has to hold for the catalogue: run on SQLite by the unit tests, on PostgreSQL by the others."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 import pyarrow as pa
 import pytest
 
 from gongshu.database import Database
+from gongshu.govern.catalogue import CatalogueService
 from gongshu.govern.errors import (
     CategoryUnknown,
     DatasetUnknown,
@@ -17,7 +19,7 @@ from gongshu.govern.errors import (
 )
 from gongshu.govern.model import ChangeKind
 from gongshu.model.dataset import SERIES_COLUMNS
-from gongshu.model.grade import Grade, GradeStanding, Importance
+from gongshu.model.grade import Grade, GradeLabel, GradeStanding, Importance
 from gongshu.model.ids import AssetId, DatasetId
 from gongshu.model.reading import ValueType
 from tests.conftest import Clock
@@ -324,15 +326,28 @@ class CatalogueSuite:
         assert {dataset.label.standing for dataset in confirmed} == {GradeStanding.CONFIRMED}
         assert catalogue.reviews_due(clock()) == []
 
-    def _confirm(  # type: ignore[no-untyped-def]
-        self, catalogue, dataset_id, *, grade=Grade.ONE, importance=Importance.GENERAL, category=WORKING, reason="seen"
-    ):
+    def _confirm(
+        self,
+        catalogue: CatalogueService,
+        dataset_id: DatasetId,
+        *,
+        grade: Grade = Grade.ONE,
+        importance: Importance = Importance.GENERAL,
+        category: str = WORKING,
+        reason: str = "seen",
+    ) -> GradeLabel:
         return catalogue.confirm(
             dataset_id, grade=grade, importance=importance, category=category, actor=STEWARD, reason=reason
         ).label
 
-    def _table(self, catalogue, data=ORDERS, *, name="orders", parents=()) -> DatasetId:  # type: ignore[no-untyped-def]
-        registered: DatasetId = catalogue.register_table(
+    def _table(
+        self,
+        catalogue: CatalogueService,
+        data: pa.Table = ORDERS,
+        *,
+        name: str = "orders",
+        parents: Sequence[DatasetId] = (),
+    ) -> DatasetId:
+        return catalogue.register_table(
             table=name, title="Orders", schema=data.schema, sample=data, origin="import:orders.csv", parents=parents
         )
-        return registered
