@@ -42,3 +42,10 @@ def sign_up(node: NodeProcess, people: dict[str, list[str]]) -> Cast:
         admin.call("POST", "/api/v1/accounts", body)
     signed_in = {name: Person.signed_in(node.name, node.address, name, password) for name in people}
     return Cast({"admin": admin, **signed_in}, password)
+
+
+def introduce(one: Person, other: Person) -> None:
+    """Let two parties' people exchange their lines and compare the fingerprints, as they would over the phone."""
+    lines = [person.get("/api/v1/share/invitation") for person in (one, other)]
+    one.call("POST", "/api/v1/share/parties", lines[1])
+    other.call("POST", "/api/v1/share/parties", lines[0])

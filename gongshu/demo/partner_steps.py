@@ -10,6 +10,7 @@ from gongshu.demo.province_members import join_and_report
 from gongshu.demo.show import Show, require, wait_until
 
 PURPOSE = "quality-analysis"
+INDICATORS = ["parts_produced", "running_time", "oee"]
 COLUMNS = ["time", "series", "value", "unit", "status"]
 MASK_POLICY = """
 
@@ -43,7 +44,6 @@ def gate(show: Show) -> Evidence:
 def share(show: Show) -> Evidence:
     """A partner finds, negotiates and pulls twice; the third use and a 三级 offer are refused."""
     owner, buyer = show.enterprise["owner"], show.partner["owner"]
-    _introduce(show)
     until = (show.enterprise_now() + timedelta(days=1)).isoformat()
     terms = {
         "parties": [show.party("partner")],
@@ -90,7 +90,7 @@ def apply(show: Show) -> Evidence:
     refusal = engineer.refused("POST", "/api/v1/apps/oee/runs", span | {"bindings": [wrong]})
     steward.call("POST", "/api/v1/catalogue/confirmations", {"dataset_ids": [show.oee_dataset_id], "reason": "demo"})
     return Evidence(
-        f"OEE of {len(ready)} machines, {asset.rsplit('/', 1)[-1]}: {opened['value']:.3f}",
+        f"OEE of {len(ready)} machines, {asset.rsplit('/', 1)[-1]}: {opened['figure']['value']:.3f}",
         f"data of the wrong unit [{refusal.code}]",
     )
 
@@ -98,16 +98,15 @@ def apply(show: Show) -> Evidence:
 def report(show: Show) -> Evidence:
     """The enterprise joins and reports; the province adds up and withholds what would betray one firm."""
     official, steward = show.province["steward"], show.enterprise["steward"]
-    invitation = official.call("POST", "/api/v1/hub/invitations", {"indicators": ["parts_produced", "oee"]})[
-        "invitation"
-    ]
+    invitation = official.call("POST", "/api/v1/hub/invitations", {"indicators": INDICATORS})["invitation"]
     address = show.stage.nodes["province"].address
     agreement = steward.call("POST", "/api/v1/hub/join", {"address": address, "invitation": invitation})
     dataset = show.oee_dataset_id
     within = "bucket_start >= {period_start} AND bucket_start < {period_end}"
     sources = {
         "parts_produced": f"SELECT sum(parts) FROM {dataset} WHERE {within}",
-        "oee": f"SELECT avg(oee_index) FROM {dataset} WHERE {within}",
+        "running_time": f"SELECT round(sum(apt_s) / 3600, 2) FROM {dataset} WHERE {within}",
+        "oee": f"SELECT round(avg(oee_index), 4) FROM {dataset} WHERE {within}",
     }
     for indicator, sql in sources.items():
         steward.call("PUT", f"/api/v1/hub/sources/{indicator}", {"dataset_id": dataset, "sql": sql})
@@ -141,14 +140,6 @@ def audit(show: Show) -> Evidence:
     return Evidence(
         good.stdout.strip().splitlines()[-1][:110], (bad.stdout + bad.stderr).strip().splitlines()[-1][:110]
     )
-
-
-def _introduce(show: Show) -> None:
-    """Both sides exchange their lines and compare fingerprints, as people do over the phone."""
-    seller, buyer = show.enterprise["owner"], show.partner["owner"]
-    cards = [person.get("/api/v1/share/invitation") for person in (seller, buyer)]
-    seller.call("POST", "/api/v1/share/parties", cards[1])
-    buyer.call("POST", "/api/v1/share/parties", cards[0])
 
 
 def _reach(person: Any, kind: str, process_id: str, state: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gongshu.config import NodeRole
 from gongshu.demo import partner_steps, plant_steps
-from gongshu.demo.cast import ENTERPRISE_PEOPLE, PARTNER_PEOPLE, PROVINCE_PEOPLE, sign_up
+from gongshu.demo.cast import ENTERPRISE_PEOPLE, PARTNER_PEOPLE, PROVINCE_PEOPLE, introduce, sign_up
 from gongshu.demo.model import Evidence, StepResult
 from gongshu.demo.show import Show
 from gongshu.demo.stage import Stage
@@ -64,7 +64,7 @@ def raise_curtain(folder: Path, collect_s: float, say: Callable[[str], None]) ->
         stage.plant_ready()
         say("signing people up …")
         enterprise, partner, province = nodes
-        return Show(
+        show = Show(
             stage,
             collect_s,
             sign_up(enterprise, ENTERPRISE_PEOPLE),
@@ -72,6 +72,8 @@ def raise_curtain(folder: Path, collect_s: float, say: Callable[[str], None]) ->
             sign_up(province, PROVINCE_PEOPLE),
             say,
         )
+        introduce(show.enterprise["owner"], show.partner["owner"])
+        return show
     except BaseException:
         stage.stop()
         raise

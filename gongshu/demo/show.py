@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -49,8 +50,12 @@ class Show:
         """Return the process ids of the enterprise's children that run this module."""
         server = self.stage.nodes["enterprise"].process
         assert server is not None
-        found = psutil.Process(server.pid).children(recursive=True)
-        return [child.pid for child in found if module in child.cmdline()]
+        found = []
+        for child in psutil.Process(server.pid).children(recursive=True):
+            with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+                if module in child.cmdline():
+                    found.append(child.pid)
+        return found
 
     def rows(self, who: Any, sql: str, purpose: str = "demo") -> list[dict[str, Any]]:
         """Return the rows of a query through the enterprise's gate."""
