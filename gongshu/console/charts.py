@@ -62,27 +62,25 @@ def time_lines(
     }
 
 
-def bars(
-    palette: Palette,
-    names: Sequence[str],
-    values: Sequence[float | None],
-    *,
-    unit: str = "",
-    maximum: float | None = None,
+def grouped_bars(
+    palette: Palette, names: Sequence[str], values: Mapping[str, Sequence[float | None]], *, unit: str
 ) -> dict[str, Any]:
-    """Return horizontal bars, the first name on top, each with its value at its end."""
+    """Return a group of bars for each name, one bar a figure; a figure that could not be judged has no bar."""
     return base_options(palette) | {
-        "grid": {"left": 8, "right": 70, "top": 6, "bottom": 4, "containLabel": True},
-        "xAxis": _axis(palette, "value") | {"max": maximum, "axisLabel": {"show": False}, "splitLine": {"show": False}},
-        "yAxis": _axis(palette, "category") | {"data": list(names), "inverse": True},
+        "grid": {"left": 8, "right": 12, "top": 34, "bottom": 4, "containLabel": True},
+        "legend": {"top": 0, "textStyle": {"color": palette.muted}},
+        "xAxis": _axis(palette, "category") | {"data": list(names)},
+        "yAxis": _axis(palette, "value")
+        | {"max": 100, "axisLabel": {"color": palette.muted, "formatter": "{value}" + unit}},
         "series": [
             {
+                "name": figure,
                 "type": "bar",
-                "barMaxWidth": 22,
-                "data": list(values),
-                "itemStyle": {"color": palette.accent, "borderRadius": [0, 2, 2, 0]},
-                "label": {"show": True, "position": "right", "color": palette.text, "formatter": "{c} " + unit},
+                "barMaxWidth": 26,
+                "data": list(row),
+                "label": {"show": len(names) <= 4, "position": "top", "color": palette.text, "fontSize": 11},
             }
+            for figure, row in values.items()
         ],
     }
 

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
 from urllib.parse import quote
 
 from fastapi import FastAPI, Request
@@ -16,6 +16,7 @@ from gongshu.console import session, theme
 from gongshu.console.places import AREAS, Place
 from gongshu.console.session import Taste
 from gongshu.console.texts import Language, Texts, read_texts
+from gongshu.console.units import unit_text
 from gongshu.console.widgets import error_notice, text
 from gongshu.errors import GongshuError, NotAuthenticated, Refused
 from gongshu.model.access import Role, Subject
@@ -55,6 +56,11 @@ class View:
         first, second = (chinese, english) if self.taste.language is Language.ZH else (english, chinese)
         return first or second
 
+    def unit(self, code: str) -> str:
+        """Return a unit as people write it."""
+        sign = unit_text(code, self.node.packs)
+        return self.t("unit.piece") if sign == "piece" else sign
+
     @property
     def palette(self) -> theme.Palette:
         """The chart colours of the reader's theme."""
@@ -71,7 +77,7 @@ class View:
             self.node.identity.subject_of(session_token)
             return service(*args, **kwargs)
 
-        return await run.io_bound(call)
+        return cast(T, await run.io_bound(call))  # None comes only while the server shuts down
 
     def require_role(self, *roles: Role, what: str) -> None:
         """Refuse an act that needs one of the roles.
@@ -127,7 +133,7 @@ class Console:
         def register(builder: Builder) -> Builder:
             async def build(request: Request) -> Response | None:
                 try:
-                    subject = await run.io_bound(session.subject_of, request, self._node.identity)
+                    subject = cast(Subject, await run.io_bound(session.subject_of, request, self._node.identity))
                 except NotAuthenticated:
                     return RedirectResponse(session.sign_in_address(request), status_code=303)
                 view = View(self._node, request, subject, session.taste_of(request), self._texts)
@@ -191,9 +197,9 @@ def _header(view: View) -> None:
             f'lang={other.tag} data-test="language"'
         )
         shade = "light" if view.taste.is_dark else "dark"
-        ui.link(view.t(f"frame.to_{shade}"), f"/taste?theme={shade}&to={here}").classes("gs-switch").props(
-            'data-test="theme"'
-        )
+        ui.link(
+            view.t("frame.to_light" if view.taste.is_dark else "frame.to_dark"), f"/taste?theme={shade}&to={here}"
+        ).classes("gs-switch").props('data-test="theme"')
         ui.label(view.subject.subject_id.removeprefix("user:")).classes("gs-who").tooltip(
             "、".join(view.t(f"role.{role}") for role in sorted(view.subject.roles))
         )

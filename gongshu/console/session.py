@@ -106,19 +106,20 @@ def create_router(identity: IdentityService, on_error: Callable[[GongshuError], 
         answer.delete_cookie(TOKEN_COOKIE, path="/")
         return answer
 
-    @router.get("/taste")
-    def set_taste(request: Request, to: str = "/", language: str = "", theme: str = "") -> Response:
-        """Remember language or theme, and go back."""
-        answer = _see(_local(to))
-        for cookie, value, allowed in (
-            (LANGUAGE_COOKIE, language, set(Language)),
-            (THEME_COOKIE, theme, {"light", "dark"}),
-        ):
-            if value in allowed:
-                answer.set_cookie(cookie, value, max_age=YEAR_S, samesite="lax", secure=request.url.scheme == "https")
-        return answer
-
+    router.add_api_route("/taste", set_taste, methods=["GET"])
     return router
+
+
+def set_taste(request: Request, to: str = "/", language: str = "", theme: str = "") -> Response:
+    """Remember language or theme, and go back."""
+    answer = _see(_local(to))
+    for cookie, value, allowed in (
+        (LANGUAGE_COOKIE, language, set(Language)),
+        (THEME_COOKIE, theme, {"light", "dark"}),
+    ):
+        if value in allowed:
+            answer.set_cookie(cookie, value, max_age=YEAR_S, samesite="lax", secure=request.url.scheme == "https")
+    return answer
 
 
 def _signed_in(request: Request, token: str, to: str) -> Response:

@@ -20,6 +20,12 @@ MODULES = (
     "accounts",
     "components",
     "hub",
+    "sharing",
+    "offer",
+    "market",
+    "agreements",
+    "process",
+    "oee",
 )
 
 

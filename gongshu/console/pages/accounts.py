@@ -93,12 +93,12 @@ async def _show_policy(view: View) -> None:
     version = await view.ask(view.node.policies.version)
     text(view.t("policy.version", version=version)).classes("gs-muted")
     if not view.has_role(Role.SECURITY_ADMIN):
-        with ui.expansion(view.t("policy.show")).classes("w-full"):
+        with ui.expansion(view.t("policy.show")).classes("gs-full"):
             ui.html(f'<pre class="gs-sql">{html.escape(active)}</pre>', sanitize=False)
         text(view.t("policy.who_changes")).classes("gs-muted")
         return
     editor = ui.textarea(value=active).props("outlined input-style='min-height: 320px' data-test=policy")
-    editor.classes("gs-mono w-full")
+    editor.classes("gs-mono gs-full")
     problem = ui.element("div")
 
     async def check() -> None:

@@ -156,7 +156,7 @@ class _Live:
                 "series": entry.series,
                 "title": self._titles.get(entry.series, ""),
                 "value": short_text(entry.value),
-                "unit": entry.unit,
+                "unit": self._view.unit(entry.unit),
                 "quality": chip_html(self._view.t(f"quality_of.{entry.quality}"), QUALITY_KIND[entry.quality]),
                 "time": time_html(entry.time),
             }
@@ -166,7 +166,7 @@ class _Live:
     def _chart(self, line: Line) -> None:
         name = self._titles.get(line.series) or line.series
         with ui.element("div").classes("span-6 narrow-12"):
-            text(f"{name} {line.unit}".strip()).classes("gs-small gs-muted")
+            text(f"{name} {self._view.unit(line.unit)}".strip()).classes("gs-small gs-muted")
             options = time_lines(self._view.palette, {name: line.points})
             self._charts[line.series] = ui.echart(options).style("height: 150px; width: 100%")
 

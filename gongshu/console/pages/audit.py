@@ -128,7 +128,7 @@ def entry_row(view: View, entry: AuditEntry) -> dict[str, Any]:
         "actor": entry.actor,
         "action": entry.action,
         "object": entry.object,
-        "outcome": chip_html(view.t(f"outcome.{entry.outcome}"), OUTCOME_KIND[entry.outcome])
+        "outcome": chip_html(view.t(f"audit_outcome.{entry.outcome}"), OUTCOME_KIND[entry.outcome])
         if entry.outcome in OUTCOME_KIND
         else chip_html(entry.outcome, "plain"),
         "details": opened if len(details) > 2 else "",

@@ -37,7 +37,7 @@ def create_pages(console: Console) -> None:
             with ui.tabs().props("align=left no-caps inline-label dense") as tabs:
                 for name in shows:
                     ui.tab(name, view.t(f"dataset.tab.{name}"))
-            with ui.tab_panels(tabs, value="grade").classes("w-full"):
+            with ui.tab_panels(tabs, value="grade").classes("gs-full"):
                 for name, show in shows.items():
                     with ui.tab_panel(name), ui.element("div").classes("gs-stack").style("gap: 14px"):
                         await show(view, found)
@@ -125,10 +125,12 @@ async def _show_columns(view: View, dataset: Dataset) -> None:
     if dataset.kind is DatasetKind.SERIES:
         for series in await view.ask(view.node.catalogue.series_of, dataset.dataset_id):
             s = series.sighting
-            rows.append({"name": s.name, "title": s.title, "type": s.value_type.value, "unit": s.unit})
+            rows.append({"name": s.name, "title": s.title, "type": s.value_type.value, "unit": view.unit(s.unit)})
     else:
         for column in dataset.columns:
-            rows.append({"name": column.name, "title": column.title, "type": column.type, "unit": column.unit})
+            rows.append(
+                {"name": column.name, "title": column.title, "type": column.type, "unit": view.unit(column.unit)}
+            )
     for row in rows:
         part = parts.get(row["name"])
         row["grade"] = grade_html(view, part.label) if part else ""

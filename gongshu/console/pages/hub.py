@@ -21,7 +21,7 @@ def create_pages(console: Console) -> None:
             with ui.tabs().props("align=left no-caps inline-label dense") as tabs:
                 for side in sides:
                     ui.tab(side, view.t(f"hub.tab.{side}"))
-            with ui.tab_panels(tabs, value="province" if is_province else "member").classes("w-full"):
+            with ui.tab_panels(tabs, value="province" if is_province else "member").classes("gs-full"):
                 for side, show in sides.items():
                     with ui.tab_panel(side), ui.element("div").classes("gs-stack").style("gap: 18px"):
                         await show(view)

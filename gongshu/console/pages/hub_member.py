@@ -63,7 +63,7 @@ def indicator_title(view: View, code: str) -> str:
 
 
 def _show_join(view: View) -> None:
-    with ui.expansion(view.t("hub.join")).classes("w-full"):
+    with ui.expansion(view.t("hub.join")).classes("gs-full"):
         with ui.element("div").classes("gs-form"):
             address = ui.input(view.t("hub.address")).props("outlined dense data-test=address")
             address.props["hint"] = view.t("source_add.example", value="https://province.example")
@@ -121,11 +121,11 @@ async def _show_figures(view: View, agreement: Agreement) -> None:
     table(view, columns, rows, key="code", markup=("sql",)).props("wrap-cells")
     if not view.has_role(*REPORTERS):
         return
-    with ui.expansion(view.t("hub.bind")).classes("w-full"):
+    with ui.expansion(view.t("hub.bind")).classes("gs-full"):
         with ui.element("div").classes("gs-form"):
             names = {code: indicator_title(view, code) for code in agreement.terms.indicators}
-            code = ui.select(names, label=view.t("hub.figure.title"), value=agreement.terms.indicators[0])
-            code.props("outlined dense")
+            chosen = ui.select(names, label=view.t("hub.figure.title"), value=agreement.terms.indicators[0])
+            chosen.props("outlined dense")
             dataset = ui.input(view.t("hub.figure.dataset")).props("outlined dense data-test=dataset")
             sql = (
                 ui.textarea(view.t("hub.figure.sql"))
@@ -138,7 +138,9 @@ async def _show_figures(view: View, agreement: Agreement) -> None:
         async def bind() -> None:
             with view.trying(problem):
                 act = view.node.hub.reporting.bind
-                await view.ask(act, code.value, DatasetId((dataset.value or "").strip()), sql.value or "", view.subject)
+                await view.ask(
+                    act, chosen.value, DatasetId((dataset.value or "").strip()), sql.value or "", view.subject
+                )
                 ui.navigate.reload()
 
         ui.button(view.t("hub.bind_go"), on_click=bind).props("outline color=primary").style("margin-top: 14px")
@@ -181,7 +183,7 @@ def _show_opened(view: View, opened: tuple[OpenedValue, ...]) -> None:
             "key": o.value.indicator,
             "title": indicator_title(view, o.value.indicator),
             "value": view.t("hub.no_figure") if o.value.value is None else f"{o.value.value:,f}",
-            "unit": o.value.unit,
+            "unit": view.unit(o.value.unit),
             "formula": o.value.formula,
             "source": f'<a href="/catalogue/{html.escape(o.dataset_id)}">{html.escape(o.dataset_id)}</a>',
             "sql": f'<details><summary>SQL</summary><pre class="gs-sql">{html.escape(o.sql)}</pre></details>',

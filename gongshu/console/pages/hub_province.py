@@ -70,7 +70,6 @@ async def _show_totals(view: View, month: Period) -> None:
     by_place = {(cell.key, cell.indicator): cell for cell in publication.cells}
     codes = list(dict.fromkeys(cell.indicator for cell in publication.cells))
     keys = sorted({cell.key for cell in publication.cells})
-    units = {i.code: i.unit for i in view.node.hub.rules().indicators}
     rows: list[dict[str, Any]] = []
     for key in keys:
         cells = {code: by_place.get((key, code)) for code in codes}
@@ -78,7 +77,7 @@ async def _show_totals(view: View, month: Period) -> None:
         row: dict[str, Any] = {"key": key or "all", "place": _place(view, key), "contributors": most}
         rows.append(row | {code: _cell_html(view, cell) for code, cell in cells.items()})
     columns = [("place", view.t("hub.place")), ("contributors", view.t("hub.contributors"))]
-    columns += [(code, f"{indicator_title(view, code)} {_unit(units.get(code, ''))}".strip()) for code in codes]
+    columns += [(code, indicator_title(view, code)) for code in codes]
     table(view, columns, rows, key="key", markup=codes, numbers=["contributors", *codes], page_size=60)
     if any(cell.shown != Shown.SHOWN for cell in publication.cells):
         text(view.t("hub.withheld_text", least=publication.least_contributors)).classes("gs-muted gs-small")
@@ -102,10 +101,6 @@ def _cell_html(view: View, cell: TotalCell | None) -> str:
 
 def _figure(value: Decimal) -> str:
     return f"{value:,f}"
-
-
-def _unit(unit: str) -> str:
-    return "" if unit in {"", "1"} else f"({unit.strip('{}')})"
 
 
 def _place(view: View, key: str) -> str:
@@ -151,7 +146,7 @@ def _reporter(view: View, row: MemberStanding) -> dict[str, Any]:
 
 
 def _show_invite(view: View) -> None:
-    with ui.expansion(view.t("hub.invite")).classes("w-full"):
+    with ui.expansion(view.t("hub.invite")).classes("gs-full"):
         names = {i.code: view.pick(i.title_zh, i.title_en) for i in view.node.hub.rules().indicators}
         with ui.element("div").classes("gs-form"):
             chosen = ui.select(names, label=view.t("hub.column.indicators"), multiple=True, value=list(names))

@@ -76,9 +76,10 @@ def _door(request: Request, taste: Taste, texts: Texts, heading: str) -> ui.elem
                 other, shade = taste.language.other, "light" if taste.is_dark else "dark"
                 language = texts.get("frame.other_language", taste.language)
                 ui.link(language, f"/taste?language={other.value}&to={here}").props('data-test="language"')
-                ui.link(texts.get(f"frame.to_{shade}", taste.language), f"/taste?theme={shade}&to={here}").props(
-                    'data-test="theme"'
-                )
+                ui.link(
+                    texts.get("frame.to_light" if taste.is_dark else "frame.to_dark", taste.language),
+                    f"/taste?theme={shade}&to={here}",
+                ).props('data-test="theme"')
     return inner
 
 

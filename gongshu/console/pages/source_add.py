@@ -86,7 +86,7 @@ class _Form:
                 for entry in self._fields:
                     if entry.is_basic:
                         self._field(entry)
-            with ui.expansion(view.t("source_add.more")).classes("w-full"), ui.element("div").classes("gs-form"):
+            with ui.expansion(view.t("source_add.more")).classes("gs-full"), ui.element("div").classes("gs-form"):
                 for entry in self._fields:
                     if not entry.is_basic:
                         self._field(entry)
@@ -110,6 +110,7 @@ class _Form:
                 "outlined dense"
             )
             return
+        shown: ui.input | ui.textarea
         if entry.kind is Kind.JSON:
             shown = ui.textarea(label, on_change=lambda e: keep(e.value)).classes("gs-mono wide").props("autogrow")
         else:

@@ -148,7 +148,7 @@ def _show_probe(view: View, source_id: SourceId) -> None:
         button.disable()
         with view.trying(shown):
             nodes = await view.node.sources.browse(source_id, limit=SERIES_MAX)
-            rows = [asdict(node) | {"unit": node.tag.unit if node.tag else ""} for node in nodes]
+            rows = [asdict(node) | {"unit": view.unit(node.tag.unit) if node.tag else ""} for node in nodes]
             with shown:
                 columns = [(name, view.t(f"sources.browse.{name}")) for name in ("path", "address", "unit")]
                 table(view, columns, rows, key="address", page_size=12)
@@ -184,7 +184,7 @@ async def _show_series(view: View, source_id: SourceId) -> None:
             "name": series.sighting.name,
             "title": series.sighting.title,
             "asset": series.sighting.asset,
-            "unit": series.sighting.unit,
+            "unit": view.unit(series.sighting.unit),
             "type": series.sighting.value_type.value,
             "address": series.sighting.address,
         }

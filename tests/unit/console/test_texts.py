@@ -1,0 +1,121 @@
+"""Every word stands in both languages, none is missing where it is used, and none is left over."""
+
+import ast
+import re
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from string import Formatter
+
+import pytest
+
+from gongshu.apply.model import Outcome
+from gongshu.config import NodeRole
+from gongshu.console.pages.oee import FIGURES, SPANS
+from gongshu.console.places import AREAS
+from gongshu.console.texts import Language, read_texts
+from gongshu.errors import Retry
+from gongshu.gather.connector import Can
+from gongshu.gather.counters import State as SourceState
+from gongshu.govern.model import ChangeKind
+from gongshu.hub.disclosure import Shown
+from gongshu.hub.model import DeliveryState, Standing
+from gongshu.model.access import Role
+from gongshu.model.grade import Grade, GradeStanding, Importance
+from gongshu.model.reading import Quality
+from gongshu.packs import Confidence
+from gongshu.share.dsp.states import Kind, Side, State
+from gongshu.share.model import AgreementStatus
+
+FOLDER = Path(__file__).parents[3] / "gongshu" / "console"
+
+
+def values(kind: type[StrEnum]) -> list[str]:
+    return [member.value for member in kind]
+
+
+FAMILIES: dict[str, list[str]] = {
+    "area": [area for area in AREAS if area],
+    "nav": [place.name for places in AREAS.values() for place in places],
+    "role": values(Role),
+    "role_of_node": values(NodeRole),
+    "grade": [str(int(grade)) for grade in Grade],
+    "importance": values(Importance),
+    "standing": values(GradeStanding),
+    "quality_of": values(Quality),
+    "state": values(SourceState),
+    "can": values(Can),
+    "change": values(ChangeKind),
+    "confidence": values(Confidence),
+    "withheld": [state.value for state in Shown if state is not Shown.SHOWN],
+    "reporter": values(Standing),
+    "delivery": values(DeliveryState),
+    "process": values(State),
+    "kind": values(Kind),
+    "side": values(Side),
+    "agreement_status": values(AgreementStatus),
+    "judged": values(Outcome),
+    "retry": [retry.value for retry in Retry if retry is not Retry.NEVER],
+    "figure": list(FIGURES),
+    "span": list(SPANS),
+}
+"""Keys that are made of a closed set of values: each value needs its text."""
+
+
+def keys_used() -> set[str]:
+    """Every string in the code that is a key, and every `<prefix>.` that is joined with names listed beside it."""
+    found: set[str] = set()
+    for file in FOLDER.rglob("*.py"):
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        strings = {n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str)}
+        found |= {s for s in strings if re.fullmatch(r"[a-z_]+(\.[A-Za-z0-9_]+)+", s)}
+        prefixes = {s for s in strings if re.fullmatch(r"[a-z_]+(\.[a-z_]+)*\.", s)}
+        found |= {prefix + name for prefix in prefixes for name in strings if re.fullmatch(r"[a-z_0-9]+", name)}
+        for key in re.findall(r'empty\(view, "([a-z_.]+)"', file.read_text(encoding="utf-8")):
+            found |= {f"{key}.title", f"{key}.step"}
+    return found | {f"{family}.{name}" for family, names in FAMILIES.items() for name in names}
+
+
+def keys_asked() -> Iterator[tuple[str, str]]:
+    """Every literal key that is asked for, with its file."""
+    for file in FOLDER.rglob("*.py"):
+        code = file.read_text(encoding="utf-8")
+        for key in re.findall(r'\bt\(\s*"([^"]+)"', code):
+            yield key, file.name
+        for pair in re.findall(r'\bt\(\s*"([^"]+)" if [^"]*? else "([^"]+)"', code):
+            yield from ((key, file.name) for key in pair)
+        for key in re.findall(r'empty\(view, "([^"]+)"', code):
+            yield from ((f"{key}.{part}", file.name) for part in ("title", "step"))
+
+
+def test_every_text_has_both_languages_with_the_same_fields() -> None:
+    for key, entry in read_texts().entries.items():
+        assert set(entry) == {"zh", "en"}, key
+        fields = [{name for _, name, _, _ in Formatter().parse(entry[lang]) if name} for lang in ("zh", "en")]
+        assert fields[0] == fields[1], key
+        assert all(entry[lang].strip() for lang in ("zh", "en")), key
+
+
+def test_chinese_is_chinese_and_english_is_english() -> None:
+    same = {"page.title", "quality.a", "quality.b", "quality.x", "figure.oee_index"}
+    swapped = {"frame.other_language"}
+    for key, entry in read_texts().entries.items():
+        if key in same | swapped:
+            continue
+        assert re.search(r"[一-鿿]", entry["zh"]), key
+        assert not re.search(r"[一-鿿]", entry["en"]), key
+
+
+def test_no_text_is_missing() -> None:
+    entries = read_texts().entries
+    assert [(key, file) for key, file in keys_asked() if key not in entries] == []
+    assert [f"{f}.{n}" for f, names in FAMILIES.items() for n in names if f"{f}.{n}" not in entries] == []
+
+
+def test_no_text_is_left_over() -> None:
+    assert sorted(set(read_texts().entries) - keys_used()) == []
+
+
+def test_a_missing_key_is_our_mistake() -> None:
+    with pytest.raises(KeyError):
+        read_texts().get("no.such.key", Language.ZH)
