@@ -68,7 +68,7 @@ class Rules:
 
     def as_json(self) -> dict[str, list[list[str | int]]]:
         """Return the form in which rules are stored."""
-        return {on: [[step.action.value, step.after_ms] for step in steps] for on, steps in self.steps.items()}
+        return {on.value: [[step.action.value, step.after_ms] for step in steps] for on, steps in self.steps.items()}
 
     @classmethod
     def from_json(cls, stored: Mapping[str, list[list[str | int]]]) -> "Rules":

@@ -4,15 +4,12 @@ from collections.abc import Callable
 
 from gongshu.database import Database
 from gongshu.model.access import Subject
-from gongshu.model.audit import AuditEvent, AuditSink
 from gongshu.model.ids import DatasetId, PartyId
-from gongshu.secure.parties import PartyRegistry
-from gongshu.share import processes as store
-from gongshu.share.agreements import find_agreement, revoke_tokens
+from gongshu.share.agreements import find_agreement
 from gongshu.share.automation import Action, Rules
 from gongshu.share.dsp.messages import FORMAT_PULL
 from gongshu.share.dsp.states import FINAL, Kind, Move, Side, State, can_send, termination_of
-from gongshu.share.engine import Engine, Signals
+from gongshu.share.engine import Engine
 from gongshu.share.errors import AgreementUnknown, MessageInvalid, MoveIllegal, NotWaiting, TermsForbid, TermsUnknown
 from gongshu.share.model import AgreementStatus, Record
 from gongshu.share.odrl import canonical_text, message_offer
@@ -34,10 +31,7 @@ class Dealing:
         engine: Engine,
         book: OfferBook,
         wire: HttpWire,
-        parties: PartyRegistry,
-        audit: AuditSink,
         clock: Clock,
-        signals: Signals,
         *,
         callback: Callable[[], str],
     ) -> None:
@@ -45,10 +39,7 @@ class Dealing:
         self._engine = engine
         self._book = book
         self._wire = wire
-        self._parties = parties
-        self._audit = audit
         self._clock = clock
-        self._signals = signals
         self._callback = callback
 
     def negotiate(
@@ -138,28 +129,8 @@ class Dealing:
         return self._queue(record, action, actor, reason)
 
     def _queue(self, record: Record, action: Action, actor: Subject, reason: str, *, own_policy: str = "") -> Record:
-        stops = record.kind is Kind.TRANSFER and action in (Action.SUSPEND, Action.TERMINATE, Action.COMPLETE)
-        changes: dict[str, object] = {"waiting": ""}
-        if own_policy:
-            changes["own_policy"] = own_policy
-        if stops:
-            changes["held"] = True
-        with self._database.begin() as connection:
-            now = self._clock()
-            store.update_process(connection, record.process_id, changes)
-            if stops:
-                revoke_tokens(connection, record.process_id, now)
-            store.queue_reaction(connection, record.process_id, action, now, actor=actor.subject_id, reason=reason)
-            event = AuditEvent(
-                now,
-                actor.subject_id,
-                f"{record.kind}.{action}_asked",
-                record.process_id,
-                "ok",
-                {"reason": reason[:300], "party": record.counterparty},
-            )
-            self._audit.write(event)
-        self._signals.notify()
+        changes = {"own_policy": own_policy} if own_policy else {}
+        self._engine.queue(record, action, actor=actor.subject_id, reason=reason, **changes)
         return self._engine.record(record.process_id)
 
     def _require_possible(self, record: Record, move: Move) -> None:

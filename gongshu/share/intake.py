@@ -16,7 +16,7 @@ from gongshu.share.catalog import build_catalog, build_dataset, build_service, r
 from gongshu.share.dsp.messages import FORMAT_PULL
 from gongshu.share.dsp.reader import Inbound, read_message
 from gongshu.share.dsp.states import Kind, Move, Side
-from gongshu.share.engine import Answer, Engine
+from gongshu.share.engine import Engine
 from gongshu.share.errors import (
     AddressRefused,
     AgreementUnknown,
@@ -25,6 +25,7 @@ from gongshu.share.errors import (
     OfferUnknown,
     TermsForbid,
 )
+from gongshu.share.inbox import Answer, Inbox
 from gongshu.share.model import AgreementStatus, Offer
 from gongshu.share.odrl import canonical_text, message_offer, read_terms
 from gongshu.share.offers import OfferBook
@@ -44,6 +45,7 @@ class Intake:
         self,
         database: Database,
         engine: Engine,
+        inbox: Inbox,
         book: OfferBook,
         policy: SharePolicy,
         parties: PartyRegistry,
@@ -53,6 +55,7 @@ class Intake:
     ) -> None:
         self._database = database
         self._engine = engine
+        self._inbox = inbox
         self._book = book
         self._policy = policy
         self._parties = parties
@@ -65,7 +68,7 @@ class Intake:
         Raises: PeerTokenRejected.
         """
         subject = self._tokens.subject_of(authorization)
-        if body is not None and subject.attributes.get(BODY_CLAIM) != hashlib.sha256(body).hexdigest():
+        if body is not None and subject.attributes.get(f"claim.{BODY_CLAIM}") != hashlib.sha256(body).hexdigest():
             raise PeerTokenRejected(reason="it was made for another body")
         return subject.party_id
 
@@ -108,7 +111,7 @@ class Intake:
 
     def state(self, party: PartyId, process_id: str, kind: Kind) -> Json:
         """Return a process as this party may see it. Raises: ProcessUnknown."""
-        return self._engine.state_for(party, process_id, kind)
+        return self._inbox.state_for(party, process_id, kind)
 
     def read(self, body: bytes, *types: str) -> Inbound:
         """Return a process message. Raises: MessageInvalid."""
@@ -134,7 +137,7 @@ class Intake:
         else:
             values = self._transfer_request(party, inbound)
         address = str(inbound.text("callbackAddress")).removesuffix("/")
-        return self._engine.receive_first(party, inbound, {**values, "peer_address": address})
+        return self._inbox.receive_first(party, inbound, {**values, "peer_address": address})
 
     def go_on(self, party: PartyId, inbound: Inbound, process_id: str) -> Answer:
         """Apply a message to a process. Raises: ProcessUnknown, MessageInvalid, MoveIllegal, TermsUnknown."""
@@ -149,7 +152,7 @@ class Intake:
             changes = {"agreement_id": _short(str(agreement["@id"]))}
         elif inbound.move is Move.START and "dataAddress" in inbound.document:
             changes = {"data_address": orjson.dumps(inbound.document["dataAddress"]).decode()}
-        return self._engine.receive(party, inbound, process_id, changes, agreement=agreement)
+        return self._inbox.receive(party, inbound, process_id, changes, agreement=agreement)
 
     # ---- checks -----------------------------------------------------------------------------------------------------
 

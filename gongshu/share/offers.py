@@ -12,12 +12,12 @@ from gongshu.model.audit import AuditEvent, AuditSink
 from gongshu.model.ids import DatasetId, PartyId
 from gongshu.secure.errors import Denied
 from gongshu.share.automation import Rules
-from gongshu.share.engine import new_urn
 from gongshu.share.errors import GradeForbids, OfferUnknown
 from gongshu.share.model import Offer
 from gongshu.share.odrl import canonical_text, offer_policy, read_terms, text_hash
 from gongshu.share.policy import SharePolicy
 from gongshu.share.ports import Clock, GateDoor
+from gongshu.share.signals import new_urn
 from gongshu.share.tables import share_offer_parties, share_offers
 from gongshu.share.terms import Phase, Terms, judge_grade, require_offerable
 

@@ -19,11 +19,12 @@ from gongshu.share import processes as store
 from gongshu.share.dsp.messages import encode, path_of, state_path
 from gongshu.share.dsp.reader import read_document
 from gongshu.share.dsp.states import Move, Side, State, Verdict, has_meaning, reconcile
-from gongshu.share.engine import SYSTEM, Engine, Signals
+from gongshu.share.engine import SYSTEM, Engine
 from gongshu.share.errors import MessageInvalid, MoveIllegal
 from gongshu.share.model import Record
 from gongshu.share.ports import Clock, Reply, Wire
 from gongshu.share.sending import Outcome, Retries, judge_status, plan_delay
+from gongshu.share.signals import Signals
 from gongshu.share.tables import share_outbox, share_processes
 
 LEASE = timedelta(seconds=45)

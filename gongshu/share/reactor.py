@@ -21,12 +21,13 @@ from gongshu.share import processes as store
 from gongshu.share.agreements import find_agreement, insert_agreement
 from gongshu.share.automation import Action
 from gongshu.share.dsp.states import FINAL, Move, State, can_send, termination_of
-from gongshu.share.engine import Engine, Signals, new_urn
+from gongshu.share.engine import Engine
 from gongshu.share.errors import TermsUnknown
 from gongshu.share.model import Record
 from gongshu.share.odrl import agreement_policy, read_terms
 from gongshu.share.policy import SharePolicy
 from gongshu.share.ports import Clock
+from gongshu.share.signals import Signals, new_urn
 from gongshu.share.tables import share_processes, share_reactions
 from gongshu.share.terms import Phase
 

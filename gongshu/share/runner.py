@@ -7,11 +7,11 @@ from typing import Any
 
 from gongshu.database import Database
 from gongshu.errors import GongshuError
-from gongshu.share.engine import Signals
 from gongshu.share.model import Record
 from gongshu.share.outbox import Outbox
 from gongshu.share.ports import Clock
 from gongshu.share.reactor import Reactor
+from gongshu.share.signals import Signals
 from gongshu.share.watchdog import Watchdog
 
 _logger = logging.getLogger(__name__)

@@ -25,8 +25,9 @@ from gongshu.share.deliveries import list_deliveries
 from gongshu.share.delivery import Delivery, partner_subject
 from gongshu.share.dsp.messages import FORMAT_PULL, PATH
 from gongshu.share.dsp.states import FINAL, Kind, State
-from gongshu.share.engine import Engine, Signals
+from gongshu.share.engine import Engine
 from gongshu.share.errors import WaitedTooLong
+from gongshu.share.inbox import Inbox
 from gongshu.share.intake import Intake
 from gongshu.share.model import Agreement, Offer, Record, RemoteCatalogue
 from gongshu.share.model import Delivery as DeliveryLine
@@ -42,6 +43,7 @@ from gongshu.share.remote import fetch_catalogue
 from gongshu.share.rights import DEALERS, LOOKERS, USERS, require_right
 from gongshu.share.runner import Runner
 from gongshu.share.sending import Retries
+from gongshu.share.signals import Signals
 from gongshu.share.terms import Terms
 from gongshu.share.tokens import TokenDesk
 from gongshu.share.watchdog import Watchdog
@@ -103,10 +105,11 @@ class ShareService:
             TokenDesk(database, clock, self.settings.token_valid_s),
             endpoint_of=lambda transfer_id: f"{self.address}/share/data/{transfer_id}",
         )
-        self.intake = Intake(database, self.engine, self._book, self._policy, parties, peers, own_party_id=own_party_id)
-        self._dealing = Dealing(
-            database, self.engine, self._book, self._wire, parties, audit, clock, self._signals, callback=self._callback
+        inbox = Inbox(database, self.engine, clock, self._signals)
+        self.intake = Intake(
+            database, self.engine, inbox, self._book, self._policy, parties, peers, own_party_id=own_party_id
         )
+        self._dealing = Dealing(database, self.engine, self._book, self._wire, clock, callback=self._callback)
         self._puller = Puller(database, self.engine, self._wire, store, audit, clock)
         reactor = Reactor(database, self.engine, self._policy, audit, clock, own_party_id, self._signals)
         outbox = Outbox(

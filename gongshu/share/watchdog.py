@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from gongshu.database import Database
 from gongshu.errors import NotFound, Unavailable
 from gongshu.share import processes as store
-from gongshu.share.dsp.states import FINAL, State
+from gongshu.share.dsp.states import FINAL, PATIENCE, State
 from gongshu.share.engine import Engine
 from gongshu.share.model import Record
 from gongshu.share.outbox import Outbox
@@ -18,6 +18,10 @@ from gongshu.share.tables import share_processes
 _P = share_processes.c
 LOOK_AGAIN = timedelta(minutes=5)
 """A process with a message under way is bounded by the outbox; it is looked at again after this time."""
+
+
+SILENCE_MAX = timedelta(days=30)
+"""A started transfer whose other side cannot be reached for so long is ended."""
 
 
 class Watchdog:
@@ -44,9 +48,7 @@ class Watchdog:
 
     def _check(self, record: Record) -> None:
         if record.pending is not None:
-            with self._database.begin() as connection:
-                later = {"deadline_at": self._clock() + LOOK_AGAIN}
-                store.update_process(connection, record.process_id, later)
+            self._look_again(record, LOOK_AGAIN)
             return
         if record.ends_at is not None and record.ends_at <= self._clock():
             self._engine.terminate(record.process_id, f"the agreement ended at {record.ends_at:%Y-%m-%dT%H:%M:%SZ}")
@@ -57,6 +59,18 @@ class Watchdog:
             peer_state = None
         if peer_state in (State.TERMINATED, State.COMPLETED):
             self._engine.end_here(record.process_id, "the other side had ended it", state=peer_state)
+        elif record.state is State.STARTED and self._goes_on(record, peer_state):
+            self._look_again(record, PATIENCE[State.STARTED])
         else:
             seen = f"the other side says {peer_state}" if peer_state else "the other side does not say where it stands"
             self._engine.terminate(record.process_id, f"nothing happened in {record.state} for too long; {seen}")
+
+    def _goes_on(self, record: Record, peer_state: State | None) -> bool:
+        is_patient = self._clock() - record.updated_at < SILENCE_MAX
+        return peer_state is State.STARTED or (peer_state is None and is_patient)
+
+    def _look_again(self, record: Record, after: timedelta) -> None:
+        moment = self._clock() + after
+        with self._database.begin() as connection:
+            until = min(moment, record.ends_at) if record.ends_at and record.ends_at > self._clock() else moment
+            store.update_process(connection, record.process_id, {"deadline_at": until})

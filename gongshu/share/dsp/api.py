@@ -22,8 +22,8 @@ from gongshu.share.dsp.reader import read_document
 from gongshu.share.dsp.routes import FIRST, NEXT, status_of
 from gongshu.share.dsp.states import Kind
 from gongshu.share.encoding import encoding_of
-from gongshu.share.engine import Answer
 from gongshu.share.errors import MessageInvalid, MessageTooLarge, MessageTooSlow
+from gongshu.share.inbox import Answer
 from gongshu.share.service import ShareService
 
 Json = dict[str, Any]

@@ -146,11 +146,12 @@ PATIENCE = {
     State.ACCEPTED: timedelta(days=7),
     State.AGREED: timedelta(hours=1),
     State.VERIFIED: timedelta(hours=1),
+    State.STARTED: timedelta(days=1),
     State.SUSPENDED: timedelta(days=30),
 }
 """How long a process may stand in a state before the watchdog asks the peer and, if nothing moved, ends it. Ours, not
-the standard's: a person may be asked in the first states, only programs in AGREED and VERIFIED. STARTED has no bound of
-its own; the agreement's terms bound it."""
+the standard's: a person may be asked in the first states, only programs in AGREED and VERIFIED. A transfer that is
+STARTED goes on as long as the peer says so; the agreement's terms bound it."""
 
 
 class Effect(StrEnum):

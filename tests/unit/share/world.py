@@ -25,8 +25,9 @@ from gongshu.secure.peer_tokens import PeerTokens
 from gongshu.share.dsp.messages import encode
 from gongshu.share.dsp.routes import route_of, status_of
 from gongshu.share.dsp.states import Kind, Move
-from gongshu.share.engine import Answer, Engine, Signals
+from gongshu.share.engine import Engine
 from gongshu.share.errors import PeerUnreachable
+from gongshu.share.inbox import Answer, Inbox
 from gongshu.share.intake import Intake
 from gongshu.share.model import Record
 from gongshu.share.odrl import canonical_text, message_offer
@@ -37,6 +38,7 @@ from gongshu.share.ports import Reply, Rows
 from gongshu.share.reactor import Reactor
 from gongshu.share.runner import Runner
 from gongshu.share.sending import Retries
+from gongshu.share.signals import Signals
 from gongshu.share.tables import share_outbox, share_reactions
 from gongshu.share.terms import Terms
 from gongshu.share.watchdog import Watchdog
@@ -179,8 +181,9 @@ class Site:
         self.policy = SharePolicy(self.shelf, clock)
         self.book = OfferBook(self.database, self.gate, self.policy, self.audit, clock)
         self.engine = Engine(self.database, self.audit, clock, self.signals)
+        inbox = Inbox(self.database, self.engine, clock, self.signals)
         self.intake = Intake(
-            self.database, self.engine, self.book, self.policy, self.parties, tokens, own_party_id=party
+            self.database, self.engine, inbox, self.book, self.policy, self.parties, tokens, own_party_id=party
         )
         reactor = Reactor(self.database, self.engine, self.policy, self.audit, clock, party, self.signals)
         self.outbox = Outbox(

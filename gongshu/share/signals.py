@@ -1,0 +1,35 @@
+"""How threads of one process learn that something happened, and new random ids."""
+
+import secrets
+import threading
+
+
+class Signals:
+    """Lets threads sleep until a process changes or something is queued."""
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._count = 0
+
+    @property
+    def count(self) -> int:
+        """How often something happened so far."""
+        return self._count
+
+    def notify(self) -> None:
+        """Wake everyone who waits."""
+        with self._condition:
+            self._count += 1
+            self._condition.notify_all()
+
+    def wait(self, seen: int, timeout_s: float) -> int:
+        """Return the count as soon as it is not `seen` any more, or after the time."""
+        with self._condition:
+            self._condition.wait_for(lambda: self._count != seen, timeout=max(0.0, timeout_s))
+            return self._count
+
+
+def new_urn() -> str:
+    """Return a new random id."""
+    digits = secrets.token_hex(16)
+    return f"urn:uuid:{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"

@@ -1,0 +1,164 @@
+"""A node's real services with its HTTP application on a free loopback port, in a thread of the test."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import uvicorn
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+
+from gongshu.database import Database
+from gongshu.errors import GongshuError
+from gongshu.govern.catalogue import CatalogueService
+from gongshu.govern.store import DatasetStore
+from gongshu.lake import Lake
+from gongshu.model.access import Role, Subject
+from gongshu.model.grade import Grade, Importance
+from gongshu.model.ids import DatasetId, PartyId, SubjectId
+from gongshu.packs import load_packs
+from gongshu.secure.audit import AuditLog
+from gongshu.secure.gate import Gate
+from gongshu.secure.keys import KeyStore
+from gongshu.secure.parties import Party, PartyRegistry
+from gongshu.secure.peer_tokens import PeerTokens
+from gongshu.secure.policy import PolicyService
+from gongshu.share.api import create_dsp_router, create_router
+from gongshu.share.sending import Retries
+from gongshu.share.service import ShareService, ShareSettings
+
+FAST = ShareSettings(body_timeout_s=1.0, retries=Retries(first_ms=100, longest_s=1.0, attempts_max=8))
+
+
+class MovedClock:
+    """The real clock, moved by the test."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta()
+
+    def __call__(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
+
+
+def orders(rows: int = 1000) -> pa.Table:
+    """A plain table without anything sensitive."""
+    return pa.table(
+        {
+            "line_number": pa.array(range(rows), pa.int64()),
+            "part_number": [f"P-{i % 7}" for i in range(rows)],
+            "quantity": pa.array([i % 13 for i in range(rows)], pa.int64()),
+        }
+    )
+
+
+class Site:
+    """One party's node, without console, collectors and writer."""
+
+    def __init__(self, folder: Path, name: str, *, settings: ShareSettings = FAST) -> None:
+        folder.mkdir(exist_ok=True)
+        self.folder, self.name = folder, name
+        self.party = PartyId(f"urn:gongshu:party:{name}")
+        self.clock = MovedClock()
+        self.database = Database(f"sqlite:///{folder / 'metadata.db'}")
+        self.database.prepare()
+        self.keys = KeyStore(folder / "keys")
+        self.audit = AuditLog(self.database, self.keys, self.clock)
+        self.lake = Lake.open(log_file=folder / "log.db", warehouse=folder / "lake", query_memory_mb=256)
+        self.catalogue = CatalogueService(self.database, load_packs(), self.audit, self.clock)
+        self.store = DatasetStore(self.lake, self.catalogue)
+        self.parties = PartyRegistry(self.database, self.audit, self.clock)
+        self.peers = PeerTokens(self.keys, self.parties, self.party, self.clock, database=self.database)
+        policies = PolicyService(self.database, self.audit, self.clock)
+        self.gate = Gate(
+            self.catalogue, self.lake, policies, self.audit, self.clock, keys=self.keys, own_party_id=self.party
+        )
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.share = ShareService(
+            database=self.database,
+            catalogue=self.catalogue,
+            gate=self.gate,
+            store=self.store,
+            parties=self.parties,
+            peers=self.peers,
+            audit=self.audit,
+            clock=self.clock,
+            own_party_id=self.party,
+            public_address=lambda: self.address,
+            settings=settings,
+        )
+        self.li = Subject(SubjectId("user:li"), self.party, frozenset({Role.PRODUCT_OWNER, Role.STEWARD}))
+        self._server: uvicorn.Server | None = None
+        self._thread: threading.Thread | None = None
+
+    def serve(self) -> None:
+        """Answer HTTP and start sending."""
+        config = uvicorn.Config(self.app(), log_level="error", access_log=False, lifespan="off", ws="none")
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._listener]}, daemon=True)
+        self._thread.start()
+        deadline = time.monotonic() + 10
+        while not self._server.started:
+            assert time.monotonic() < deadline, "the server did not start"
+            time.sleep(0.01)
+        self.share.start()
+
+    def app(self) -> FastAPI:
+        app = FastAPI()
+
+        @app.exception_handler(GongshuError)
+        async def _(request: Request, error: GongshuError) -> JSONResponse:
+            return JSONResponse({"code": error.code, "detail": str(error)}, status_code=error.status)
+
+        app.include_router(create_dsp_router(self.share))
+        app.include_router(create_router(self.share, lambda: self.li))
+        return app
+
+    def knows(self, other: "Site", *, address: str = "") -> None:
+        party = Party(other.party, other.name, other.keys.public_key_pem(), address or other.address, ("partner",))
+        self.parties.add(party)
+
+    def publish(self, name: str = "orders", rows: int = 1000, *, grade: Grade = Grade.ONE) -> DatasetId:
+        dataset_id = self.store.write(name, orders(rows), title=f"Orders {name}", origin="import:orders.csv")
+        self.confirm(dataset_id, grade)
+        return dataset_id
+
+    def confirm(self, dataset_id: DatasetId, grade: Grade) -> None:
+        category = self.catalogue.dataset(dataset_id).label.category
+        self.catalogue.confirm(
+            dataset_id,
+            grade=grade,
+            importance=Importance.GENERAL,
+            category=category,
+            actor=SubjectId("user:steward"),
+            reason="reviewed for the test",
+        )
+
+    def close(self) -> None:
+        if self._server is not None and self._thread is not None:
+            self.share.stop()
+            self._server.should_exit = True
+            self._thread.join(10)
+        self._listener.close()
+        self.lake.close()
+        self.database.close()
+
+
+@contextmanager
+def two_sites(folder: Path, *, settings: ShareSettings = FAST) -> Iterator[tuple[Site, Site]]:
+    """Yield a provider and a consumer that know each other and answer."""
+    mill, shop = Site(folder / "mill", "mill", settings=settings), Site(folder / "shop", "shop", settings=settings)
+    try:
+        mill.knows(shop)
+        shop.knows(mill)
+        mill.serve()
+        shop.serve()
+        yield mill, shop
+    finally:
+        mill.close()
+        shop.close()
