@@ -118,33 +118,44 @@ def show_run(
             "value": o.term.value,
             "unit": o.term.unit,
             "readings": o.term.readings,
-            "left out (bad)": o.term.excluded,
-            "series": ", ".join(o.names),
+            "left out": o.term.excluded,
+            "series": ", ".join(name.rpartition("/")[2] for name in o.names),
             "query": o.query,
         }
         for o in opened.terms
     ]
-    show(rows, ("term", "value", "unit", "readings", "left out (bad)", "series", "query"), format)
+    show(rows, ("term", "value", "unit", "readings", "left out", "series"), format)
+    if format is Format.TABLE:
+        done("See the readings themselves, if you may:")
+        for row in rows:
+            done(f'gongshu sql "{row["query"]}"')
 
 
 def _show_run(report: RunReport, format: Format) -> None:
-    if format is Format.TABLE:
-        done(f"{report.run_id}: {report.start:%Y-%m-%d %H:%M:%S}Z to {report.end:%Y-%m-%d %H:%M:%S}Z")
-    figures = list(report.assets[0].figures) if report.assets else []
     rows = figure_rows(report)
-    if format is Format.TABLE:
-        for row in rows:
-            row.update({k: f"{row[k]:.1%}" if isinstance(row[k], float) else "not judged" for k in figures})
-    show(rows, ("asset", *figures, "not_judged_s"), format)
-    if format is Format.TABLE:
-        done(
-            f"Derived datasets: {', '.join(report.outputs)}. Open a figure: gongshu app show {report.run_id} --asset …"
-        )
+    if format is Format.JSON:
+        show([{"run": report.run_id, **row} for row in rows], (), format)
+        return
+    done(f"{report.run_id}: {report.start:%Y-%m-%d %H:%M:%S}Z to {report.end:%Y-%m-%d %H:%M:%S}Z")
+    figures = list(report.assets[0].figures) if report.assets else []
+    for row in rows:
+        row.update({k: f"{row[k]:.1%}" if isinstance(row[k], float) else "not judged" for k in figures})
+        row["not judged"] = f"{row.get('not_judged_s')} s"
+    show(rows, ("asset", *figures, "not judged"), format)
+    done(f"Derived datasets: {', '.join(report.outputs)}. Open a figure:")
+    done(f"gongshu app show {report.run_id} --asset ASSET --figure {figures[0] if figures else 'FIGURE'}")
 
 
 def _show_needs(inputs: Sequence[InputSpec], format: Format) -> None:
-    rows = [asdict(wanted) for wanted in inputs]
-    show(rows, ("role", "required", "kind", "unit", "title_zh", "title_en", "need"), format)
+    rows = [
+        {
+            **asdict(wanted),
+            "title": f"{wanted.title_zh} {wanted.title_en}",
+            "readings": f"at least {wanted.need.readings_min}, {wanted.need.good_ratio_min:.0%} good",
+        }
+        for wanted in inputs
+    ]
+    show(rows, ("role", "required", "kind", "unit", "readings", "title"), format)
 
 
 def _span(start: str, end: str) -> tuple[datetime, datetime]:
