@@ -22,7 +22,7 @@ from gongshu.config import Home, read_config
 from gongshu.database import Database
 from gongshu.errors import GongshuError
 from gongshu.gather.connector import Can, Context, TableSink, Tag, connector_named
-from gongshu.gather.counters import State, write_counters
+from gongshu.gather.counters import State, read_counters, write_counters
 from gongshu.gather.intake import Intake
 from gongshu.gather.loop import Collection
 from gongshu.gather.losses import LossBook
@@ -69,6 +69,10 @@ class Collector:
         """Collect until cancelled."""
         definition = self._definition
         collection = self._collection(definition)
+        before = read_counters(status_file(self._home, definition.source_id))
+        if before is not None and before.state is not State.STOPPED:
+            # The last collector of this source did not end in order: what passed since its last value is an outage.
+            collection.resume(before.last_value_at or before.updated_at or self._clock())
         collecting = asyncio.create_task(collection.run())
         try:
             while not collecting.done():

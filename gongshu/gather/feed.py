@@ -135,7 +135,8 @@ class FeedQueue:
             self._arrived.clear()
             await self._arrived.wait()
         self._plenty_rows = min(rows_max, self._rows_max // 2 + 1)
-        if self._counters.queued < self._plenty_rows:
+        # A batch that is stored alone gains nothing from waiting for others.
+        if self._counters.queued < self._plenty_rows and self._waiting[-1].once is None:
             self._plenty.clear()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._plenty.wait(), wait_s)
@@ -169,7 +170,7 @@ class FeedQueue:
         self._waiting.append(delivery)
         self._counters.queued += delivery.batch.num_rows
         self._arrived.set()
-        if self._counters.queued >= self._plenty_rows:
+        if self._counters.queued >= self._plenty_rows or delivery.once is not None:
             self._plenty.set()
 
     def _pop(self) -> Delivery:

@@ -80,6 +80,10 @@ class Collection:
         self._failures = 0
         self._fresh: dict[int, Tag] = {}
 
+    def resume(self, lost_at: datetime) -> None:
+        """Say since when nothing was collected, though it should have been: the end of that is noted as an outage."""
+        self._lost_at = lost_at
+
     async def run(self) -> None:
         """Collect until cancelled; then what was put already is stored and the connector closed."""
         storing = asyncio.create_task(self._keep_storing())

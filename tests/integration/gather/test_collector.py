@@ -130,6 +130,31 @@ def test_a_killed_collector_comes_back_and_nothing_acknowledged_is_lost(
     assert twice == []
 
 
+def test_twenty_thousand_readings_a_second_survive_kills(rooms: Rooms, device: Device, fleet: Fleet) -> None:
+    """What a collector said it had stored is there, once, whenever it was killed."""
+    tags = [{"name": f"t{number}", "address": number} for number in range(1_000)]
+    rooms.sources.add(definition(device, interval_s=0.05, tags=tags))
+    until(lambda: newest(rooms) is not None)
+    said = 0
+    for _ in range(6):
+        time.sleep(1.0)
+        counters = rooms.sources.status(SourceId("mill-3")).counters
+        assert counters is not None
+        os.kill(counters.pid, signal.SIGKILL)
+        said += counters.read
+        until(lambda pid=counters.pid: _is_another(rooms, pid))  # type: ignore[misc]
+    found = rooms.values("SELECT count(*) AS n, count(DISTINCT (series_id, time)) AS d FROM r")[0]
+    assert found["n"] == found["d"]
+    assert isinstance(found["n"], int)
+    assert found["n"] >= said > 10_000
+    assert len(outages(rooms)) >= 5
+
+
+def _is_another(rooms: Rooms, pid: int) -> bool:
+    status = rooms.sources.status(SourceId("mill-3"))
+    return status.counters is not None and status.counters.pid != pid and status.counters.read > 0
+
+
 def test_an_outage_is_noted_and_the_source_comes_back(rooms: Rooms, device: Device, fleet: Fleet) -> None:
     rooms.sources.add(definition(device, reconnect_min_s=0.1, reconnect_max_s=0.5))
     until(lambda: newest(rooms) is not None)

@@ -51,6 +51,7 @@ class FilesConnector(ConnectorBase):
 
     async def deliver(self, feed: Feed, tables: TableSink) -> None:
         """See `DeliversTables.deliver`."""
+        caught_up = False
         while True:
             try:
                 due = await asyncio.to_thread(self._due)
@@ -59,6 +60,9 @@ class FilesConnector(ConnectorBase):
             feed.alive()
             for path in due:
                 await self._take(path, feed, tables)
+            if not caught_up and not self._still_since:
+                feed.recovered()  # the files waited: whatever was missed has now been taken
+                caught_up = True
             await asyncio.sleep(self._config.scan_every_s)
 
     async def _take(self, path: Path, feed: Feed, tables: TableSink) -> None:
