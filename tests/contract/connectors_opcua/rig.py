@@ -6,8 +6,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from asyncua import Server
 from asyncua.common.node import Node
+from asyncua.server.server import Server
 from asyncua.server.user_managers import UserManager
 from cryptography.hazmat.primitives import serialization
 
@@ -55,7 +55,7 @@ def key_pem(identity: OwnCertificate) -> bytes:
     )
 
 
-class Users(UserManager):  # type: ignore[misc]
+class Users(UserManager):
     """One account; everything else is refused."""
 
     def __init__(self) -> None:
@@ -81,7 +81,8 @@ async def start_server(
     await server.load_private_key(key_pem(identity), format="pem")
     await server.register_namespace(URI)
     await server.start()
-    return server, server.bserver._server.sockets[0].getsockname()[1]
+    listening: Any = server.bserver
+    return server, listening._server.sockets[0].getsockname()[1]
 
 
 VALUES: dict[str, tuple[Any, Any, Native]] = {}
@@ -204,7 +205,7 @@ class OpcUaRig(TcpRig):
         await self._write("known", ua.Variant(77.0, ua.VariantType.Double), 0x480)
 
     async def fingerprint(self) -> object:
-        return {name: (await node.read_data_value()).Value.Value for name, node in self._nodes.items()}
+        return {name: await node.read_value() for name, node in self._nodes.items()}
 
     async def wrong_credentials(self) -> Sequence[ConnectorConfig]:
         return [
