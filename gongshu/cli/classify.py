@@ -53,13 +53,20 @@ def read_csv(file: Path) -> pa.Table:
 
 
 def _show_evaluation(classifier: Classifier, format: Format) -> None:
-    result = evaluate(classifier, read_examples(classifier.check_rules))
-    scores = [*result.categories, result.category_total, *result.markers, result.marker_total]
-    show([_score_row(score) for score in scores], ("label", "right", "wrong", "missed", "precision", "recall"), format)
+    examples = read_examples(classifier.check_rules)
+    rows, mistakes = [], []
+    for name, held_out in (("tuned", False), ("held out", True)):
+        result = evaluate(classifier, [example for example in examples if example.held_out is held_out])
+        scores = [*result.categories, result.category_total, *result.markers, result.marker_total]
+        rows += [{"set": name, **_score_row(score)} for score in scores]
+        mistakes += [dict(zip(MISTAKE, (name, *mistake), strict=True)) for mistake in result.mistakes]
+    show(rows, ("set", "label", "right", "wrong", "missed", "precision", "recall"), format)
     if format is Format.TABLE:
-        done(f"\n{result.examples} labelled names (synthetic, labelled by this project); mistakes:")
-        columns = ("name", "expected", "proposed")
-        show([dict(zip(columns, mistake, strict=True)) for mistake in result.mistakes], columns)
+        done(f"\n{len(examples)} labelled names (synthetic, labelled by this project); mistakes:")
+        show(mistakes, MISTAKE)
+
+
+MISTAKE = ("set", "name", "expected", "proposed")
 
 
 def _score_row(score: Score) -> dict[str, object]:

@@ -1,5 +1,7 @@
 """Words, profiles and proposals: what is found, and above all what is not."""
 
+from pathlib import Path
+
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -159,14 +161,31 @@ def test_any_column_has_a_profile(column: pa.Array) -> None:
     assert profile.values == len(column) - column.null_count
 
 
-def test_the_labelled_set_is_met_with_the_figures_the_docs_give() -> None:
-    result = evaluate(CLASSIFIER, read_examples(RULES))
+EXAMPLES = read_examples(RULES)
+PAGE = Path(__file__).parents[3] / "docs" / "rooms" / "govern.md"
+
+
+def test_the_rules_do_what_they_were_made_for() -> None:
+    result = evaluate(CLASSIFIER, [example for example in EXAMPLES if not example.held_out])
     total, markers = result.category_total, result.marker_total
     assert result.examples >= 200
-    assert total.precision_ratio is not None
-    assert total.precision_ratio >= 0.95, result.mistakes
-    assert total.recall_ratio is not None
-    assert total.recall_ratio >= 0.90, result.mistakes
-    assert markers.precision_ratio == 1.0, result.mistakes
-    assert markers.recall_ratio is not None
-    assert markers.recall_ratio >= 0.97, result.mistakes
+    assert (total.precision_ratio or 0) >= 0.95, result.mistakes
+    assert (total.recall_ratio or 0) >= 0.95, result.mistakes
+    assert (markers.precision_ratio, markers.recall_ratio) == (1.0, 1.0), result.mistakes
+
+
+def test_on_names_they_were_not_made_for_nothing_sensitive_is_missed() -> None:
+    result = evaluate(CLASSIFIER, [example for example in EXAMPLES if example.held_out])
+    assert (result.category_total.precision_ratio or 0) >= 0.9, result.mistakes
+    assert result.marker_total.recall_ratio == 1.0, result.mistakes
+
+
+@pytest.mark.parametrize("name, held_out", [("tuned", False), ("held out", True)])
+def test_the_docs_give_the_measured_figures(name: str, held_out: bool) -> None:
+    result = evaluate(CLASSIFIER, [example for example in EXAMPLES if example.held_out is held_out])
+    total, markers = result.category_total, result.marker_total
+    ratios = (total.precision_ratio, total.recall_ratio, markers.precision_ratio, markers.recall_ratio)
+    row = (
+        f"| {name} | {result.examples} | " + " | ".join(f"{ratio:.2f}" for ratio in ratios if ratio is not None) + " |"
+    )
+    assert row in PAGE.read_text(encoding="utf-8")
