@@ -113,7 +113,7 @@ def report(show: Show) -> Evidence:
     period = show.enterprise_now().strftime("%Y-%m")
     body = {"agreement_id": agreement["terms"]["agreement_id"], "period": period}
     steward.call("POST", "/api/v1/hub/outbox", body)
-    wait_until(lambda: _delivered(steward), "the province's receipt", 20.0)
+    wait_until(lambda: _delivered(steward), "the province's receipt", 60.0)
     forged = show.province["viewer"].refused("POST", "/api/v1/hub/reports", {"document": {}, "signature": "AA"})
     members = join_and_report(show, official, period)
     publication = official.call("POST", f"/api/v1/hub/periods/{period}/publications")
@@ -137,9 +137,7 @@ def audit(show: Show) -> Evidence:
     altered.write_bytes(file.read_bytes().replace(b"user:viewer", b"user:nobody", 1))
     bad = _verify(str(altered))
     require(bad.returncode != 0, "the altered log", "found", bad.stdout)
-    return Evidence(
-        good.stdout.strip().splitlines()[-1][:110], (bad.stdout + bad.stderr).strip().splitlines()[-1][:110]
-    )
+    return Evidence(_short(good), _short(bad))
 
 
 def _reach(person: Any, kind: str, process_id: str, state: str) -> dict[str, Any]:
@@ -148,7 +146,7 @@ def _reach(person: Any, kind: str, process_id: str, state: str) -> dict[str, Any
         require(record["state"] != "TERMINATED", kind, state, record["reason"])
         return record if record["state"] == state else None
 
-    reached: dict[str, Any] = wait_until(look, f"{kind} in {state}", 20.0)
+    reached: dict[str, Any] = wait_until(look, f"{kind} in {state}", 60.0)
     return reached
 
 
@@ -169,11 +167,14 @@ def _meets(person: Any, span: dict[str, Any], binding: dict[str, Any]) -> bool:
 
 
 def _delivered(person: Any) -> bool:
-    return any(
-        report.get("receipt") or report.get("state") == "delivered" for report in person.get("/api/v1/hub/outbox")
-    )
+    return any(report["state"] == "accepted" for report in person.get("/api/v1/hub/outbox"))
 
 
 def _verify(file: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "gongshu.audit_verifier", file]
     return subprocess.run(command, capture_output=True, text=True, timeout=60.0, check=False)
+
+
+def _short(verdict: "subprocess.CompletedProcess[str]") -> str:
+    line = (verdict.stdout + verdict.stderr).strip().splitlines()[-1]
+    return line.split(", up to ")[0].split(";")[0]

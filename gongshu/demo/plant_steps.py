@@ -25,7 +25,7 @@ def collect(show: Show) -> Evidence:
         engineer.call("POST", "/api/v1/sources", source)
     show.say(f"collecting from {len(sources)} sources for {show.collect_s:g} s …")
     names = [source["id"] for source in sources if source["connector"] != "files"]
-    wait_until(lambda: _all_flow(show, names), "values from every source", 30.0)
+    wait_until(lambda: _all_flow(show, names), "values from every source", 60.0)
     show.started_at = show.enterprise_now()
     _collect_and_kill(show)
     statuses = engineer.get("/api/v1/sources")
@@ -41,7 +41,7 @@ def store(show: Show) -> Evidence:
     engineer = show.enterprise["engineer"]
     for source in engineer.get("/api/v1/sources"):
         engineer.call("POST", f"/api/v1/sources/{source['id']}/stop")
-    wait_until(lambda: not show.children("gongshu.gather.collector"), "collectors to end", 20.0)
+    wait_until(lambda: not show.children("gongshu.gather.collector"), "collectors to end", 60.0)
     acknowledged = int(show.metrics()["gongshu_rows_total"])
     (row,) = show.rows(
         engineer,
@@ -122,7 +122,8 @@ def quality(show: Show) -> Evidence:
     require(bool(found), "planted sensor faults found", "at least one", [fault["tag"] for fault in faults])
     holds = f"{len(judged)} of {len(measures)} measures judged; {len(found)} of {len(faults)} planted faults found"
     return Evidence(
-        f"{holds} ({', '.join(found)})", f"a verdict of {unjudged['rule_id']} ({unjudged['reason_en'][:60]})"
+        f"{holds} ({', '.join(found)})",
+        f"a verdict on indicator {unjudged['indicator']} ({unjudged['reason_en'][:60]})",
     )
 
 
@@ -172,7 +173,7 @@ def _collect_and_kill(show: Show) -> None:
     for pid in show.children("gongshu.lake.writer"):
         os.kill(pid, signal.SIGKILL)
     time.sleep(show.collect_s / 2)
-    wait_until(lambda: _all_flow(show, ["machines"]), "values after the kill", 30.0)
+    wait_until(lambda: _all_flow(show, ["machines"]), "values after the kill", 60.0)
 
 
 def _tables(datasets: list[dict[str, Any]]) -> int:
