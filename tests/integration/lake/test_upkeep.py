@@ -1,6 +1,7 @@
 """Upkeep changes files, never rows; a full disk is said clearly and loses nothing acknowledged."""
 
 import os
+import random
 import resource
 import subprocess
 import sys
@@ -161,11 +162,11 @@ def test_a_commit_on_a_full_disk_leaves_the_log_and_no_file(open_lake: Callable[
     lake = open_lake()
     lake.append_readings(readings([1]))
     lake.commit()
-    rows = 300_000
+    rows, noise = 100_000, random.Random(1)
     lake.append_readings(
         readings([1])
         .take(pa.array([0] * rows))
-        .set_column(4, "value_double", pa.array([(n * 2654435761) % 2**31 / 7 for n in range(rows)]))
+        .set_column(4, "value_double", pa.array([noise.random() for _ in range(rows)]))
     )
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, hard))
