@@ -123,6 +123,8 @@ class Puller:
 
     def _fetch(self, record: Record, purpose: str, columns: tuple[str, ...]) -> pa.Table:
         address = read_data_address(orjson.loads(record.data_address))
+        if not (address.authorization.isascii() and address.authorization.isprintable()):
+            raise PeerAnswerInvalid(party=record.counterparty, what="the transfer", reason="its token is no header")
         query = urlencode([("purpose", purpose)] * bool(purpose) + [("column", name) for name in columns])
         target = f"{address.endpoint}?{query}" if query else address.endpoint
         headers = {"Authorization": address.authorization, "Accept": Encoding.ARROW.media_type}

@@ -102,7 +102,7 @@ def test_the_catalogue_holds_to_the_schema_and_names_no_hidden_column(sites: Sit
     assert (odd.status_code, odd.json()["@type"]) == (400, "CatalogError")
 
 
-@pytest.mark.parametrize("header", ["", "Bearer ", "Bearer x.y.z", "Basic YTpi"])
+@pytest.mark.parametrize("header", ["", "Bearer", "Bearer x.y.z", "Basic YTpi"])
 def test_without_proof_there_is_nothing_here(offered: Offered, header: str) -> None:
     mill, shop, message = offered
     reply = post(shop, mill, "/negotiations/request", message, header=header)
