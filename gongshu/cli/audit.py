@@ -77,7 +77,7 @@ def verify(
 
     Example: gongshu audit verify audit.jsonl
     """
-    from gongshu import audit_verifier
+    from gongshu.audit_verifier import main
 
     arguments = [str(file)]
     if expected := fingerprint or _own_fingerprint():
@@ -86,7 +86,7 @@ def verify(
         arguments += ["--known-checkpoint", str(known_checkpoint)]
     if format is Format.JSON:
         arguments.append("--json")
-    if status := audit_verifier.main(arguments):
+    if status := main(arguments):
         raise typer.Exit(status)
 
 

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 def python_rows(table: pa.Table) -> list[dict[str, Any]]:
     """Return the rows as dictionaries; of two columns with one name the later gets a number.
 
-    Times that Python cannot hold (the year 250000, for instance) come as text, with all others of their column.
+    A column with times that Python cannot hold (the year 250000, for instance) comes as text.
     Cost: one Python object a cell; for looking at, not for computing.
     """
     names = _distinct(table.column_names)

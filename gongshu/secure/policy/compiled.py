@@ -63,9 +63,10 @@ class CompiledPolicies:
         if diagnostics.errors or result.decision is cedarpy.Decision.NoDecision:
             failed = sorted({self._names.get(n, n) for e in diagnostics.errors for n in _FAILED.findall(e)})
             return Verdict(permitted=False, because=(f"{POLICY_ERROR}: {', '.join(failed) or 'request'}",))
-        names = tuple(self._names[reason] for reason in sorted(diagnostics.reasons))
+        reasons = sorted(diagnostics.reasons, key=lambda name: int(name.removeprefix("policy")))
+        names = tuple(self._names[reason] for reason in reasons)
         if result.decision is not cedarpy.Decision.Allow:
             ask = next((self._asks[name] for name in names if self._asks[name]), "")
             return Verdict(permitted=False, because=names or (NOTHING_PERMITS,), ask=ask)
-        demands = add_up(self._demands[reason] for reason in diagnostics.reasons)
+        demands = add_up(self._demands[reason] for reason in reasons)
         return Verdict(permitted=True, because=names, obligations=demands)

@@ -194,7 +194,7 @@ def test_json_tricks_are_found_and_placed(lines: list[bytes], trick: Any) -> Non
     assert at + 1 <= wrong.line <= at + 2
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_any_changed_byte_is_found_and_placed(lines: list[bytes], data: st.DataObject) -> None:
     whole = b"".join(lines)

@@ -1,0 +1,100 @@
+"""The room's commands, run as a person runs them, over a node in a folder."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gongshu.secure.policy.text import default_text
+
+PASSWORD = "correct horse battery"
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Run one command over one node; `as_` gives the token of who runs it."""
+    home = tmp_path_factory.mktemp("cli") / "node"
+
+    def command(*words: str, as_: str = "") -> subprocess.CompletedProcess[str]:
+        code = "from gongshu.cli import main; main()"
+        environment = os.environ | {"GONGSHU_HOME": str(home), "GONGSHU_TOKEN": as_, "COLUMNS": "200"}
+        return subprocess.run(
+            [sys.executable, "-c", code, *words], capture_output=True, text=True, env=environment, timeout=60
+        )
+
+    made = command("init", "--party", "urn:gongshu:party:mill", "--title", "Mill")
+    assert made.returncode == 0, made.stderr
+    return command
+
+
+@pytest.fixture(scope="module")
+def tokens(run: Run) -> dict[str, str]:
+    """One token for each of the three administrators, made from three one-time codes."""
+    found = {}
+    for role in ("system_admin", "security_admin", "audit_admin"):
+        code = run("account", "first-link", "--role", role).stdout.strip()
+        assert run("account", "redeem", code, role.replace("_", "-"), "--password", PASSWORD).returncode == 0
+        assert run("login", role.replace("_", "-"), "--password", PASSWORD).returncode == 0
+        name = role.replace("_", "-")
+        found[role] = run("account", "token", name).stdout.strip()
+        assert found[role].startswith("gs_")
+    return found
+
+
+def test_an_account_is_made_and_listed(run: Run, tokens: dict[str, str]) -> None:
+    make = ("account", "create", "li", "--role", "steward", "--password", PASSWORD)
+    refused = run(*make, as_=tokens["audit_admin"])
+    assert refused.returncode == 1
+    assert "[secure.not_allowed]" in refused.stderr
+    assert run(*make, as_=tokens["system_admin"]).returncode == 0
+    listed = json.loads(run("account", "list", "--format", "json", as_=tokens["system_admin"]).stdout)
+    assert {"li", "system-admin"} <= {row["name"] for row in listed}
+
+
+def test_sql_goes_through_the_gate(run: Run, tokens: dict[str, str]) -> None:
+    refused = run("sql", "SELECT count(*) FROM readings", as_=tokens["audit_admin"])
+    assert refused.returncode == 1
+    assert "[secure.denied]" in refused.stderr
+    assert len(refused.stderr.strip().splitlines()) == 1
+    assert "[secure.sql_refused]" in run("sql", "SELECT * FROM glob('/*')", as_=tokens["audit_admin"]).stderr
+
+
+def test_policies_are_checked_deployed_and_explained(run: Run, tokens: dict[str, str], tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.cedar", tmp_path / "bad.cedar"
+    good.write_text(default_text() + '\n@id("mine") forbid (principal, action, resource) when { false };\n', "utf-8")
+    bad.write_text('\n\n@id("mine") permit (principal, action, resource) when { resource.x };\n', "utf-8")
+    assert run("policy", "check", str(good)).returncode == 0
+    faults = run("policy", "check", str(bad), "--format", "json")
+    assert faults.returncode == 1
+    assert json.loads(faults.stdout)[0]["line"] == 3
+    assert "line 3" in run("policy", "deploy", str(bad), as_=tokens["security_admin"]).stderr
+    assert "[secure.not_allowed]" in run("policy", "deploy", str(good), as_=tokens["system_admin"]).stderr
+    assert run("policy", "deploy", str(good), as_=tokens["security_admin"]).returncode == 0
+    assert run("policy", "show", as_=tokens["security_admin"]).stdout == good.read_text("utf-8")
+    explain = ("policy", "explain", "nothing_here", "--role", "analyst", "--format", "json")
+    answer = json.loads(run(*explain, as_=tokens["security_admin"]).stdout)
+    assert answer[0]["because"] == "no-such-dataset"
+
+
+def test_the_log_is_listed_exported_and_verified(run: Run, tokens: dict[str, str], tmp_path: Path) -> None:
+    export, tampered = tmp_path / "audit.jsonl", tmp_path / "tampered.jsonl"
+    assert "[secure.not_allowed]" in run("audit", "export", str(export), as_=tokens["system_admin"]).stderr
+    exported = run("audit", "export", str(export), as_=tokens["audit_admin"])
+    fingerprint = json.loads(run("keys", "show", "--format", "json").stdout)[0]["fingerprint"]
+    assert fingerprint in exported.stdout.replace("\n", "")
+    listed = run("audit", "list", "--action", "login.*", "--format", "json", as_=tokens["audit_admin"])
+    assert {row["action"] for row in json.loads(listed.stdout)} == {"login.accepted"}
+    good = run("audit", "verify", str(export))
+    assert (good.returncode, "the key is the expected one" in good.stdout) == (0, True)
+    tampered.write_text(export.read_text().replace("login.accepted", "login.assisted", 1))
+    bad = run("audit", "verify", str(tampered))
+    assert bad.returncode == 1
+    assert bad.stderr.startswith("FAILED record ")
+    assert run("audit", "verify", str(tmp_path / "absent")).returncode == 2
+    other = run("audit", "verify", str(export), "--fingerprint", "sha256:00")
+    assert "key was replaced" in other.stderr
