@@ -95,15 +95,9 @@ def open_node(home: Home, *, clock: Callable[[], datetime] = utc_now) -> Node:
     database.prepare()
     keys = KeyStore(home.keys)
     audit = AuditLog(database, keys, clock)
-    lake = Lake.open(
-        log_file=home.log_file,
-        warehouse=home.warehouse(config),
-        query_memory_mb=config.query_memory_mb,
-        query_timeout_s=config.query_timeout_s,
-    )
+    lake = _open_lake(home, config)
     catalogue = CatalogueService(database, packs, audit, clock)
     store = DatasetStore(lake, catalogue)
-    identity = IdentityService(database, audit, clock, own_party_id=own_party_id)
     parties = PartyRegistry(database, audit, clock)
     peers = PeerTokens(keys, parties, own_party_id, clock, database=database)
     policies = PolicyService(database, audit, clock)
@@ -112,6 +106,19 @@ def open_node(home: Home, *, clock: Callable[[], datetime] = utc_now) -> Node:
     def address() -> str:
         return public_address(home, config)
 
+    share = ShareService(
+        database=database,
+        catalogue=catalogue,
+        gate=gate,
+        store=store,
+        parties=parties,
+        peers=peers,
+        audit=audit,
+        clock=clock,
+        own_party_id=own_party_id,
+        public_address=address,
+    )
+    own = Own(own_party_id, config.title, config.division, address)
     return Node(
         config=config,
         home=home,
@@ -124,35 +131,23 @@ def open_node(home: Home, *, clock: Callable[[], datetime] = utc_now) -> Node:
         catalogue=catalogue,
         store=store,
         quality=QualityService(database, lake, catalogue, packs, audit, clock),
-        identity=identity,
+        identity=IdentityService(database, audit, clock, own_party_id=own_party_id),
         parties=parties,
         peers=peers,
         policies=policies,
         gate=gate,
         sources=SourceService(database, catalogue, audit, clock, home),
-        share=ShareService(
-            database=database,
-            catalogue=catalogue,
-            gate=gate,
-            store=store,
-            parties=parties,
-            peers=peers,
-            audit=audit,
-            clock=clock,
-            own_party_id=own_party_id,
-            public_address=address,
-        ),
+        share=share,
         introductions=Introductions(keys, parties, own_party_id, config.title, address),
         apps=AppService(database, gate, store, catalogue, audit, clock, own_party_id, packs=packs),
-        hub=HubService(
-            database,
-            keys,
-            parties,
-            peers,
-            gate,
-            packs,
-            audit,
-            clock,
-            Own(own_party_id, config.title, config.division, address),
-        ),
+        hub=HubService(database, keys, parties, peers, gate, packs, audit, clock, own),
+    )
+
+
+def _open_lake(home: Home, config: NodeConfig) -> Lake:
+    return Lake.open(
+        log_file=home.log_file,
+        warehouse=home.warehouse(config),
+        query_memory_mb=config.query_memory_mb,
+        query_timeout_s=config.query_timeout_s,
     )

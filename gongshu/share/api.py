@@ -41,7 +41,7 @@ class TermsBody(_Body):
     unrestricted: bool = Field(default=False, description="Declares that nothing is restricted")
 
     def terms(self) -> Terms:
-        """Return the terms."""
+        """Return the value that the data space works with."""
         return Terms(
             parties=frozenset(PartyId(party) for party in self.parties),
             until=self.until,
