@@ -47,6 +47,18 @@ def decide_dataset_id(name: str, *, taken: Iterable[str] = ()) -> DatasetId:
     return DatasetId(slug)
 
 
+def decide_asset_dataset_id(asset: AssetId, *, taken: Iterable[str]) -> DatasetId:
+    """Return the identifier of an asset's series dataset; a path in no script we can spell is named by its hash.
+
+    >>> decide_asset_dataset_id(AssetId("станок"), taken=[])
+    'asset_e68761'
+    """
+    try:
+        return decide_dataset_id(asset, taken=taken)
+    except NameUnusable:
+        return decide_dataset_id(f"asset-{hashlib.sha256(asset.encode()).hexdigest()[:6]}", taken=taken)
+
+
 _KIND_WORDS = {
     AssetKind.SITE: ("plant", "site", "factory", "厂", "工厂", "基地"),
     AssetKind.AREA: ("area", "workshop", "shop", "hall", "车间", "区", "区域"),

@@ -16,7 +16,7 @@ from gongshu.govern import tables as t
 from gongshu.govern.classify.propose import Classifier
 from gongshu.govern.ledger import Ledger
 from gongshu.govern.model import ChangeKind, Proposal
-from gongshu.govern.naming import asset_ancestors, decide_asset_kind, decide_dataset_id
+from gongshu.govern.naming import asset_ancestors, decide_asset_dataset_id, decide_asset_kind
 from gongshu.govern.relabel import relabel
 from gongshu.govern.rows import decode_sighting, lock_catalogue, next_value, proposed_label
 from gongshu.model.dataset import DatasetKind
@@ -130,7 +130,7 @@ class SeriesRegistrar:
         taken = set(connection.execute(sa.select(t.datasets.c.dataset_id)).scalars())
         for asset, sighting in wanted.items():
             if asset not in placed:
-                placed[asset] = decide_dataset_id(asset, taken=taken)
+                placed[asset] = decide_asset_dataset_id(asset, taken=taken)
                 taken.add(placed[asset])
                 connection.execute(
                     t.datasets.insert().values(

@@ -56,7 +56,9 @@ def judge_shapes(
     twins = peers[:PEERS_MAX]
     everyone = [s.series_id for machine in (own, *twins) for s in machine.series]
     rows = read_slices(lake, everyone, start, end, count)
-    before = read_last_before(lake, everyone, start)
+    begun = {int(series_id) for series_id in rows["series_id"][rows["slice"] == 0]}
+    late = [series_id for series_id in everyone if series_id not in begun]
+    before = read_last_before(lake, late, start) if late else {}
     present = sorted({int(series_id) for series_id in np.unique(rows["series_id"])} | before.keys())
     slices = build_slices(present, count, rows, before)
     index = {series_id: row for row, series_id in enumerate(present)}

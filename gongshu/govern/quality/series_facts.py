@@ -115,7 +115,7 @@ def _counts_sql(bounds: Mapping[int, Bounds], limits: Pack) -> str:
 
 
 def _order_sql(limits: Pack) -> str:
-    tail = float(limits.value("spike.tail_ratio"))
+    tail, sample = float(limits.value("spike.tail_ratio")), int(limits.value("findings.sample_max"))
     spike = _spike(*(float(limits.value(f"spike.{name}")) for name in ("times", "return_ratio", "beyond_ratio")))
     return f"""
         WITH o AS (
@@ -139,7 +139,7 @@ def _order_sql(limits: Pack) -> str:
                count(*) FILTER ("time" < newest) AS n_disordered,
                min("time") FILTER ("time" < newest) AS first_disordered,
                count(*) FILTER (good AND before IS NOT NULL AND after IS NOT NULL) AS n_inner,
-               count(*) FILTER {spike} AS n_spike, list("time" ORDER BY "time") FILTER {spike} AS spikes
+               count(*) FILTER {spike} AS n_spike, min("time", {sample}) FILTER {spike} AS spikes
         FROM o LEFT JOIN s USING (series_id) GROUP BY series_id"""
 
 

@@ -159,7 +159,7 @@ def _accuracy(m: SeriesMatter) -> Iterable[Measure]:
 def _spikes(m: SeriesMatter, f: Facts) -> Count | None:
     if not f["n_inner"] or f["n_inner"] < m.limits.value("shape.readings_min"):
         return None
-    times = tuple(time.isoformat() for time in (f["spikes"] or [])[: m.limits.value("findings.sample_max")])
+    times = tuple(time.isoformat() for time in f["spikes"] or [])
     return Count(f["n_inner"] - f["n_spike"], f["n_inner"], f["n_spike"], samples=times)
 
 

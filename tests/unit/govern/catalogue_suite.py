@@ -119,6 +119,14 @@ class CatalogueSuite:
         assert len(catalogue.datasets(search="plant")) == 2
         assert len(catalogue.datasets(limit=1, offset=1)) == 1
 
+    def test_a_place_in_a_script_nobody_can_spell_does_not_stop_the_others(
+        self, database: Database, clock: Clock
+    ) -> None:
+        catalogue = make_catalogue(database, clock)
+        odd = [sighting(asset="станок"), sighting(asset="—"), sighting(asset="x" * 300), sighting(unit="u" * 300)]
+        assert len(set(catalogue.register_series([*odd, sighting()]).values())) == 4
+        assert len({dataset.dataset_id for dataset in catalogue.datasets()}) == 4
+
     def test_a_confirmation_lasts_a_year_by_the_clock(self, database: Database, clock: Clock) -> None:
         catalogue = make_catalogue(database, clock)
         catalogue.register_series([sighting()])
