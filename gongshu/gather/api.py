@@ -34,6 +34,13 @@ def create_router(sources: SourceService, subject_of: Callable[..., Subject]) ->
     def changing(subject: Subject = Depends(subject_of)) -> Subject:
         return require_role(subject, MAY_CHANGE, "change sources")
 
+    _add_reading(router, sources, seeing)
+    _add_changing(router, sources, changing)
+    _add_reaching(router, sources, changing)
+    return router
+
+
+def _add_reading(router: APIRouter, sources: SourceService, seeing: Callable[..., Subject]) -> None:
     @router.get("/connectors", dependencies=[Depends(seeing)])
     def list_connectors() -> list[dict[str, Any]]:
         return [_connector(spec) for spec in sources.connectors().values()]
@@ -58,6 +65,8 @@ def create_router(sources: SourceService, subject_of: Callable[..., Subject]) ->
     def show_losses(source_id: str, limit: int = Query(100, ge=1, le=10_000)) -> list[LossRecord]:
         return sources.losses(sources.source(SourceId(source_id)).source_id, limit=limit)
 
+
+def _add_changing(router: APIRouter, sources: SourceService, changing: Callable[..., Subject]) -> None:
     @router.post("/sources", status_code=201)
     def add_source(form: SourceForm, subject: Subject = Depends(changing)) -> dict[str, Any]:
         return _source(sources.add(form.definition(), actor=subject.subject_id))
@@ -79,6 +88,10 @@ def create_router(sources: SourceService, subject_of: Callable[..., Subject]) ->
     def stop_source(source_id: str, subject: Subject = Depends(changing)) -> None:
         sources.stop(SourceId(source_id), actor=subject.subject_id)
 
+
+def _add_reaching(router: APIRouter, sources: SourceService, changing: Callable[..., Subject]) -> None:
+    """What opens a connection to a far end: it needs the right to change, for it shows what is in a network."""
+
     @router.post("/sources/probe", dependencies=[Depends(changing)])
     async def probe_new(form: SourceForm) -> dict[str, Any]:
         return _probe(await sources.probe(form.definition()))
@@ -97,8 +110,6 @@ def create_router(sources: SourceService, subject_of: Callable[..., Subject]) ->
         source_id: str, under: str = "", limit: int = Query(1_000, ge=1, le=100_000)
     ) -> list[dict[str, Any]]:
         return [_node(node) for node in await sources.browse(SourceId(source_id), under=under, limit=limit)]
-
-    return router
 
 
 def _connector(spec: ConnectorSpec) -> dict[str, Any]:

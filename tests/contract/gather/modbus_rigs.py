@@ -82,7 +82,7 @@ def register_map() -> tuple[list[dict[str, Any]], list[Native], dict[int, list[i
     for tag, columns in ((text, {"text": "主轴 5号"}), (bit, {"integer": 1})):
         model = ModbusTag.model_validate(tag)
         tags.append(tag)
-        natives.append(Native(model.key(1), model.value_type, **columns))  # type: ignore[arg-type]
+        natives.append(Native(model.key(1), model.value_type, **columns))
     for space in ("coil", "discrete"):
         for at, held in ((5, True), (6, False)):
             tag = {"name": f"{space}{at}", "space": space, "address": at}
@@ -157,7 +157,8 @@ class PymodbusRig(ModbusRig):
 
     async def stop(self) -> None:
         await self.cable.cut()
-        await self._server.shutdown()
+        server: Any = self._server
+        await server.shutdown()
 
     async def hold(self, address: int, words: list[int]) -> None:
         await self._server.async_setValues(1, 16, address, words)
