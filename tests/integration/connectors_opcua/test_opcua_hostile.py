@@ -96,3 +96,25 @@ async def test_unprotected_and_anonymous_works_where_it_is_asked_for_by_name(tmp
         assert batch.column("status").to_pylist() == [0]
     finally:
         await server.stop()
+
+
+async def test_a_server_that_forgot_our_session_gets_a_new_one(tmp_path: Path) -> None:
+    from gongshu.testing.cable import Cable
+    from gongshu.testing.run import collecting
+
+    server, port = await start_server(Users())
+    async with Cable("127.0.0.1", port) as cable:
+        found = connector(
+            tmp_path, cable.port, trusted_sha256=(fingerprint(server_identity().certificate),),
+            nodes=[{"address": "i=2258"}], reconnect_min_s=0.05, reconnect_max_s=0.2, publishing_interval_ms=100,
+        )  # fmt: skip
+        async with collecting(SPEC, found._config, found) as run:
+            await run.until(lambda r: r.counters.read > 2, 20)
+            await cable.cut()
+            for session in list(server.iserver.subscription_service.subscriptions):
+                await server.iserver.subscription_service.delete_subscriptions([session])
+            await cable.restore()
+            read = run.counters.read
+            await run.until(lambda r: r.counters.read > read + 2, 20)
+            assert not run.collection.feed.outage_recovered
+    await server.stop()

@@ -201,6 +201,11 @@ async def test_a_session_that_went_on_replays_what_was_missed_and_says_so() -> N
     assert (near.values, near.replayed, near.losses) == ([20, 30], 1, [])
 
 
+async def test_a_subscription_that_never_answers_is_none_to_come_back_to() -> None:
+    assert not (await pumped(Far(), Near())).was_answered
+    assert (await pumped(Far(message(1)), Near())).was_answered
+
+
 async def test_a_subscription_that_the_server_ended_is_a_lost_link() -> None:
     ended = message(1)
     change = ua.StatusChangeNotification()

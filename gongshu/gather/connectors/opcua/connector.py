@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import cast
 
 import numpy as np
@@ -51,11 +52,14 @@ class OpcUaConnector(ConnectorBase):
         self._own: OwnCertificate | None = None
         self._link: Link | None = None
         self._kept: tuple[SessionKey, Subscription] | None = None
+        self._kept_until: datetime | None = None
         self._last_us: dict[str, int] = {}
 
     async def open(self) -> None:
         """See `Connector.open`; goes on with the session of before if the server still holds it."""
         if self._link is None:
+            if self._kept_until is not None and self._context.clock() > self._kept_until:
+                self._kept = None  # the server has let go of it by now
             self._link = await self._connect(self._kept[0] if self._kept else None)
             if not self._link.resumed:
                 self._kept = None
@@ -145,7 +149,9 @@ class OpcUaConnector(ConnectorBase):
         try:
             await pump.run()
         except GongshuError:
-            self._kept = (link.key, subscription)
+            if pump.was_answered:  # a subscription that never answered here is none to come back to
+                self._kept = (link.key, subscription)
+                self._kept_until = self._context.clock() + timedelta(seconds=self._config.session_keep_s)
             raise
         finally:
             self._last_us |= pump.last_times()

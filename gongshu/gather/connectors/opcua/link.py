@@ -187,20 +187,9 @@ async def connect(
     logging.getLogger("asyncua").setLevel(logging.CRITICAL + 1)
     with translated(config, opening=True):
         async with asyncio.timeout(config.timeout_s):
-            offer = kept.offer if kept else await _judged_offer(config, folder, now)
-            if kept is not None:
-                client = _client(config, own, offer)
-                try:
-                    await _channel(client)
-                    client.uaclient.session.restore_authentication_token(kept.token)
-                    client._server_nonce, client._policy_ids = kept.nonce, list(kept.policies)
-                    await _activate(client, config)
-                    return Link(config, client, offer, resumed=True)
-                except (*SDK_FAULTS, OSError, asyncio.CancelledError) as cause:
-                    _abort(client)
-                    if not isinstance(cause, ua.UaError):
-                        raise
-                offer = await _judged_offer(config, folder, now)
+            if kept is not None and (resumed := await _resumed(config, own, kept)) is not None:
+                return resumed
+            offer = await _judged_offer(config, folder, now)
             client = _client(config, own, offer)
             try:
                 await _channel(client)
@@ -211,6 +200,31 @@ async def connect(
                 _abort(client)
                 raise
             return Link(config, client, offer, resumed=False)
+
+
+async def _resumed(config: OpcUaConfig, own: OwnCertificate | None, kept: SessionKey) -> Link | None:
+    """Return the session of before on a new channel, or None if the server will not have it, however it says so.
+
+    Raises: OSError if nothing answers: the session may still be there later.
+    """
+    client = _client(config, own, kept.offer)
+    try:
+        try:
+            await _channel(client)
+        except ua.UaError:  # its certificate may be another one now
+            _abort(client)
+            return None
+        client.uaclient.session.restore_authentication_token(kept.token)
+        client._server_nonce, client._policy_ids = kept.nonce, list(kept.policies)
+        try:
+            await _activate(client, config)
+        except (*SDK_FAULTS, OSError):
+            _abort(client)
+            return None
+    except BaseException:
+        _abort(client)
+        raise
+    return Link(config, client, kept.offer, resumed=True)
 
 
 @contextmanager

@@ -43,6 +43,8 @@ class PublishPump:
         self._waiting: set[asyncio.Task[bytes | None]] = set()
         self._received_bytes = 0
         self._replaying = link.resumed
+        self.was_answered = False
+        """True once the server has answered for this subscription over this link."""
         self._tags = np.array([feed.tag(item.tag) for item in subscription.items], np.int32)
         self._last_us = np.array([last_us.get(item.tag.address, _NEVER) for item in subscription.items], np.int64)
 
@@ -75,7 +77,11 @@ class PublishPump:
                         renewing.result()
                     finished = [task for task in self._waiting if task in done]
                     self._waiting -= done
-                    await self._take_all([body for task in finished if (body := task.result()) is not None])
+                    failures = [failure for task in finished if (failure := task.exception())]
+                    answered = [task.result() for task in finished if not task.exception()]
+                    await self._take_all([body for body in answered if body is not None])
+                    if failures:
+                        raise failures[0]
         finally:
             for task in (*self._waiting, renewing):
                 task.cancel()
@@ -111,6 +117,7 @@ class PublishPump:
             except DecodeError:
                 self._unreadable(1)
         mine = [answer for answer in answers if answer.subscription_id == self._subscription.subscription_id]
+        self.was_answered |= bool(mine)
         for answer in sorted(mine, key=lambda answer: answer.notification.sequence):
             await self._take(answer.notification)
 
