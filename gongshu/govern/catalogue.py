@@ -74,7 +74,7 @@ class CatalogueService:
         Field metadata `unit` and `title` are taken over. Columns that came, went, changed type or now look stricter
         put the dataset back to PROPOSED.
 
-        Raises: DatasetUnknown for a parent that is not there, TableTaken, NameUnusable.
+        Raises: DatasetUnknown for a parent that is not there, TableTaken, NameUnusable, SchemaUnusable.
         """
         return self._tables.register(
             table=table, title=title, schema=schema, sample=sample, origin=origin, asset=asset, parents=parents

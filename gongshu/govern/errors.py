@@ -42,6 +42,13 @@ class NameUnusable(InvalidInput):
     template = "The name {name!r} cannot name a dataset: it holds no letter or digit. Choose another."
 
 
+class SchemaUnusable(InvalidInput):
+    """A table's columns cannot be catalogued."""
+
+    code = "govern.schema_unusable"
+    template = "The table {table!r} cannot become a dataset: {reason}. Name each column once and try again."
+
+
 class FactUnknown(InvalidInput):
     """A grading fact or its value is not known to the pack."""
 

@@ -45,8 +45,8 @@ def relabel(
     """
     row = connection.execute(sa.select(t.datasets).where(t.datasets.c.dataset_id == dataset_id)).one()
     parts, parents = parts_of(connection, row, now), parents_of(connection, dataset_id, now)
-    if not parts and not parents:
-        return []
+    if not parts:
+        return []  # every series moved elsewhere: what was said of it stays
     proposal = propose_whole(parts, parents)
     names = [part.name for part in parts]
     values: dict[str, Any] = {

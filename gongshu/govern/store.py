@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from gongshu.govern.catalogue import CatalogueService
 from gongshu.govern.classify.profile import SAMPLE_ROWS_MAX
-from gongshu.govern.errors import DatasetUnknown, StateSecretDeclared, TableTaken
+from gongshu.govern.errors import DatasetUnknown, TableTaken
 from gongshu.govern.naming import decide_dataset_id
 from gongshu.model.ids import AssetId, DatasetId
 
@@ -43,7 +43,7 @@ class DatasetStore:
         The table is registered, classified and graded before its rows are stored: there is no moment in which rows
         lie in a table that the catalogue does not know. With parents it is proposed not below any of them.
 
-        Raises: NameUnusable, TableTaken, DatasetUnknown for a parent, StateSecretDeclared.
+        Raises: NameUnusable, SchemaUnusable, TableTaken, DatasetUnknown for a parent, StateSecretDeclared.
         """
         table = decide_dataset_id(name)
         self._require_free(table)
@@ -61,6 +61,3 @@ class DatasetStore:
             return
         if found.table is None:
             raise TableTaken(table=table, dataset_id=found.dataset_id)
-
-
-__all__ = ["DatasetStore", "StateSecretDeclared", "TableSink"]

@@ -11,7 +11,7 @@ from gongshu.database import Database
 from gongshu.govern import tables as t
 from gongshu.govern.classify.profile import profile_column
 from gongshu.govern.classify.propose import Classifier, propose_columns
-from gongshu.govern.errors import DatasetUnknown, TableTaken
+from gongshu.govern.errors import DatasetUnknown, SchemaUnusable, TableTaken
 from gongshu.govern.ledger import Ledger
 from gongshu.govern.model import ChangeKind, Part, Proposal
 from gongshu.govern.naming import decide_dataset_id
@@ -57,8 +57,9 @@ class TableRegistrar:
     ) -> DatasetId:
         """Return the table's dataset, registering it or recording what changed.
 
-        Raises: DatasetUnknown for a parent that is not there, TableTaken, NameUnusable.
+        Raises: DatasetUnknown for a parent that is not there, TableTaken, NameUnusable, SchemaUnusable.
         """
+        _require_columns(table, schema)
         proposals = self._propose(schema, sample, f"{table} {title}")
         dataset_id = decide_dataset_id(table)
         changes: list[int] = []
@@ -197,6 +198,13 @@ class TableRegistrar:
                 )
             )
         return changes
+
+
+def _require_columns(table: str, schema: pa.Schema) -> None:
+    repeated = sorted({name for name in schema.names if schema.names.count(name) > 1})
+    if not schema.names or repeated:
+        reason = f"more than one column is named {repeated[0]!r}" if repeated else "it has no columns"
+        raise SchemaUnusable(table=table, reason=reason)
 
 
 def _is_milder(new: Proposal, old: Proposal) -> bool:

@@ -15,7 +15,7 @@ EVIDENCE_MAX = 12
 def propose_whole(parts: Sequence[Part], parents: Sequence[Dataset]) -> Proposal:
     """Return the proposal for a dataset: the commonest category, the strictest grade of its parts and parents.
 
-    A dataset without parts (an empty table) takes what its parents say.
+    Shape: at least one part; a table without columns is never registered.
 
     Source: GB/T 43697-2024, 就高从严; annex I for derived data.
     """
@@ -29,14 +29,14 @@ def propose_whole(parts: Sequence[Part], parents: Sequence[Dataset]) -> Proposal
     votes: Counter[str] = Counter()
     for proposal in proposals:
         votes[proposal.category] += max(1, round(100 * proposal.confidence))
-    category = votes.most_common(1)[0][0] if votes else parents[0].label.category
+    category = votes.most_common(1)[0][0]
     first = max(proposals, key=lambda proposal: (proposal.category == category, proposal.grade, proposal.confidence))
     return Proposal(
         category=category,
         category_2022=first.category_2022,
         grade=grade,
         importance=importance,
-        confidence=round(sum(p.confidence for p in proposals) / len(proposals), 2) if proposals else 0.0,
+        confidence=round(sum(p.confidence for p in proposals) / len(proposals), 2),
         evidence=(*_composition(parts, grade), *_inherited(parents), *_deciding(parts, grade, importance))[
             :EVIDENCE_MAX
         ],
@@ -46,8 +46,6 @@ def propose_whole(parts: Sequence[Part], parents: Sequence[Dataset]) -> Proposal
 
 
 def _composition(parts: Sequence[Part], grade: Grade) -> tuple[Evidence, ...]:
-    if not parts:
-        return ()
     counts = Counter(part.proposal.category for part in parts)
     at_grade = sum(1 for part in parts if max(part.label.grade, part.proposal.grade) == grade)
     seen = ", ".join(f"{category} × {count}" for category, count in counts.most_common(5))

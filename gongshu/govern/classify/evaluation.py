@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from gongshu.govern.classify.profile import CheckRules, Profile, profile_column
-from gongshu.govern.classify.propose import Classifier, Subjectmatter
+from gongshu.govern.classify.propose import Classifier, SubjectMatter
 from gongshu.govern.model import Proposal
 
 FILE = Path(__file__).with_name("evaluation.csv")
@@ -26,7 +26,7 @@ ROWS = 40
 class Example:
     """One labelled name; an empty category is not scored (the name says nothing by itself)."""
 
-    matter: Subjectmatter
+    matter: SubjectMatter
     category: str
     markers: frozenset[str]
     held_out: bool
@@ -80,7 +80,7 @@ def read_examples(rules: CheckRules) -> list[Example]:
     with FILE.open(encoding="utf-8", newline="") as stream:
         return [
             Example(
-                Subjectmatter(
+                SubjectMatter(
                     name=row["name"],
                     title="",
                     unit=row["unit"],

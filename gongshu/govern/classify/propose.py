@@ -18,7 +18,7 @@ NOT_PHYSICAL = frozenset({"count", "ratio", "time"})
 
 
 @dataclass(frozen=True, slots=True)
-class Subjectmatter:
+class SubjectMatter:
     """What the rules may look at, of one column or series."""
 
     name: str
@@ -49,7 +49,7 @@ class Classifier:
     def propose_series(self, sighting: SeriesSighting) -> Proposal:
         """Return the proposal for one series, from its names, unit, protocol and access."""
         return self.propose(
-            Subjectmatter(
+            SubjectMatter(
                 sighting.name, sighting.title, sighting.unit, sighting.protocol, sighting.writable, is_series=True
             )
         )
@@ -58,13 +58,13 @@ class Classifier:
         self, name: str, *, context: str = "", unit: str = "", profile: Profile | None = None
     ) -> Proposal:
         """Return the proposal for one column, from its name, its table's name, its unit and its values' profile."""
-        return self.propose(Subjectmatter(name, "", unit, "", False, is_series=False, context=context, profile=profile))
+        return self.propose(SubjectMatter(name, "", unit, "", False, is_series=False, context=context, profile=profile))
 
     def is_believed(self, proposal: Proposal) -> bool:
         """Return whether the category's confidence is high enough not to be treated as unknown."""
         return proposal.confidence >= float(self._platform.value("plausible.confidence_min"))
 
-    def propose(self, matter: Subjectmatter) -> Proposal:
+    def propose(self, matter: SubjectMatter) -> Proposal:
         """Return category, grade, importance and the reasons; pure."""
         votes: dict[str, float] = defaultdict(float)
         evidence: list[Evidence] = []
@@ -95,7 +95,7 @@ class Classifier:
             packs=self._references,
         )
 
-    def _read_names(self, matter: Subjectmatter, votes: dict[str, float], evidence: list[Evidence]) -> set[str]:
+    def _read_names(self, matter: SubjectMatter, votes: dict[str, float], evidence: list[Evidence]) -> set[str]:
         markers: set[str] = set()
         soft = float(self._platform.value("weight.context"))
         head = float(self._platform.value("weight.head"))
@@ -132,7 +132,7 @@ class Classifier:
             )
         return not judged or profile is None or profile.allows(marker)
 
-    def _read_access(self, matter: Subjectmatter, votes: dict[str, float], evidence: list[Evidence]) -> None:
+    def _read_access(self, matter: SubjectMatter, votes: dict[str, float], evidence: list[Evidence]) -> None:
         if matter.writable:
             item = self._platform.item("weight.writable")
             votes[CONTROL] += float(item.value)
@@ -175,7 +175,7 @@ class Classifier:
             evidence.append(Evidence("value.uscc", seen, citation, *text))
         return markers
 
-    def _read_nothing(self, matter: Subjectmatter, evidence: list[Evidence]) -> None:
+    def _read_nothing(self, matter: SubjectMatter, evidence: list[Evidence]) -> None:
         item = self._platform.item("facts.unknown")
         text = ("没有规则识别出含义，按未知数据从严", "No rule recognised what it means; treated strictly as unknown")
         evidence.append(Evidence("default.unknown", matter.name, item.citation, *text))

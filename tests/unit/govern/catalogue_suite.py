@@ -14,6 +14,7 @@ from gongshu.govern.errors import (
     GradeBelowParts,
     PartUnknown,
     ReasonMissing,
+    SchemaUnusable,
     StateSecretDeclared,
     TableTaken,
 )
@@ -324,6 +325,14 @@ class CatalogueSuite:
             self._table(catalogue)
         with pytest.raises(DatasetUnknown):
             catalogue.dataset(DatasetId("nowhere"))
+
+    def test_a_table_without_columns_or_with_two_of_one_name_is_refused(self, database: Database, clock: Clock) -> None:
+        catalogue = make_catalogue(database, clock)
+        twice = pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"])
+        for odd in (pa.table({}), twice):
+            with pytest.raises(SchemaUnusable):
+                self._table(catalogue, odd)
+        assert catalogue.datasets() == []
 
     def test_several_are_confirmed_as_proposed(self, database: Database, clock: Clock) -> None:
         catalogue = make_catalogue(database, clock)

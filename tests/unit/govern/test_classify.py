@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gongshu.govern.classify.evaluation import evaluate, make_id_card, make_uscc, read_examples
 from gongshu.govern.classify.profile import profile_column
-from gongshu.govern.classify.propose import Classifier, Subjectmatter
+from gongshu.govern.classify.propose import Classifier, SubjectMatter
 from gongshu.govern.classify.words import Dictionary, split_words
 from gongshu.model.grade import Grade, Importance
 from tests.unit.govern.parts import packs, sighting
@@ -63,7 +63,7 @@ def test_a_word_is_never_read_inside_another(name: str, never: str) -> None:
 
 @given(st.text(max_size=60))
 def test_any_name_gets_a_proposal(name: str) -> None:
-    proposal = CLASSIFIER.propose(Subjectmatter(name, "", "", "", False, is_series=False))
+    proposal = CLASSIFIER.propose(SubjectMatter(name, "", "", "", False, is_series=False))
     assert proposal.evidence
     assert 0.0 <= proposal.confidence <= 1.0
 
