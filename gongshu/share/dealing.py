@@ -11,12 +11,10 @@ from gongshu.share.dsp.messages import FORMAT_PULL
 from gongshu.share.dsp.states import FINAL, Kind, Move, Side, State, can_send, termination_of
 from gongshu.share.engine import Engine
 from gongshu.share.errors import AgreementUnknown, MessageInvalid, MoveIllegal, NotWaiting, TermsForbid, TermsUnknown
-from gongshu.share.model import AgreementStatus, Record
+from gongshu.share.model import AgreementStatus, Record, RemoteOffer
 from gongshu.share.odrl import canonical_text, message_offer
 from gongshu.share.offers import OfferBook
-from gongshu.share.peer import HttpWire
 from gongshu.share.ports import Clock
-from gongshu.share.remote import fetch_offer
 from gongshu.share.terms import Terms
 
 _MOVES = {Action.SUSPEND: Move.SUSPEND, Action.START: Move.START, Action.COMPLETE: Move.COMPLETE}
@@ -30,7 +28,6 @@ class Dealing:
         database: Database,
         engine: Engine,
         book: OfferBook,
-        wire: HttpWire,
         clock: Clock,
         *,
         callback: Callable[[], str],
@@ -38,7 +35,6 @@ class Dealing:
         self._database = database
         self._engine = engine
         self._book = book
-        self._wire = wire
         self._clock = clock
         self._callback = callback
 
@@ -48,21 +44,20 @@ class Dealing:
         dataset_id: str,
         actor: Subject,
         *,
-        offer_id: str,
+        remote: RemoteOffer,
         terms: Terms | None,
         rules: Rules | None,
     ) -> Record:
-        """Begin a negotiation over an offer read anew from the provider's catalogue, with other terms if given."""
-        dataset, remote = fetch_offer(self._wire, party, dataset_id, offer_id)
+        """Begin a negotiation over an offer of the provider's catalogue, with other terms if given."""
         if remote.terms is None:
             raise TermsUnknown(what=remote.obstacle)
         asked = terms if terms is not None else remote.terms
-        policy = message_offer(asked, offer_id=remote.offer_id, target=dataset.dataset_id)
+        policy = message_offer(asked, offer_id=remote.offer_id, target=dataset_id)
         if terms is None:
-            policy = {**remote.policy, "target": dataset.dataset_id}
+            policy = {**remote.policy, "target": dataset_id}
         values = {
             "counterparty": party,
-            "dataset_id": dataset.dataset_id,
+            "dataset_id": dataset_id,
             "offer_id": remote.offer_id,
             "policy": canonical_text(policy),
             "own_policy": canonical_text(policy),

@@ -78,6 +78,13 @@ class NotWaiting(Conflict):
     template = "{process_id} does not wait for a person; it is {state}. Only what waits can be approved or declined."
 
 
+class OfferTaken(Conflict):
+    """There is an offer of this id, perhaps a withdrawn one."""
+
+    code = "share.offer_taken"
+    template = "There is already an offer {offer_id}. Its terms never change: choose another id, or none."
+
+
 class TermsInvalid(InvalidInput):
     """The terms of an offer contradict themselves or bind nobody."""
 

@@ -12,7 +12,7 @@ from gongshu.model.audit import AuditEvent, AuditSink
 from gongshu.model.ids import DatasetId, PartyId
 from gongshu.secure.errors import Denied
 from gongshu.share.automation import Rules
-from gongshu.share.errors import GradeForbids, OfferUnknown
+from gongshu.share.errors import GradeForbids, OfferTaken, OfferUnknown
 from gongshu.share.model import Offer
 from gongshu.share.odrl import canonical_text, offer_policy, read_terms, text_hash
 from gongshu.share.policy import SharePolicy
@@ -49,7 +49,7 @@ class OfferBook:
     ) -> Offer:
         """Publish a dataset under terms and return the offer; asking twice makes two offers.
 
-        Raises: a NotFound for the dataset; TermsInvalid; GradeForbids; Denied when the gate says no.
+        Raises: a NotFound for the dataset; TermsInvalid; GradeForbids; Denied when the gate says no; OfferTaken.
         """
         dataset = self._policy.dataset(dataset_id)
         names = [column.name for column in dataset.columns]
@@ -59,6 +59,8 @@ class OfferBook:
         policy = offer_policy(terms, offer_id=chosen)
         text = canonical_text(policy)
         with self._database.begin() as connection:
+            if connection.execute(sa.select(_O.offer_id).where(_O.offer_id == chosen)).first():
+                raise OfferTaken(offer_id=chosen[:200])
             connection.execute(
                 sa.insert(share_offers).values(
                     offer_id=chosen,

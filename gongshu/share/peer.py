@@ -87,7 +87,8 @@ class HttpWire:
             found = self._bases.get(key)
         if found is not None and found[1] > self._clock():
             return found[0]
-        base = join(registered, self._read_path(party, registered))
+        path = self._read_path(party, registered)
+        base = join(registered, path) if path else registered.removesuffix("/")
         with self._lock:
             self._bases[key] = (base, self._clock() + BASE_KEPT)
         return base
@@ -97,6 +98,8 @@ class HttpWire:
             raise PeerUnreachable(party=party, address="(none)", reason="no address is registered")
         what = "the version document"
         reply = self._request(party, "GET", join(registered, "/.well-known/dspace-version"), b"", {})
+        if reply.status_code == 404:
+            return ""  # no document: the registered address is the base itself, as other connectors name it
         try:
             document = read_document(reply.body)
         except MessageInvalid as cause:

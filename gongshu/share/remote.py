@@ -7,7 +7,7 @@ from gongshu.share.dsp.messages import build_catalog_request, encode
 from gongshu.share.dsp.reader import read_document
 from gongshu.share.dsp.schema import find_fault
 from gongshu.share.errors import MessageInvalid, OfferUnknown, PeerAnswerInvalid, PeerRefused
-from gongshu.share.model import RemoteCatalogue, RemoteDataset, RemoteOffer
+from gongshu.share.model import RemoteCatalogue, RemoteOffer
 from gongshu.share.outbox import reply_reason
 from gongshu.share.peer import HttpWire
 
@@ -38,7 +38,7 @@ def fetch_catalogue(
     return RemoteCatalogue(party, read_catalog(document), following if is_usable else "")
 
 
-def fetch_offer(wire: HttpWire, party: PartyId, dataset_id: str, offer_id: str) -> tuple[RemoteDataset, RemoteOffer]:
+def fetch_offer(wire: HttpWire, party: PartyId, dataset_id: str, offer_id: str) -> RemoteOffer:
     """Return one offer of a dataset, read anew from the party's catalogue; an empty offer id takes the only one.
 
     Raises: OfferUnknown, and as `fetch_catalogue`.
@@ -47,5 +47,5 @@ def fetch_offer(wire: HttpWire, party: PartyId, dataset_id: str, offer_id: str) 
     for dataset in catalogue.datasets:
         offers = [offer for offer in dataset.offers if offer_id in ("", offer.offer_id)]
         if dataset.dataset_id == dataset_id and len(offers) == 1:
-            return dataset, offers[0]
+            return offers[0]
     raise OfferUnknown(offer_id=offer_id or f"(the only one of {dataset_id})"[:200])

@@ -29,7 +29,7 @@ from gongshu.share.engine import Engine
 from gongshu.share.errors import WaitedTooLong
 from gongshu.share.inbox import Inbox
 from gongshu.share.intake import Intake
-from gongshu.share.model import Agreement, Offer, Record, RemoteCatalogue
+from gongshu.share.model import Agreement, Offer, Record, RemoteCatalogue, RemoteOffer
 from gongshu.share.model import Delivery as DeliveryLine
 from gongshu.share.offers import OfferBook
 from gongshu.share.outbox import Outbox
@@ -39,7 +39,7 @@ from gongshu.share.ports import CatalogueReader, Clock, DatasetWriter, GateDoor
 from gongshu.share.pulling import Puller
 from gongshu.share.reactor import Reactor
 from gongshu.share.reading import read_under_terms
-from gongshu.share.remote import fetch_catalogue
+from gongshu.share.remote import fetch_catalogue, fetch_offer
 from gongshu.share.rights import DEALERS, LOOKERS, USERS, require_right
 from gongshu.share.runner import Runner
 from gongshu.share.sending import Retries
@@ -109,7 +109,7 @@ class ShareService:
         self.intake = Intake(
             database, self.engine, inbox, self._book, self._policy, parties, peers, own_party_id=own_party_id
         )
-        self._dealing = Dealing(database, self.engine, self._book, self._wire, clock, callback=self._callback)
+        self._dealing = Dealing(database, self.engine, self._book, clock, callback=self._callback)
         self._puller = Puller(database, self.engine, self._wire, store, audit, clock)
         reactor = Reactor(database, self.engine, self._policy, audit, clock, own_party_id, self._signals)
         outbox = Outbox(
@@ -151,14 +151,22 @@ class ShareService:
 
     # ---- provider ---------------------------------------------------------------------------------------------------
 
-    def offer(self, dataset_id: DatasetId, terms: Terms, actor: Subject, *, rules: Rules | None = None) -> Offer:
-        """Publish a dataset under terms.
+    def offer(
+        self,
+        dataset_id: DatasetId,
+        terms: Terms,
+        actor: Subject,
+        *,
+        rules: Rules | None = None,
+        offer_id: str = "",
+    ) -> Offer:
+        """Publish a dataset under terms; an offer id of one's own stays the same where a catalogue is published again.
 
-        Raises: NotAllowed; a NotFound for the dataset; TermsInvalid; GradeForbids; Denied.
+        Raises: NotAllowed; a NotFound for the dataset; TermsInvalid; GradeForbids; Denied; OfferTaken.
         """
         require_right(actor, DEALERS, "offer data")
         known = [party.party_id for party in self._parties.all()]
-        return self._book.offer(dataset_id, terms, actor, rules=rules, known_parties=known)
+        return self._book.offer(dataset_id, terms, actor, rules=rules, offer_id=offer_id, known_parties=known)
 
     def withdraw(self, offer_id: str, actor: Subject) -> Offer:
         """Take an offer out of the catalogue; agreements made from it stand. Raises: NotAllowed, OfferUnknown."""
@@ -200,16 +208,18 @@ class ShareService:
         actor: Subject,
         *,
         offer_id: str = "",
+        offer: RemoteOffer | None = None,
         terms: Terms | None = None,
         rules: Rules | None = None,
     ) -> Record:
         """Ask for a contract on an offer, or with other `terms` than offered; return the negotiation.
 
-        An empty offer id takes the dataset's only offer.
+        An empty offer id takes the dataset's only offer. An `offer` that was read before is not looked up again.
         Raises: NotAllowed, OfferUnknown, TermsUnknown if the offer holds what this node cannot keep, wire errors.
         """
         require_right(actor, USERS, "negotiate")
-        return self._dealing.negotiate(party, dataset_id, actor, offer_id=offer_id, terms=terms, rules=rules)
+        remote = offer or fetch_offer(self._wire, party, dataset_id, offer_id)
+        return self._dealing.negotiate(party, dataset_id, actor, remote=remote, terms=terms, rules=rules)
 
     def transfer(
         self, agreement_id: str, actor: Subject, *, format: str = FORMAT_PULL, rules: Rules | None = None
