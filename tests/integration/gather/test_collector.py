@@ -116,7 +116,7 @@ def test_a_killed_collector_comes_back_and_nothing_acknowledged_is_lost(
 ) -> None:
     rooms.sources.add(definition(device, interval_s=0.02))
     until(lambda: newest(rooms) is not None)
-    for _ in range(4):
+    for _ in range(2):
         before = rooms.sources.status(SourceId("mill-3")).counters
         assert before is not None
         stored = rooms.values()[0]["n"]
@@ -136,7 +136,7 @@ def test_twenty_thousand_readings_a_second_survive_kills(rooms: Rooms, device: D
     rooms.sources.add(definition(device, interval_s=0.05, tags=tags))
     until(lambda: newest(rooms) is not None)
     said = 0
-    for _ in range(6):
+    for _ in range(4):
         time.sleep(1.0)
         counters = rooms.sources.status(SourceId("mill-3")).counters
         assert counters is not None
@@ -146,8 +146,8 @@ def test_twenty_thousand_readings_a_second_survive_kills(rooms: Rooms, device: D
     found = rooms.values("SELECT count(*) AS n, count(DISTINCT (series_id, time)) AS d FROM r")[0]
     assert found["n"] == found["d"]
     assert isinstance(found["n"], int)
-    assert found["n"] >= said > 10_000
-    assert len(outages(rooms)) >= 5
+    assert found["n"] >= said > 5_000
+    assert len(outages(rooms)) >= 3
 
 
 def _is_another(rooms: Rooms, pid: int) -> bool:

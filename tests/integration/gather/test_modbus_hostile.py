@@ -142,3 +142,12 @@ async def test_neighbours_are_read_as_one() -> None:
             asked.clear()
             await one.read([f"1/holding/{3 * i}:uint16" for i in range(100)])
     assert asked == [(0, 124), (126, 124), (252, 46)]
+
+
+async def test_text_that_is_no_address_is_a_bad_reading() -> None:
+    async with device(lambda tid, unit, function, start, count: frame(tid, unit, registers(count))) as (port, _):
+        one = connector(port, TAGS)
+        async with one:
+            assert (await one.read([])).num_rows == 0
+            found = (await one.read(["nonsense", "1/holding/3:uint16", "; DROP"])).to_pylist()
+    assert [row["status"] == STATUS_BAD_NODE_ID_UNKNOWN for row in found] == [True, False, True]

@@ -58,10 +58,12 @@ class Layout:
     def __init__(self, tags: Sequence[ModbusTag], blocks: Sequence[Block]) -> None:
         self._tags = tags
         first = np.zeros(len(tags), np.int64)
+        self._block_of = np.zeros(len(tags), np.int64)
         base = 0
-        for block in blocks:
+        for number, block in enumerate(blocks):
             for row in block.tags:
                 first[row] = base + tags[row].address - block.start
+                self._block_of[row] = number
             base += block.count
         self.words = base
         """How many words (or bits) the answers have together."""
@@ -72,6 +74,15 @@ class Layout:
         self._texts = [(i, int(first[i]), tag) for i, tag in enumerate(tags) if tag.type is RegisterType.STRING]
         kinds = [kind for kind in RegisterType if kind not in (RegisterType.BOOL, RegisterType.STRING)]
         self._groups = [group for kind in kinds if (group := _group(kind, tags, first)) is not None]
+
+    def joined(self, answers: Sequence[tuple[Words, int]]) -> tuple[Words, NDArray[np.uint32]]:
+        """Return what `decode` wants: the words of all blocks' answers, and each tag's status."""
+        words = np.concatenate([words for words, _ in answers]) if answers else np.zeros(0, np.uint16)
+        return words, self.per_tag([status for _, status in answers], np.uint32)
+
+    def per_tag(self, of_blocks: Sequence[int], kind: type[np.generic]) -> NDArray[Any]:
+        """Return for each tag what belongs to its block."""
+        return np.array(of_blocks, kind)[self._block_of]
 
     def decode(self, words: Words, status: NDArray[np.uint32]) -> Columns:
         """Return each tag's value; where its status is already bad it has none.
