@@ -98,7 +98,7 @@ class HttpWire:
             raise PeerUnreachable(party=party, address="(none)", reason="no address is registered")
         what = "the version document"
         reply = self._request(party, "GET", join(registered, "/.well-known/dspace-version"), b"", {})
-        if reply.status_code == 404:
+        if reply.status_code in (404, 405):
             return ""  # no document: the registered address is the base itself, as other connectors name it
         try:
             document = read_document(reply.body)
