@@ -109,7 +109,7 @@ def write_readings(table: Table, readings: pa.Table, *, split_rows: int = SPLIT_
         orders = [order]
         if rows.num_rows >= split_rows and "value_double" in rows.column_names:
             masks = split_shapes(_array(rows, "series_id"), _array(rows, "value_double"))
-            orders = [order.filter(mask.take(order)) for mask in masks]
+            orders = [order.filter(mask.take(order)) for mask in masks] if len(masks) > 1 else [order]
         # Gathering, encoding and compressing leave the interpreter: the parts are written side by side.
         with ThreadPoolExecutor(max_workers=len(orders)) as executor:
             written = [executor.submit(_write_part, table, rows, part, day) for part in orders]

@@ -194,6 +194,8 @@ class SqliteLog:
             connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
             connection.execute(f"PRAGMA journal_size_limit={2 * CHECKPOINT_PAGES * PAGE_BYTES}")
             connection.execute("PRAGMA cache_size=-4096")
+            # Some systems build SQLite to overwrite what is deleted; the same readings are in the table.
+            connection.execute("PRAGMA secure_delete=OFF")
             if size_max_bytes is not None:
                 connection.execute(f"PRAGMA max_page_count={max(size_max_bytes // PAGE_BYTES, 16)}")
             connection.execute("BEGIN IMMEDIATE")
