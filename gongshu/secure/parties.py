@@ -49,6 +49,15 @@ class Party:
         return fingerprint_of(self.public_key)
 
 
+def is_party_id(text: str) -> bool:
+    """True if the text can name a party.
+
+    >>> is_party_id("urn:gongshu:party:mill"), is_party_id("a b")
+    (True, False)
+    """
+    return 0 < len(text) <= 200 and text.isprintable() and not any(character.isspace() for character in text)
+
+
 class PartyRegistry:
     """The register of known organisations. Changes are audited."""
 
@@ -62,8 +71,10 @@ class PartyRegistry:
 
         Raises: PartyInvalid.
         """
-        if not party.party_id or len(party.party_id) > 200:
-            raise PartyInvalid(party_id=party.party_id[:200], reason="an id has 1 to 200 characters")
+        if not is_party_id(party.party_id):
+            raise PartyInvalid(
+                party_id=party.party_id[:200], reason="an id has 1 to 200 printable characters without spaces"
+            )
         details: dict[str, str | int | float | bool | list[str] | None] = {
             "fingerprint": party.fingerprint,
             "address": party.address,
@@ -91,10 +102,12 @@ class PartyRegistry:
 
         Raises: PartyUnknown.
         """
+        if not is_party_id(party_id):
+            raise PartyUnknown(party_id=party_id[:200])
         with self._database.connect() as connection:
             row = connection.execute(sa.select(parties).where(parties.c.party_id == party_id)).first()
         if row is None:
-            raise PartyUnknown(party_id=party_id[:200])
+            raise PartyUnknown(party_id=party_id)
         return _party(row)
 
     def all(self) -> list[Party]:

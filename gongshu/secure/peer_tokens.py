@@ -102,7 +102,7 @@ class PeerTokens:
 
     def _require_unused(self, issuer: PartyId, claims: Mapping[str, Any]) -> None:
         jti, now = claims.get("jti"), self._clock()
-        if not isinstance(jti, str) or not 8 <= len(jti) <= 100:
+        if not isinstance(jti, str) or not 8 <= len(jti) <= 100 or not jti.isprintable():
             raise PeerTokenRejected(reason="it has no usable id")
         until = datetime.fromtimestamp(claims["exp"], tz=UTC) + timedelta(seconds=LEEWAY_S)
         try:

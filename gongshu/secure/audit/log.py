@@ -87,13 +87,13 @@ class AuditLog:
         """Return records, newest first. `action` may end in `*`; `before` is an index, for turning pages."""
         query = sa.select(audit_entries).order_by(audit_entries.c.record_index.desc()).limit(limit)
         if object is not None:
-            query = query.where(audit_entries.c.object == object)
+            query = query.where(audit_entries.c.object == _searchable(object, 400))
         if action is not None and action.endswith("*"):
-            query = query.where(audit_entries.c.action.startswith(action[:-1], autoescape=True))
+            query = query.where(audit_entries.c.action.startswith(_searchable(action[:-1], 100), autoescape=True))
         elif action is not None:
-            query = query.where(audit_entries.c.action == action)
+            query = query.where(audit_entries.c.action == _searchable(action, 100))
         if actor is not None:
-            query = query.where(audit_entries.c.actor == actor)
+            query = query.where(audit_entries.c.actor == _searchable(actor, 200))
         if before is not None:
             query = query.where(audit_entries.c.record_index < before)
         with self._database.connect() as connection:

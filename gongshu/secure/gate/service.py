@@ -27,7 +27,7 @@ from gongshu.secure.gate.plan import Plan, Planner, statement_of
 from gongshu.secure.gate.readable import SeriesIndex
 from gongshu.secure.gate.relations import ObligationUnmet
 from gongshu.secure.gate.result import GateResult
-from gongshu.secure.guard import GuardRefused, StatementUnreadable
+from gongshu.secure.guard import GuardRefused, StatementUnreadable, is_dataset_name
 from gongshu.secure.keys import KeyStore
 from gongshu.secure.policy import PolicyService, Verdict
 
@@ -166,6 +166,8 @@ class Gate:
     def _judge(self, subject: Subject, action: str, purpose: str, dataset_id: DatasetId) -> _Judged:
         if fault := _request_fault(action, purpose):
             return _Judged(dataset_id, None, Verdict(permitted=False, because=(fault,)))
+        if not is_dataset_name(dataset_id):
+            return _Judged(dataset_id, None, Verdict(permitted=False, because=(NOT_THERE,)))
         try:
             dataset = self._catalogue.dataset(dataset_id)
         except NotFound:

@@ -5,6 +5,20 @@ a second look at the words that are about to be sent (`statement`), and the engi
 """
 
 from gongshu.secure.guard.predicate import PredicateInvalid, parse_predicate
-from gongshu.secure.guard.statement import GuardRefused, Statement, StatementUnreadable, parse_statement
+from gongshu.secure.guard.statement import (
+    GuardRefused,
+    Statement,
+    StatementUnreadable,
+    is_dataset_name,
+    parse_statement,
+)
 
-__all__ = ["GuardRefused", "PredicateInvalid", "Statement", "StatementUnreadable", "parse_predicate", "parse_statement"]
+__all__ = [
+    "GuardRefused",
+    "PredicateInvalid",
+    "Statement",
+    "StatementUnreadable",
+    "is_dataset_name",
+    "parse_predicate",
+    "parse_statement",
+]

@@ -102,6 +102,15 @@ def parse_statement(sql: str) -> Statement:
     return Statement(tree)
 
 
+def is_dataset_name(name: str) -> bool:
+    """True if a dataset can have this id.
+
+    >>> is_dataset_name("plant_mill_0"), is_dataset_name("file.csv")
+    (True, False)
+    """
+    return _DATASET.fullmatch(name) is not None
+
+
 def _require_listed(tree: exp.Expr) -> None:
     if not isinstance(tree, exp.Query):
         raise GuardRefused(f"{type(tree).__name__.upper()} is not a query")
@@ -126,7 +135,7 @@ def _require_plain_table(table: exp.Table) -> None:
     extra = [part for part, value in table.args.items() if value and part not in _TABLE_PARTS]
     if extra or not isinstance(table.this, exp.Identifier):
         raise GuardRefused("only a dataset's name can stand in FROM")
-    if not _DATASET.fullmatch(table.name.lower()):
+    if not is_dataset_name(table.name.lower()):
         raise GuardRefused(f"{table.name[:80]!r} is not a dataset's name")
 
 

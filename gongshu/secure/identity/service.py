@@ -33,6 +33,8 @@ from gongshu.secure.tables import account_tokens, accounts, one_time_codes
 
 SESSION_VALID = timedelta(hours=12)
 CODE_VALID = timedelta(hours=1)
+IMPOSSIBLE_NAME = "-"
+"""Stands for every name that no account can have: such attempts are slowed down and recorded together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +184,8 @@ class IdentityService:
         Cost: about 0.1 s and 64 MiB (Argon2id).
         """
         now = self._clock()
-        account_scope, address_scope = f"account:{name[:64]}", f"address:{address[:100] or 'local'}"
+        name = name if name_fault(name) is None else IMPOSSIBLE_NAME
+        account_scope, address_scope = f"account:{name}", f"address:{address[:100] or 'local'}"
         scopes = (account_scope, address_scope)
         with self._database.begin() as connection:
             wait = read_wait(connection, scopes, now)
@@ -191,11 +194,11 @@ class IdentityService:
             query = sa.select(accounts).where(accounts.c.name == name, accounts.c.disabled_at.is_(None))
             row = connection.execute(query).first()
         if wait:
-            self._record(f"user:{name[:64]}", "login.throttled", address_scope, outcome="denied")
+            self._record(f"user:{name}", "login.throttled", address_scope, outcome="denied")
             raise LoginThrottled(retry_after_s=math.ceil(wait.total_seconds()))
         matches = self._passwords.matches(password[:1024], self._passwords.absent if row is None else row.password_hash)
         if row is None or not matches:
-            self._record(f"user:{name[:64]}", "login.failed", address_scope, outcome="denied")
+            self._record(f"user:{name}", "login.failed", address_scope, outcome="denied")
             raise LoginFailed
         with self._database.begin() as connection:
             write_success(connection, account_scope, address_scope)
@@ -323,7 +326,8 @@ class IdentityService:
         return sum(role in _split(text) for text in rows)
 
     def _row(self, connection: sa.Connection, name: str) -> "sa.Row[tuple[object, ...]]":
-        row = connection.execute(sa.select(accounts).where(accounts.c.name == name)).first()
+        query = sa.select(accounts).where(accounts.c.name == name)
+        row = connection.execute(query).first() if name_fault(name) is None else None
         if row is None:
             raise AccountUnknown(name=name)
         return row

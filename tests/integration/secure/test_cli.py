@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from gongshu.config import Home
+from gongshu.model.access import Role
+from gongshu.node import open_node
 from gongshu.secure.policy.text import default_text
 
 PASSWORD = "correct horse battery"
@@ -16,9 +19,13 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cli") / "node"
+
+
+@pytest.fixture(scope="module")
+def run(home: Path) -> Run:
     """Run one command over one node; `as_` gives the token of who runs it."""
-    home = tmp_path_factory.mktemp("cli") / "node"
 
     def command(*words: str, as_: str = "") -> subprocess.CompletedProcess[str]:
         code = "from gongshu.cli import main; main()"
@@ -33,27 +40,26 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 @pytest.fixture(scope="module")
-def tokens(run: Run) -> dict[str, str]:
-    """One token for each of the three administrators, made from three one-time codes."""
+def tokens(run: Run, home: Path) -> dict[str, str]:
+    """One token for each of two administrators."""
+    node = open_node(Home(home))
     found = {}
-    for role in ("system_admin", "security_admin", "audit_admin"):
-        code = run("account", "first-link", "--role", role).stdout.strip()
-        assert run("account", "redeem", code, role.replace("_", "-"), "--password", PASSWORD).returncode == 0
-        assert run("login", role.replace("_", "-"), "--password", PASSWORD).returncode == 0
-        name = role.replace("_", "-")
-        found[role] = run("account", "token", name).stdout.strip()
-        assert found[role].startswith("gs_")
+    for role in (Role.SECURITY_ADMIN, Role.AUDIT_ADMIN):
+        account = node.identity.create_account(role.value.replace("_", "-"), PASSWORD, {role}, actor="system:test")
+        found[role.value] = node.identity.issue_token(account.name, valid_s=3600, actor="system:test")
+    node.close()
     return found
 
 
-def test_an_account_is_made_and_listed(run: Run, tokens: dict[str, str]) -> None:
-    make = ("account", "create", "li", "--role", "steward", "--password", PASSWORD)
-    refused = run(*make, as_=tokens["audit_admin"])
-    assert refused.returncode == 1
-    assert "[secure.not_allowed]" in refused.stderr
-    assert run(*make, as_=tokens["system_admin"]).returncode == 0
-    listed = json.loads(run("account", "list", "--format", "json", as_=tokens["system_admin"]).stdout)
-    assert {"li", "system-admin"} <= {row["name"] for row in listed}
+def test_the_first_account_is_made_from_a_code_and_makes_others(run: Run) -> None:
+    code = run("account", "first-link").stdout.strip()
+    assert run("account", "redeem", code, "root", "--password", PASSWORD).returncode == 0
+    assert "[secure.code_rejected]" in run("account", "redeem", code, "two", "--password", PASSWORD).stderr
+    assert run("login", "root", "--password", PASSWORD).returncode == 0
+    assert run("account", "create", "li", "--role", "steward", "--password", PASSWORD).returncode == 0
+    token = run("account", "token", "root").stdout.strip()
+    listed = json.loads(run("account", "list", "--format", "json", as_=token).stdout)
+    assert {"li", "root"} <= {row["name"] for row in listed}
 
 
 def test_sql_goes_through_the_gate(run: Run, tokens: dict[str, str]) -> None:
@@ -73,7 +79,7 @@ def test_policies_are_checked_deployed_and_explained(run: Run, tokens: dict[str,
     assert faults.returncode == 1
     assert json.loads(faults.stdout)[0]["line"] == 3
     assert "line 3" in run("policy", "deploy", str(bad), as_=tokens["security_admin"]).stderr
-    assert "[secure.not_allowed]" in run("policy", "deploy", str(good), as_=tokens["system_admin"]).stderr
+    assert "[secure.not_allowed]" in run("policy", "deploy", str(good), as_=tokens["audit_admin"]).stderr
     assert run("policy", "deploy", str(good), as_=tokens["security_admin"]).returncode == 0
     assert run("policy", "show", as_=tokens["security_admin"]).stdout == good.read_text("utf-8")
     explain = ("policy", "explain", "nothing_here", "--role", "analyst", "--format", "json")
@@ -83,15 +89,15 @@ def test_policies_are_checked_deployed_and_explained(run: Run, tokens: dict[str,
 
 def test_the_log_is_listed_exported_and_verified(run: Run, tokens: dict[str, str], tmp_path: Path) -> None:
     export, tampered = tmp_path / "audit.jsonl", tmp_path / "tampered.jsonl"
-    assert "[secure.not_allowed]" in run("audit", "export", str(export), as_=tokens["system_admin"]).stderr
+    assert "[secure.not_allowed]" in run("audit", "export", str(export), as_=tokens["security_admin"]).stderr
     exported = run("audit", "export", str(export), as_=tokens["audit_admin"])
     fingerprint = json.loads(run("keys", "show", "--format", "json").stdout)[0]["fingerprint"]
     assert fingerprint in exported.stdout.replace("\n", "")
-    listed = run("audit", "list", "--action", "login.*", "--format", "json", as_=tokens["audit_admin"])
-    assert {row["action"] for row in json.loads(listed.stdout)} == {"login.accepted"}
+    listed = run("audit", "list", "--action", "account.*", "--format", "json", as_=tokens["audit_admin"])
+    assert {row["action"] for row in json.loads(listed.stdout)} >= {"account.created"}
     good = run("audit", "verify", str(export))
     assert (good.returncode, "the key is the expected one" in good.stdout) == (0, True)
-    tampered.write_text(export.read_text().replace("login.accepted", "login.assisted", 1))
+    tampered.write_text(export.read_text().replace("account.created", "account.crested", 1))
     bad = run("audit", "verify", str(tampered))
     assert bad.returncode == 1
     assert bad.stderr.startswith("FAILED record ")

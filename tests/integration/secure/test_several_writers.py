@@ -1,0 +1,135 @@
+"""Several processes write one log, some are killed, and it stays one unbroken log; on SQLite and PostgreSQL."""
+
+import io
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from gongshu.audit_verifier import verify
+from gongshu.database import Database
+from gongshu.model.access import Role
+from gongshu.model.ids import PartyId
+from gongshu.secure.audit import AuditLog
+from gongshu.secure.errors import LoginFailed, PartyUnknown, PeerTokenRejected
+from gongshu.secure.identity import IdentityService, Party, PartyRegistry, PeerTokens
+from gongshu.secure.identity.passwords import Passwords
+from gongshu.secure.keys import KeyStore
+from gongshu.secure.policy import PolicyService
+from tests.conftest import Clock
+from tests.integration.govern.conftest import postgres, postgres_url  # noqa: F401
+from tests.integration.secure.conftest import OWN
+
+WRITER = """
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from gongshu.database import Database
+from gongshu.model.audit import AuditEvent
+from gongshu.secure.audit import AuditLog
+from gongshu.secure.keys import KeyStore
+
+url, keys, name, count = sys.argv[1:]
+clock = lambda: datetime.now(UTC)
+log = AuditLog(Database(url), KeyStore(Path(keys)), clock)
+for number in range(int(count)):
+    index = log.write(AuditEvent(clock(), f"system:{name}", "test.written", f"{name}-{number}", "ok"))
+    print(index, f"{name}-{number}", flush=True)
+"""
+
+
+def started(database: Database, keys: Path, name: str, count: int) -> subprocess.Popen[str]:
+    url = database.engine.url.render_as_string(hide_password=False)
+    command = [sys.executable, "-c", WRITER, url, str(keys), name, str(count)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def acknowledged(process: subprocess.Popen[str]) -> dict[int, str]:
+    """What the writer said was on disk; the last line may be cut off."""
+    output, _ = process.communicate(timeout=60)
+    lines = [line.split() for line in output.splitlines(keepends=True) if line.endswith("\n")]
+    return {int(index): name for index, name in lines}
+
+
+def require_whole(database: Database, folder: Path, expected: dict[int, str]) -> None:
+    log = AuditLog(database, KeyStore(folder / "keys"), Clock())
+    log.export(folder / "audit.jsonl")
+    report = verify(io.BytesIO((folder / "audit.jsonl").read_bytes()))
+    stored = {entry.index: entry.object for entry in log.entries(limit=100_000)}
+    assert report.records == len(stored)
+    assert sorted(stored) == list(range(len(stored)))
+    assert expected.items() <= stored.items()
+    assert len(set(stored.values())) == len(stored)
+
+
+def run_together(database: Database, folder: Path) -> None:
+    KeyStore(folder / "keys")
+    writers = [started(database, folder / "keys", f"w{number}", 60) for number in range(4)]
+    said = [acknowledged(writer) for writer in writers]
+    assert [len(indexes) for indexes in said] == [60] * 4
+    merged = {index: name for indexes in said for index, name in indexes.items()}
+    assert len(merged) == 240
+    require_whole(database, folder, merged)
+
+
+def run_killed(database: Database, folder: Path) -> None:
+    KeyStore(folder / "keys")
+    said: dict[int, str] = {}
+    for turn in range(3):
+        writers = [started(database, folder / "keys", f"t{turn}w{number}", 100_000) for number in range(2)]
+        for writer in writers:
+            assert writer.stdout is not None
+            said |= {int(index): name for index, name in [writer.stdout.readline().split()]}
+        time.sleep(0.3)
+        for writer in writers:
+            writer.kill()
+        for writer in writers:
+            said |= acknowledged(writer)
+    assert len(said) > 10
+    require_whole(database, folder, said)
+
+
+def test_four_processes_write_one_log(database: Database, tmp_path: Path) -> None:
+    run_together(database, tmp_path)
+
+
+def test_killed_writers_lose_nothing_that_was_acknowledged(database: Database, tmp_path: Path) -> None:
+    run_killed(database, tmp_path)
+
+
+@pytest.mark.postgres
+def test_four_processes_write_one_log_on_postgres(postgres: Database, tmp_path: Path) -> None:  # noqa: F811
+    run_together(postgres, tmp_path)
+
+
+@pytest.mark.postgres
+def test_killed_writers_lose_nothing_on_postgres(postgres: Database, tmp_path: Path) -> None:  # noqa: F811
+    run_killed(postgres, tmp_path)
+
+
+@pytest.mark.postgres
+def test_the_room_works_on_postgres(postgres: Database, tmp_path: Path, clock: Clock) -> None:  # noqa: F811
+    keys = KeyStore(tmp_path / "keys")
+    audit = AuditLog(postgres, keys, clock)
+    cheap = Passwords(memory_kib=64, passes=1, lanes=1)
+    identity = IdentityService(postgres, audit, clock, own_party_id=OWN, passwords=cheap)
+    identity.redeem(identity.first_link(), "root", "correct horse battery")
+    assert identity.subject_of(identity.login("root", "correct horse battery")).roles == {Role.SYSTEM_ADMIN}
+    with pytest.raises(LoginFailed):
+        identity.login("root\x00", "wrong\x00wrong wrong")
+    policies = PolicyService(postgres, audit, clock)
+    assert policies.deploy(policies.active(), "user:sec").version == 1
+    parties = PartyRegistry(postgres, audit, clock)
+    parties.add(Party(OWN, "Mill", keys.public_key_pem()))
+    peers = PeerTokens(keys, parties, OWN, clock, database=postgres)
+    header = peers.issue(OWN)
+    peers.subject_of(header)
+    with pytest.raises(PeerTokenRejected, match="used before"):
+        peers.subject_of(header)
+    with pytest.raises(PartyUnknown):
+        parties.get(PartyId("urn:\x00"))
+    assert audit.entries(object="\x00") == []
+    audit.export(tmp_path / "audit.jsonl")
+    assert verify(io.BytesIO((tmp_path / "audit.jsonl").read_bytes())).records == audit.size()
