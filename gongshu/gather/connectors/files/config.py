@@ -79,7 +79,7 @@ class FilesConfig(ConnectorConfig):
         ge=0,
     )
     size_max_bytes: int = setting(
-        2048 * MEGABYTE,
+        1024 * MEGABYTE,
         zh="文件上限",
         en="Largest file; it is held in memory",
         unit="bytes",

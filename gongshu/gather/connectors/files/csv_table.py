@@ -48,7 +48,7 @@ def read_csv_file(file: Path, options: CsvOptions, judge: Judge | None = None) -
     the type that its cells show.
 
     Raises: FileUnreadable; LineTooLong.
-    Cost: about the file's size in memory, and again for the typed columns.
+    Cost: about six times the file's size in memory.
     """
     scan = scan_text(file, encoding=options.encoding, line_size_max_bytes=options.line_size_max_bytes)
     lines = _first_lines(file, scan.encoding, options.skip_rows)
