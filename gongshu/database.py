@@ -5,8 +5,10 @@ Schema changes are Alembic revisions in `gongshu/migrations`; `prepare` brings a
 This module must not know what any table means.
 """
 
+import logging
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
@@ -26,6 +28,9 @@ ROOMS_WITH_TABLES = (
     "gongshu.apply.tables",
     "gongshu.hub.tables",
 )
+
+_PREPARING = threading.Lock()
+"""Alembic keeps its context in module variables, so threads of one process take turns."""
 
 metadata = sa.MetaData(
     naming_convention={
@@ -93,9 +98,10 @@ class Database:
     def prepare(self) -> None:
         """Bring the schema to the newest revision; safe to call from several processes at once."""
         for room in ROOMS_WITH_TABLES:
-            with suppress(ModuleNotFoundError):
-                import_module(room)
-        metadata.create_all(self.engine)
+            import_module(room)
+        logging.getLogger("alembic").setLevel(logging.WARNING)
+        with _PREPARING:
+            command.upgrade(self._alembic(), "head")
 
     def close(self) -> None:
         """Close every pooled connection."""

@@ -70,7 +70,7 @@ def check_tree(root: Path) -> list[Breach]:
     breaches: list[Breach] = []
     codes: dict[str, str] = {}
     for file in sorted((root / "gongshu").rglob("*.py")):
-        if file.name in GENERATED:
+        if file.name in GENERATED or file.parent.name == "versions":
             continue
         text = file.read_text(encoding="utf-8")
         breaches += check_file(file.relative_to(root), text, codes)

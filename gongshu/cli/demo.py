@@ -34,7 +34,7 @@ def demo(
     from gongshu.demo.run import STEP_TITLES, raise_curtain, run_steps
 
     screen = Console(stderr=format is Format.JSON, highlight=False)
-    root = Path(tempfile.mkdtemp(prefix="gongshu-demo-", dir=folder)) if folder is None else folder
+    root = folder or Path(tempfile.mkdtemp(prefix="gongshu-demo-"))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
     def show_result(result: "StepResult") -> None:

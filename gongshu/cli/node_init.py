@@ -47,4 +47,4 @@ def init(
         node.close()
     done(f"The node is in {home.path}. Start it: gongshu --home {home.path} serve")
     done("Then make the first account with this code. It works once, within an hour:")
-    done(f"http://{config.host}:{config.port}/first?code={code}")
+    done(f"http://{config.host}:{config.port or '(the port that serve prints)'}/first?code={code}")

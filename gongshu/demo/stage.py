@@ -58,6 +58,8 @@ class Stage:
         except OSError as cause:
             raise DemoFolderUnusable(folder=self.folder, reason=cause.strerror or str(cause)) from cause
         free_bytes = stats.f_bavail * stats.f_frsize
+        if any(self.folder.iterdir()):
+            raise DemoFolderUnusable(folder=self.folder, reason="it is not empty")
         if free_bytes < FREE_SPACE_MIN_BYTES:
             reason = f"{free_bytes // 1_000_000} MB are free and {FREE_SPACE_MIN_BYTES // 1_000_000} MB are needed"
             raise DemoFolderUnusable(folder=self.folder, reason=reason)

@@ -1,9 +1,11 @@
-"""Alembic runs this file: it upgrades the engine that `Database` hands over, one process at a time."""
+"""Alembic runs this file: it works on the engine that `Database` hands over, one process at a time."""
+
+from typing import Any, Literal
 
 import sqlalchemy as sa
 from alembic import context
 
-from gongshu.database import metadata
+from gongshu.database import UtcTime, metadata
 
 
 def run() -> None:
@@ -12,8 +14,13 @@ def run() -> None:
     with engine.begin() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(sa.text("SELECT pg_advisory_xact_lock(6720)"))
-        context.configure(connection=connection, target_metadata=metadata, render_as_batch=False)
+        context.configure(connection=connection, target_metadata=metadata, render_item=_render)
         context.run_migrations()
+
+
+def _render(kind: str, item: Any, api: Any) -> str | Literal[False]:  # noqa: ARG001
+    """Write our own column type as what the database sees, so that old revisions do not depend on today's code."""
+    return "sa.BigInteger()" if kind == "type" and isinstance(item, UtcTime) else False
 
 
 run()

@@ -1,0 +1,34 @@
+"""`gongshu status`: what the node holds and does."""
+
+from typing import Annotated
+
+import typer
+
+from gongshu.cli.output import Format, show
+from gongshu.cli.session import opened_node
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def status(format: Annotated[Format, typer.Option(help="table for people, json for programs")] = Format.TABLE) -> None:
+    """Show what the node holds and does: gongshu status --format json."""
+    with opened_node() as node:
+        lake = node.lake.status()
+        sources = node.sources.statuses()
+        answering = node.home.run / "address"
+        address = answering.read_text(encoding="utf-8") if answering.is_file() else "not running"
+        rows: list[dict[str, object]] = [
+            {"what": "address", "value": address},
+            {"what": "party", "value": node.party_id},
+            {"what": "key", "value": node.keys.fingerprint()},
+            {"what": "readings", "value": lake.rows_total},
+            {"what": "readings waiting for the writer", "value": lake.pending_rows},
+            {"what": "files", "value": lake.files},
+            {"what": "size_bytes", "value": lake.size_bytes},
+            {"what": "last commit", "value": lake.last_commit_at},
+            {"what": "datasets", "value": len(node.catalogue.datasets(limit=100_000))},
+            {"what": "audit records", "value": node.audit.size()},
+            *({"what": f"source {s.source.source_id}", "value": s.state.value} for s in sources),
+        ]
+    show(rows, ["what", "value"], format)

@@ -1,0 +1,131 @@
+"""A node as its operator meets it: it starts, says where it answers, stops with its children, and refuses clearly."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from gongshu.config import Home
+
+
+def run(home: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "gongshu", "--home", str(home), *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def init(home: Path, port: int = 0) -> str:
+    made = run(home, "init", "--party", "urn:gongshu:party:test", "--title", "测试厂 (synthetic)", "--port", str(port))
+    assert made.returncode == 0, made.stderr
+    return made.stdout.split("code=")[1].strip()
+
+
+def serve(home: Path) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "gongshu", "--home", str(home), "serve"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def address_of(home: Path, server: "subprocess.Popen[str]") -> str:
+    file = Home(home).run / "address"
+    deadline = time.monotonic() + 40
+    while time.monotonic() < deadline:
+        assert server.poll() is None, server.communicate()
+        if file.is_file():
+            address = file.read_text(encoding="utf-8")
+            try:
+                httpx.get(f"{address}/healthz", timeout=5.0, trust_env=False)
+            except httpx.HTTPError:
+                pass
+            else:
+                return address
+        time.sleep(0.05)
+    raise AssertionError("the node does not answer")
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "node"
+
+
+@pytest.fixture
+def running(home: Path) -> Iterator[tuple[str, str, "subprocess.Popen[str]"]]:
+    code = init(home)
+    server = serve(home)
+    try:
+        yield address_of(home, server), code, server
+    finally:
+        if server.poll() is None:
+            server.send_signal(signal.SIGTERM)
+        server.communicate(timeout=30)
+
+
+def test_a_new_node_has_no_password_and_makes_its_first_account_once(
+    running: tuple[str, str, "subprocess.Popen[str]"],
+) -> None:
+    address, code, _ = running
+    with httpx.Client(base_url=address, trust_env=False) as http:
+        assert http.get("/api/v1/catalogue/datasets").status_code == 401
+        assert http.post("/api/v1/login", json={"name": "admin", "password": "admin"}).status_code == 401
+        first = {"code": code, "name": "root-admin", "password": "Seven-quiet-gears"}
+        assert http.post("/api/v1/first-account", json=first).status_code == 201
+        again = http.post("/api/v1/first-account", json=first | {"name": "other"})
+        assert (again.status_code, again.json()["code"]) == (401, "secure.code_rejected")
+        login = http.post("/api/v1/login", json={"name": "root-admin", "password": "Seven-quiet-gears"})
+        token = {"Authorization": f"Bearer {login.json()['token']}"}
+        assert http.get("/api/v1/me", headers=token).json()["roles"] == ["system_admin"]
+        bad = http.post("/api/v1/login", json={"nom": "x"})
+        assert (bad.status_code, bad.json()["code"]) == (422, "request.invalid")
+
+
+def test_stopping_the_node_stops_its_children(home: Path) -> None:
+    init(home)
+    server = serve(home)
+    address_of(home, server)
+    children = psutil.Process(server.pid).children(recursive=True)
+    assert any("gongshu.lake.writer" in " ".join(child.cmdline()) for child in children)
+    server.send_signal(signal.SIGTERM)
+    _, error = server.communicate(timeout=30)
+    assert "Traceback" not in error
+    assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+    assert not (Home(home).run / "address").exists()
+
+
+def test_killing_the_node_ends_its_children(home: Path) -> None:
+    init(home)
+    server = serve(home)
+    address_of(home, server)
+    children = psutil.Process(server.pid).children(recursive=True)
+    os.kill(server.pid, signal.SIGKILL)
+    server.communicate(timeout=30)
+    _, alive = psutil.wait_procs(children, timeout=20)
+    assert alive == []
+
+
+def test_a_port_in_use_is_one_clear_line(home: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        init(home, other.getsockname()[1])
+        refused = run(home, "serve")
+    assert refused.returncode == 1
+    assert "[serve.port_taken]" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_a_missing_or_broken_configuration_is_one_clear_line(home: Path) -> None:
+    assert "[config.missing]" in run(home, "serve").stderr
+    init(home)
+    (home / "gongshu.toml").write_text("port = 'x'\n", encoding="utf-8")
+    broken = run(home, "status")
+    assert broken.returncode == 1
+    assert "[config.invalid]" in broken.stderr
+    assert "port" in broken.stderr
+    again = run(home, "init", "--party", "urn:gongshu:party:test", "--title", "x")
+    assert "[init.node_exists]" in again.stderr
