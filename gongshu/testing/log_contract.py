@@ -57,7 +57,8 @@ class LogContract(ABC):
 
     @pytest.fixture
     @abstractmethod
-    def rig(self) -> LogRig: ...
+    def rig(self) -> LogRig:
+        """Return a fresh place for a log, made anew for each clause."""
 
     def test_entries_come_back_in_order_with_their_bytes(self, rig: LogRig) -> None:
         log = rig.opener()
