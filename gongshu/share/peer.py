@@ -3,6 +3,7 @@
 import hashlib
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -45,10 +46,11 @@ class HttpWire:
             timeout=httpx.Timeout(ANSWER_S, connect=CONNECT_S),
             limits=httpx.Limits(max_connections=32, keepalive_expiry=30.0),
         )
+        self._finalizer = weakref.finalize(self, self._client.close)
 
     def close(self) -> None:
-        """Close the connections."""
-        self._client.close()
+        """Close the connections; whoever forgets it has them closed when the object goes."""
+        self._finalizer()
 
     def post(self, party: PartyId, base: str, path: str, body: bytes) -> Reply:
         """Send one message. Raises: PartyUnknown, PeerUnreachable, PeerAnswerInvalid."""

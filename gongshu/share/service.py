@@ -135,6 +135,10 @@ class ShareService:
     def stop(self) -> None:
         """Stop; what is queued stays queued and goes on at the next start."""
         self._runner.stop()
+
+    def close(self) -> None:
+        """Stop, and close the connections to partners."""
+        self._runner.stop()
         self._wire.close()
 
     def step(self) -> None:

@@ -56,6 +56,17 @@ def orders(rows: int = 1000) -> pa.Table:
     )
 
 
+def new_app() -> FastAPI:
+    """An application that answers errors as a node does."""
+    app = FastAPI()
+
+    @app.exception_handler(GongshuError)
+    async def _(request: Request, error: GongshuError) -> JSONResponse:
+        return JSONResponse({"code": error.code, "detail": str(error)}, status_code=error.status)
+
+    return app
+
+
 class Site:
     """One party's node, without console, collectors and writer."""
 
@@ -109,12 +120,7 @@ class Site:
         self.share.start()
 
     def app(self) -> FastAPI:
-        app = FastAPI()
-
-        @app.exception_handler(GongshuError)
-        async def _(request: Request, error: GongshuError) -> JSONResponse:
-            return JSONResponse({"code": error.code, "detail": str(error)}, status_code=error.status)
-
+        app = new_app()
         app.include_router(create_dsp_router(self.share))
         app.include_router(create_router(self.share, lambda: self.li))
         return app
@@ -144,6 +150,7 @@ class Site:
             self.share.stop()
             self._server.should_exit = True
             self._thread.join(10)
+        self.share.close()
         self._listener.close()
         self.lake.close()
         self.database.close()

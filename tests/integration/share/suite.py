@@ -120,7 +120,7 @@ class Connector:
             )
 
     def close(self) -> None:
-        self.share.stop()
+        self.share.close()
         self._server.should_exit = True
         self._thread.join(10)
         self.database.close()
