@@ -169,10 +169,19 @@ class SimWire:
 class Site:
     """One party: engine, reactor, outbox, watchdog, intake on a database of its own."""
 
-    def __init__(self, folder: Path, party: PartyId, net: Net, clock: Clock, *, retries: Retries | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        party: PartyId,
+        net: Net,
+        clock: Clock,
+        *,
+        retries: Retries | None = None,
+        database: Database | None = None,
+    ) -> None:
         folder.mkdir(exist_ok=True)
         self.party, self.net, self.clock = party, net, clock
-        self.database = Database(f"sqlite:///{folder / 'metadata.db'}")
+        self.database = database or Database(f"sqlite:///{folder / 'metadata.db'}")
         self.database.prepare()
         self.audit, self.shelf, self.gate, self.signals = Memory(), Shelf(clock), OpenGate(), Signals()
         self.parties = PartyRegistry(self.database, self.audit, clock)
@@ -256,10 +265,18 @@ class Site:
 class World:
     """A provider, a consumer and the wire between them."""
 
-    def __init__(self, folder: Path, clock: Clock, *, seed: int = 0, retries: Retries | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        clock: Clock,
+        *,
+        seed: int = 0,
+        retries: Retries | None = None,
+        mill_database: Database | None = None,
+    ) -> None:
         self.clock = clock
         self.net = Net(seed)
-        self.mill = Site(folder / "mill", MILL, self.net, clock, retries=retries)
+        self.mill = Site(folder / "mill", MILL, self.net, clock, retries=retries, database=mill_database)
         self.shop = Site(folder / "shop", SHOP, self.net, clock, retries=retries)
         self.mill.knows(self.shop)
         self.shop.knows(self.mill)
