@@ -97,18 +97,15 @@ class IdentityService:
 
         Raises: CodeRejected, AccountInvalid, AccountExists, PasswordTooWeak, RolesConflict.
         """
-        now = self._clock()
+        with self._database.connect() as connection:
+            self._role_of_code(connection, code)  # before the dear hash, which anybody could ask for otherwise
         encoded = self._hashed(name, password)
         with self._database.begin() as connection:
-            query = sa.select(one_time_codes).where(one_time_codes.c.code_hash == _digest(code)).with_for_update()
-            row = connection.execute(query).first()
-            usable = row is not None and row.used_at is None and row.expires_at > now
-            if row is None or not usable or self._holders(connection, Role(row.role)):
-                raise CodeRejected
-            granted = frozenset({Role(row.role), *roles})
+            role = self._role_of_code(connection, code)
+            granted = frozenset({role, *roles})
             self._insert(connection, name, encoded, granted, title, {}, actor="system:init")
-            used = sa.update(one_time_codes).where(one_time_codes.c.role == row.role)
-            connection.execute(used.values(used_at=now))
+            used = sa.update(one_time_codes).where(one_time_codes.c.role == role.value)
+            connection.execute(used.values(used_at=self._clock()))
         return self.account(name)
 
     def create_account(
@@ -320,6 +317,14 @@ class IdentityService:
                 raise NotAllowed(actor=actor, act=f"manage the role {role}", role=needed)
         if not roles and not held & {Role.SYSTEM_ADMIN, Role.SECURITY_ADMIN}:
             raise NotAllowed(actor=actor, act="manage accounts", role=Role.SYSTEM_ADMIN)
+
+    def _role_of_code(self, connection: sa.Connection, code: str) -> Role:
+        query = sa.select(one_time_codes).where(one_time_codes.c.code_hash == _digest(code)).with_for_update()
+        row = connection.execute(query).first()
+        usable = row is not None and row.used_at is None and row.expires_at > self._clock()
+        if row is None or not usable or self._holders(connection, Role(row.role)):
+            raise CodeRejected
+        return Role(row.role)
 
     def _holders(self, connection: sa.Connection, role: Role) -> int:
         rows = connection.execute(sa.select(accounts.c.roles).where(accounts.c.disabled_at.is_(None))).scalars()

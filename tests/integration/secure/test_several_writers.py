@@ -19,7 +19,6 @@ from gongshu.secure.identity.passwords import Passwords
 from gongshu.secure.keys import KeyStore
 from gongshu.secure.policy import PolicyService
 from tests.conftest import Clock
-from tests.integration.govern.conftest import postgres, postgres_url  # noqa: F401
 from tests.integration.secure.conftest import OWN
 
 WRITER = """
@@ -100,17 +99,17 @@ def test_killed_writers_lose_nothing_that_was_acknowledged(database: Database, t
 
 
 @pytest.mark.postgres
-def test_four_processes_write_one_log_on_postgres(postgres: Database, tmp_path: Path) -> None:  # noqa: F811
+def test_four_processes_write_one_log_on_postgres(postgres: Database, tmp_path: Path) -> None:
     run_together(postgres, tmp_path)
 
 
 @pytest.mark.postgres
-def test_killed_writers_lose_nothing_on_postgres(postgres: Database, tmp_path: Path) -> None:  # noqa: F811
+def test_killed_writers_lose_nothing_on_postgres(postgres: Database, tmp_path: Path) -> None:
     run_killed(postgres, tmp_path)
 
 
 @pytest.mark.postgres
-def test_the_room_works_on_postgres(postgres: Database, tmp_path: Path, clock: Clock) -> None:  # noqa: F811
+def test_the_room_works_on_postgres(postgres: Database, tmp_path: Path, clock: Clock) -> None:
     keys = KeyStore(tmp_path / "keys")
     audit = AuditLog(postgres, keys, clock)
     cheap = Passwords(memory_kib=64, passes=1, lanes=1)
