@@ -35,16 +35,3 @@ source_losses = sa.Table(
     sa.Column("recovered", sa.Boolean, nullable=False),
 )
 """Kept when a source is removed: what is missing from the readings stays explained."""
-
-imported_files = sa.Table(
-    "imported_files",
-    metadata,
-    sa.Column("digest", sa.String(64), primary_key=True),
-    sa.Column("dataset_name", sa.String(63), primary_key=True),
-    sa.Column("file", sa.Text, nullable=False),
-    sa.Column("dataset_id", sa.String(63), nullable=False),
-    sa.Column("rows_taken", sa.BigInteger, nullable=False),
-    sa.Column("rows_set_aside", sa.BigInteger, nullable=False),
-    sa.Column("imported_at", UtcTime, nullable=False),
-)
-"""`digest` is the SHA-256 of the file and of how it was to be read: the same content twice is taken once."""

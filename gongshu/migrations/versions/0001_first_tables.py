@@ -176,17 +176,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("period", "number", name=op.f("pk_hub_publication")),
     )
     op.create_table(
-        "imported_files",
-        sa.Column("digest", sa.String(length=64), nullable=False),
-        sa.Column("dataset_name", sa.String(length=63), nullable=False),
-        sa.Column("file", sa.Text(), nullable=False),
-        sa.Column("dataset_id", sa.String(length=63), nullable=False),
-        sa.Column("rows_taken", sa.BigInteger(), nullable=False),
-        sa.Column("rows_set_aside", sa.BigInteger(), nullable=False),
-        sa.Column("imported_at", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("digest", "dataset_name", name=op.f("pk_imported_files")),
-    )
-    op.create_table(
         "login_failures",
         sa.Column("scope", sa.String(length=200), nullable=False),
         sa.Column("failures", sa.Integer(), nullable=False),
@@ -626,7 +615,6 @@ def downgrade() -> None:
     op.drop_table("parties")
     op.drop_table("one_time_codes")
     op.drop_table("login_failures")
-    op.drop_table("imported_files")
     op.drop_table("hub_publication")
     op.drop_table("hub_invitation")
     op.drop_table("hub_indicator_source")
