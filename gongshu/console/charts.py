@@ -67,7 +67,7 @@ def grouped_bars(
 ) -> dict[str, Any]:
     """Return a group of bars for each name, one bar a figure; a figure that could not be judged has no bar."""
     return base_options(palette) | {
-        "grid": {"left": 8, "right": 12, "top": 34, "bottom": 4, "containLabel": True},
+        "grid": {"left": 8, "right": 12, "top": 52, "bottom": 4, "containLabel": True},
         "legend": {"top": 0, "textStyle": {"color": palette.muted}},
         "xAxis": _axis(palette, "category") | {"data": list(names)},
         "yAxis": _axis(palette, "value")

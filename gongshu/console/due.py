@@ -53,8 +53,7 @@ def list_due(facts: Facts, roles: frozenset[Role]) -> list[Due]:
     found: list[Due] = []
     if roles & ENGINEERS:
         if facts.sources_failing:
-            names = "、".join(facts.sources_failing[:4])
-            found.append(Due(Weight.WRONG, "due.sources_failing", "/sources", {"names": names}))
+            found.append(Due(Weight.WRONG, "due.sources_failing", "/sources", {"names": facts.sources_failing[:4]}))
         if facts.losses:
             found.append(Due(Weight.WRONG, "due.losses", "/sources", {"count": facts.losses}))
         if not facts.sources:

@@ -1,7 +1,7 @@
 """What every page has around it: header, navigation, title; and the one way a page asks the node's services."""
 
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
@@ -56,10 +56,20 @@ class View:
         first, second = (chinese, english) if self.taste.language is Language.ZH else (english, chinese)
         return first or second
 
+    async def party_names(self) -> dict[str, str]:
+        """Return the title of each known organisation by its id, this one's too."""
+        parties = await self.ask(self.node.parties.all)
+        names = {str(party.party_id): party.title or str(party.party_id) for party in parties}
+        return names | {str(self.node.party_id): self.node.config.title}
+
     def unit(self, code: str) -> str:
         """Return a unit as people write it."""
         sign = unit_text(code, self.node.packs)
         return self.t("unit.piece") if sign == "piece" else sign
+
+    def join(self, words: Iterable[object]) -> str:
+        """Return a list in one line, with the separator of the reader's language."""
+        return ("、" if self.taste.language is Language.ZH else ", ").join(map(str, words))
 
     @property
     def palette(self) -> theme.Palette:
@@ -168,7 +178,7 @@ class Console:
         _dress(view.taste, view.t("page.title", page=view.t(f"nav.{place}"), node=view.node.config.title))
         _header(view)
         _navigation(view, place)
-        with ui.element("main").classes("gs-main").props("id=main tabindex=-1"):
+        with ui.element("div").classes("gs-main").props("id=main tabindex=-1"):
             try:
                 await builder(view)
             except GongshuError as error:
@@ -201,7 +211,7 @@ def _header(view: View) -> None:
             view.t("frame.to_light" if view.taste.is_dark else "frame.to_dark"), f"/taste?theme={shade}&to={here}"
         ).classes("gs-switch").props('data-test="theme"')
         ui.label(view.subject.subject_id.removeprefix("user:")).classes("gs-who").tooltip(
-            "、".join(view.t(f"role.{role}") for role in sorted(view.subject.roles))
+            view.join(view.t(f"role.{role}") for role in sorted(view.subject.roles))
         )
         with ui.element("form").props("method=post action=/session/end"):
             ui.button(view.t("frame.sign_out")).props("flat dense type=submit").style("padding: 3px 8px")

@@ -1,4 +1,4 @@
-// Shows every <time datetime> in the reader's own zone, with UTC on hover, also those that appear later.
+// Shows every <time datetime> in the reader's own zone, with UTC on hover, and fits charts; also those that appear later.
 (() => {
   const two = (n) => String(n).padStart(2, "0");
   const local = (iso, seconds) => {
@@ -7,7 +7,6 @@
     const day = `${d.getFullYear()}-${two(d.getMonth() + 1)}-${two(d.getDate())}`;
     return `${day} ${two(d.getHours())}:${two(d.getMinutes())}` + (seconds ? `:${two(d.getSeconds())}` : "");
   };
-  window.gsTime = (iso) => (iso ? local(iso, true) : "");
   const show = (element) => {
     const iso = element.getAttribute("datetime");
     if (!iso || element.dataset.shown === iso) return;
@@ -15,7 +14,25 @@
     element.textContent = local(iso, !element.classList.contains("short"));
     element.title = iso.replace("T", " ").replace(/(\.\d+)?(\+00:00|Z)$/, "") + " UTC";
   };
-  const showAll = () => document.querySelectorAll("time[datetime]").forEach(show);
+
+  // A chart that was made before the page had its layout keeps a width of 100 pixels: fit it once it has one.
+  const fit = async (element) => {
+    const { echarts } = await import("nicegui-echart");
+    const chart = echarts.getInstanceByDom(element);
+    if (chart && element.offsetWidth && chart.getWidth() !== element.offsetWidth) chart.resize();
+  };
+  const sizes = new ResizeObserver((entries) => entries.forEach((entry) => fit(entry.target)));
+  const watched = new WeakSet();
+  const watch = (element) => {
+    if (watched.has(element)) return;
+    watched.add(element);
+    sizes.observe(element);
+    for (const wait of [50, 250, 1000]) setTimeout(() => element.isConnected && fit(element), wait);
+  };
+  const showAll = () => {
+    document.querySelectorAll("time[datetime]").forEach(show);
+    document.querySelectorAll(".nicegui-echart").forEach(watch);
+  };
   new MutationObserver(showAll).observe(document.documentElement, {
     childList: true, subtree: true, attributes: true, attributeFilter: ["datetime"],
   });

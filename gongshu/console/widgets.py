@@ -104,11 +104,16 @@ def table(
     key: str,
     markup: Sequence[str] = (),
     numbers: Sequence[str] = (),
+    wrap: Sequence[str] = (),
+    wide_only: Sequence[str] = (),
     open_at: Callable[[Row], str] | None = None,
     page_size: int = 20,
     selection: bool = False,
 ) -> ui.table:
-    """Show rows: `markup` columns hold our own HTML, `numbers` stand right, `open_at` makes the first column a link."""
+    """Show rows: `markup` columns hold our own HTML, `numbers` stand right, `open_at` links the first column.
+
+    `wrap` columns break their lines; `wide_only` ones are left out on narrow screens, their page's detail has them.
+    """
     definitions = [
         {
             "name": name,
@@ -116,31 +121,36 @@ def table(
             "field": name,
             "align": "right" if name in numbers else "left",
             "sortable": bool(label) and name not in markup,
+            "classes": _classes(name, wrap, wide_only),
+            "headerClasses": _classes(name, (), wide_only),
         }
         for name, label in columns
     ]
     shown = ui.table(
-        columns=definitions,
-        rows=[dict(row) for row in rows],
-        row_key=key,
-        pagination={"rowsPerPage": page_size if len(rows) > page_size else 0},
-        selection="multiple" if selection else None,
-    ).props(f'flat dense :hide-bottom="{str(len(rows) <= page_size).lower()}"')
+        columns=definitions, rows=[], row_key=key, pagination=page_size, selection="multiple" if selection else None
+    ).props("flat dense")
     shown.props(""":pagination-label="(first, last, all) => first + '–' + last + ' / ' + all" """)
     shown.props(f'no-data-label="{view.t("table.empty")}" rows-per-page-label="{view.t("table.rows")}"')
     for name in markup:
-        shown.add_slot(
-            f"body-cell-{name}", '<q-td :props="props" class="wrap"><span v-html="props.value"></span></q-td>'
-        )
+        shown.add_slot(f"body-cell-{name}", '<q-td :props="props"><span v-html="props.value"></span></q-td>')
     if open_at is not None:
-        first = columns[0][0]
-        links = {row[key]: open_at(row) for row in rows}
-        for row in shown.rows:
-            row["_to"] = links[row[key]]
-        shown.add_slot(
-            f"body-cell-{first}", '<q-td :props="props"><a :href="props.row._to">{{ props.value }}</a></q-td>'
-        )
+        link = '<q-td :props="props"><a :href="props.row._to">{{ props.value }}</a></q-td>'
+        shown.add_slot(f"body-cell-{columns[0][0]}", link)
+        rows = [{**row, "_to": open_at(row)} for row in rows]
+    fill(shown, rows)
     return shown
+
+
+def fill(shown: ui.table, rows: Sequence[Row]) -> None:
+    """Replace a table's rows; its foot is there while there is something to turn, or nothing at all."""
+    page_size = int(shown.pagination["rowsPerPage"])
+    shown.rows = [dict(row) for row in rows]
+    shown.props.set_bool("hide-bottom", 0 < len(rows) <= page_size)
+    shown.update()
+
+
+def _classes(name: str, wrap: Sequence[str], wide_only: Sequence[str]) -> str:
+    return " ".join(word for word, names in (("wrap", wrap), ("gs-wide-only", wide_only)) if name in names)
 
 
 def error_notice(view: "View", error: GongshuError) -> None:

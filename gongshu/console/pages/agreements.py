@@ -1,6 +1,7 @@
 """Contracts: agreements with what is left of them, negotiations and transfers with where they stand, the meter."""
 
 import html
+from collections.abc import Mapping
 from typing import Any
 
 from nicegui import ui
@@ -30,18 +31,19 @@ def create_pages(console: Console) -> None:
         if not found and not negotiations:
             empty(view, "agreements.none", command="gongshu share negotiate --help")
             return
+        names = await view.party_names()
         waiting = [record for record in (*negotiations, *transfers) if record.waiting]
         if waiting:
             with panel(view.t("agreements.waiting")):
-                show_records(view, waiting)
+                show_records(view, waiting, names)
         with panel(view.t("agreements.agreements"), view.t("agreements.agreements_hint")):
-            _show_agreements(view, found)
+            _show_agreements(view, found, names)
         with panel(view.t("agreements.negotiations")):
-            show_records(view, negotiations)
+            show_records(view, negotiations, names)
         with panel(view.t("agreements.transfers")):
-            show_records(view, transfers)
+            show_records(view, transfers, names)
         with panel(view.t("agreements.deliveries"), view.t("agreements.deliveries_hint")):
-            _show_deliveries(view, await view.ask(share.deliveries, limit=LIMIT))
+            _show_deliveries(view, await view.ask(share.deliveries, limit=LIMIT), names)
 
 
 def left_text(view: View, agreement: Agreement) -> str:
@@ -54,18 +56,18 @@ def left_text(view: View, agreement: Agreement) -> str:
     days = agreement.days_left(now)
     if days is not None:
         parts.append(view.t("agreement.days_left", days=f"{days:.0f}") if days > 0 else view.t("agreement.over"))
-    return "；".join(parts) if view.taste.language.value == "zh" else "; ".join(parts)
+    return view.join(parts)
 
 
-def _show_agreements(view: View, found: list[Agreement]) -> None:
+def _show_agreements(view: View, found: list[Agreement], names: Mapping[str, str]) -> None:
     rows = [
         {
             "id": a.agreement_id,
             "dataset": a.dataset_id,
-            "party": a.counterparty,
+            "party": names.get(a.counterparty, a.counterparty),
             "side": view.t(f"side.{a.side.value}"),
-            "terms": terms_html(view, a.terms),
-            "left": html.escape(left_text(view, a)),
+            "terms": terms_html(view, a.terms, names),
+            "left": f'<span class="gs-nowrap">{html.escape(left_text(view, a))}</span>',
             "state": chip_html(view.t(f"agreement_status.{a.status.value}"), STATUS_KIND[a.status])
             + (f" {html.escape(a.reason)}" if a.reason else ""),
             "agreed": time_html(a.agreed_at),
@@ -107,13 +109,13 @@ def record_kind(state: State) -> str:
     return "bad" if state is State.TERMINATED else "warn" if state is State.SUSPENDED else "accent"
 
 
-def show_records(view: View, records: list[Record]) -> None:
+def show_records(view: View, records: list[Record], names: Mapping[str, str]) -> None:
     """Show negotiations or transfers, each a link to its steps."""
     rows: list[dict[str, Any]] = [
         {
             "id": r.process_id,
             "dataset": r.dataset_id,
-            "party": r.counterparty,
+            "party": names.get(r.counterparty, r.counterparty),
             "side": view.t(f"side.{r.side.value}"),
             "state": chip_html(view.t(f"process.{r.state.value}"), record_kind(r.state)),
             "next": r.reason if r.state in FINAL else r.next_state,
@@ -133,12 +135,12 @@ def show_records(view: View, records: list[Record]) -> None:
     )
 
 
-def _show_deliveries(view: View, deliveries: list[Delivery]) -> None:
+def _show_deliveries(view: View, deliveries: list[Delivery], names: Mapping[str, str]) -> None:
     rows = [
         {
             "id": d.delivery_id,
             "dataset": d.dataset_id,
-            "party": d.counterparty,
+            "party": names.get(d.counterparty, d.counterparty),
             "direction": view.t("meter.served" if d.direction == "out" else "meter.pulled"),
             "purpose": d.purpose,
             "rows": number_text(d.rows),
@@ -148,8 +150,8 @@ def _show_deliveries(view: View, deliveries: list[Delivery]) -> None:
         }
         for d in deliveries
     ]
-    names = ("dataset", "party", "direction", "purpose", "rows", "size", "outcome", "at")
-    columns = [(n, view.t(f"meter.{n}")) for n in names]
+    shown = ("dataset", "party", "direction", "purpose", "rows", "size", "outcome", "at")
+    columns = [(n, view.t(f"meter.{n}")) for n in shown]
     table(view, columns, rows, key="id", markup=("outcome", "at"), numbers=("rows", "size"), page_size=10)
 
 

@@ -18,7 +18,7 @@ from gongshu.console.live import (
     read_lines,
     short_text,
 )
-from gongshu.console.widgets import chip_html, empty, grade_html, grid, panel, table, text, time_html, title
+from gongshu.console.widgets import chip_html, empty, fill, grade_html, grid, panel, table, text, time_html, title
 from gongshu.govern.catalogue import ALL
 from gongshu.model.dataset import Dataset, DatasetKind
 from gongshu.secure.gate import SqlQuery
@@ -178,4 +178,4 @@ class _Live:
         since = self._view.node.clock() - SPAN
         newer = await self._view.ask(self._read, latest_sql(self._dataset.dataset_id, since))
         self._latest |= {entry.series: entry for entry in read_latest(newer)}
-        self._table.rows = self._rows()
+        fill(self._table, self._rows())

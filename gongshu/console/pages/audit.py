@@ -11,7 +11,19 @@ from typing import Any
 from nicegui import ui
 
 from gongshu.console.frame import Console, View
-from gongshu.console.widgets import chip_html, facts, grid, notice, number_text, panel, table, text, time_html, title
+from gongshu.console.widgets import (
+    chip_html,
+    facts,
+    fill,
+    grid,
+    notice,
+    number_text,
+    panel,
+    table,
+    text,
+    time_html,
+    title,
+)
 from gongshu.model.access import Role
 from gongshu.secure.audit import AuditEntry
 
@@ -104,7 +116,7 @@ async def _show_entries(view: View) -> None:
             limit=PAGE,
             before=before,
         )
-        shown.rows = [entry_row(view, entry) for entry in entries]
+        fill(shown, [entry_row(view, entry) for entry in entries])
         older.set_visibility(len(entries) == PAGE)
 
     async def turn() -> None:

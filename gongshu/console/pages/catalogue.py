@@ -6,7 +6,7 @@ from typing import Any
 from nicegui import ui
 
 from gongshu.console.frame import Console, View
-from gongshu.console.widgets import empty, grade_html, number_text, panel, table, text, time_html, title
+from gongshu.console.widgets import empty, fill, grade_html, number_text, panel, table, text, time_html, title
 from gongshu.model.access import Role
 from gongshu.model.dataset import Dataset
 from gongshu.model.grade import Grade, GradeStanding
@@ -55,7 +55,7 @@ class _List:
             with ui.element("div").classes("gs-row"):
                 ui.input(view.t("catalogue.search"), on_change=self._search).props(
                     "outlined dense clearable debounce=300 data-test=search"
-                ).style("flex: 1; min-width: 240px")
+                ).style("flex: 1; min-width: 170px")
                 self._selects = {name: self._facet(name) for name in self._facets}
                 self._count = text("").classes("gs-muted")
             self._rows = table(
@@ -68,9 +68,11 @@ class _List:
                 key="id",
                 markup=("grade", "seen"),
                 numbers=("parts",),
+                wrap=("title",),
+                wide_only=("asset", "parts", "seen"),
                 open_at=lambda row: f"/catalogue/{row['id']}",
                 selection=view.has_role(Role.STEWARD),
-            ).props("hide-bottom=false")
+            )
             if view.has_role(Role.STEWARD):
                 ui.button(view.t("catalogue.confirm_all"), on_click=self._confirm).props("outline color=primary").style(
                     "align-self: flex-start"
@@ -83,7 +85,7 @@ class _List:
                 {"": self._view.t("facet.all")}, label=self._view.t(f"facet.{name}"), value="", on_change=self._refine
             )
             .props(f"outlined dense options-dense data-test=facet-{name}")
-            .style("min-width: 170px")
+            .style("min-width: 128px")
         )
 
     async def _search(self, event: Any) -> None:
@@ -107,9 +109,8 @@ class _List:
     def _fill(self) -> None:
         chosen = {name: value for name, value in self._facets.items() if value}
         rows = [d for d in self._found if all(self._value(name, d) == value for name, value in chosen.items())]
-        self._rows.rows = [self._row(dataset) for dataset in rows]
         self._rows.selected = []
-        self._rows.update()
+        fill(self._rows, [self._row(dataset) for dataset in rows])
         key = "catalogue.count" if len(self._found) < SHOWN_MAX else "catalogue.count_cut"
         self._count.content = self._view.t(key, count=number_text(len(rows)))
 

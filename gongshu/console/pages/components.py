@@ -33,7 +33,7 @@ def create_pages(console: Console) -> None:
                 {
                     "name": f"{spec.name} {spec.version}",
                     "title": view.pick(spec.title_zh, spec.title_en),
-                    "needs": "、".join(view.pick(i.title_zh, i.title_en) for i in spec.inputs if i.required),
+                    "needs": view.join(view.pick(i.title_zh, i.title_en) for i in spec.inputs if i.required),
                     "sources": html.escape("; ".join(spec.sources)),
                 }
                 for spec in apps

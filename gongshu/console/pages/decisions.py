@@ -7,12 +7,13 @@ from typing import Any
 from nicegui import ui
 
 from gongshu.console.frame import Console, View
-from gongshu.console.widgets import chip_html, empty, panel, table, text, time_html, title
+from gongshu.console.widgets import chip_html, empty, fill, panel, table, text, time_html, title
 from gongshu.model.access import Role
 from gongshu.secure.audit import AuditEntry
 
 SEE_ALL = (Role.SECURITY_ADMIN, Role.AUDIT_ADMIN, Role.STEWARD)
 SHOWN_MAX = 400
+MARKUP = ("at", "outcome", "because", "grant")
 ACTIONS = ("read.", "aggregate.", "export.", "share.")
 _ASK = re.compile(r'@id\("([^"]+)"\)\s*@ask\("([^"]+)"\)')
 
@@ -46,11 +47,10 @@ def create_pages(console: Console) -> None:
                 outcome.props("outlined dense").style("min-width: 150px")
             names = ("at", "outcome", "actor", "action", "object", "purpose", "because", "grant", "record")
             columns = [(name, view.t(f"decision.{name}")) for name in names]
-            shown = table(view, columns, [], key="record", markup=("at", "outcome", "because", "grant"), page_size=20)
-            shown.props("wrap-cells").props(remove="hide-bottom").props(":hide-bottom=false")
-            shown.pagination = {"rowsPerPage": 20}
+            shown = table(view, columns, [], key="record", markup=MARKUP, wide_only=("action", "record"), page_size=20)
+            shown.props("wrap-cells")
 
-        def fill() -> None:
+        def refill() -> None:
             needle = (words.value or "").lower().split()
             rows = []
             for entry in entries:
@@ -58,11 +58,11 @@ def create_pages(console: Console) -> None:
                 is_wanted = outcome.value in ("any", entry.outcome)
                 if is_wanted and all(word in haystack for word in needle):
                     rows.append(decision_row(view, entry, asks))
-            shown.rows = rows
+            fill(shown, rows)
 
-        words.on_value_change(fill)
-        outcome.on_value_change(fill)
-        fill()
+        words.on_value_change(refill)
+        outcome.on_value_change(refill)
+        refill()
 
 
 def read_decisions(view: View, actor: str | None) -> list[AuditEntry]:
@@ -103,6 +103,6 @@ def decision_row(view: View, entry: AuditEntry, asks: dict[str, str]) -> dict[st
         "action": entry.action.partition(".")[0],
         "object": entry.object,
         "purpose": str(entry.details.get("purpose") or ""),
-        "because": "<br>".join(html.escape(line) for line in [*because, *demands]) + opened,
+        "because": html.escape(", ".join([*because, *demands])) + opened,
         "grant": html.escape(grant) if is_denied else "",
     }

@@ -1,6 +1,7 @@
 """Home: what is due or wrong today, and what is flowing."""
 
 from collections import deque
+from collections.abc import Mapping
 from datetime import timedelta
 
 from nicegui import ui
@@ -12,6 +13,7 @@ from gongshu.console.widgets import (
     chip_html,
     empty,
     figure_html,
+    fill,
     grid,
     number_text,
     panel,
@@ -77,6 +79,7 @@ def gather_facts(view: View) -> Facts:
         reports_waiting=sum(r.state is DeliveryState.QUEUED for r in reports),
         members_late=late,
         denied=len(denied),
+        negotiations=len(node.share.negotiations(waiting=True)),
         accounts=len(node.identity.accounts()),
     )
 
@@ -91,8 +94,12 @@ def _show_due(view: View, facts: Facts) -> None:
         for matter in due:
             with ui.link(target=matter.path):
                 ui.html(chip_html(view.t(words[matter.weight]), matter.weight.value), sanitize=False)
-                text(view.t(matter.text, **matter.fields), "span")
+                text(view.t(matter.text, **_words(view, matter.fields)), "span")
                 text(view.t("due.go"), "span").classes("go")
+
+
+def _words(view: View, fields: Mapping[str, object]) -> dict[str, object]:
+    return {name: view.join(value) if isinstance(value, tuple) else value for name, value in fields.items()}
 
 
 async def _show_flow(view: View) -> None:
@@ -137,6 +144,7 @@ async def _show_sources(view: View) -> None:
         key="source",
         markup=("state", "last"),
         numbers=("read",),
+        wrap=("error",),
         open_at=lambda row: f"/sources/{row['source']}",
         page_size=12,
     )
@@ -149,9 +157,7 @@ async def _show_sources(view: View) -> None:
 
 def renew(shown: ui.table, rows: list[dict[str, str]]) -> None:
     """Replace a table's rows, keeping their links."""
-    for row in rows:
-        row["_to"] = f"/sources/{row['source']}"
-    shown.rows = rows
+    fill(shown, [row | {"_to": f"/sources/{row['source']}"} for row in rows])
 
 
 def source_rows(view: View, statuses: list[SourceStatus]) -> list[dict[str, str]]:

@@ -43,7 +43,7 @@ def _show_agreements(view: View, agreements: list[Agreement]) -> None:
         {
             "key": a.terms.agreement_id,
             "with": a.province_title,
-            "indicators": "、".join(indicator_title(view, code) for code in a.terms.indicators),
+            "indicators": view.join(indicator_title(view, code) for code in a.terms.indicators),
             "basis": f"{a.terms.purpose} · {a.terms.basis}",
             "until": time_html(a.ended_at or a.terms.valid_until),
             "state": chip_html(view.t("hub.ended"), "plain")
@@ -90,7 +90,7 @@ def _show_join(view: View) -> None:
 
 
 def _show_terms(view: View, province: str, terms: Terms) -> None:
-    indicators = "、".join(indicator_title(view, code) for code in terms.indicators)
+    indicators = view.join(indicator_title(view, code) for code in terms.indicators)
     facts(
         [
             (view.t("hub.column.with"), html.escape(f"{province} ({terms.province})")),

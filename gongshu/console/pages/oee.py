@@ -1,7 +1,7 @@
 """OEE: run it over a span, see its three factors machine by machine, open each figure down to its readings."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from nicegui import ui
@@ -58,7 +58,9 @@ async def _show_form(view: View) -> None:
     with ui.element("div").classes("gs-row"):
         span = ui.select({key: view.t(f"span.{key}") for key in SPANS}, label=view.t("oee.span"), value="15m")
         span.props("outlined dense").style("min-width: 160px")
-        assets = ui.select([str(b.asset) for b in suggested], label=view.t("oee.machines"), multiple=True)
+        assets = ui.select(
+            {str(b.asset): _place(b.asset) for b in suggested}, label=view.t("oee.machines"), multiple=True
+        )
         assets.value = [str(b.asset) for b in suggested]
         assets.props("outlined dense use-chips data-test=machines").style("flex: 1; min-width: 280px")
         button = ui.button(view.t("oee.go"), on_click=lambda: run()).props("unelevated color=primary data-test=run")
@@ -134,10 +136,8 @@ async def _show_report(view: View, report: RunReport, runs: list[RunReport]) -> 
 
 
 def _run_name(report: RunReport) -> str:
-    def at(moment: datetime) -> str:
-        return moment.astimezone().strftime("%Y-%m-%d %H:%M")
-
-    return f"{at(report.start)} – {at(report.end)} · {report.actor.removeprefix('user:')}"
+    span = f"{report.start:%Y-%m-%d %H:%M} – {report.end:%H:%M} UTC"
+    return f"{span} · {report.actor.removeprefix('user:')}"
 
 
 def _show_factors(view: View, report: RunReport) -> None:
@@ -185,6 +185,11 @@ def _percent(value: float | None) -> tuple[str, str]:
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value * 100, 1)
+
+
+def _place(asset: str) -> str:
+    """The last two steps of a path: line and machine."""
+    return "/".join(asset.split("/")[-2:])
 
 
 def _short(asset: str) -> str:

@@ -43,7 +43,8 @@ def create_pages(console: Console) -> None:
         record = await view.ask(view.node.share.process, process_id)
         with ui.element("div").classes("gs-title"):
             text(view.t(f"kind.{record.kind.value}"), "h1")
-            text(f"{record.dataset_id} · {record.counterparty}", "p")
+            names = await view.party_names()
+            text(f"{record.dataset_id} · {names.get(record.counterparty, record.counterparty)}", "p")
         steps = ui.element("div")
         with grid():
             with panel(view.t("process.about"), span="span-6 narrow-12"):
@@ -151,7 +152,7 @@ async def _show_about(view: View, record: Record) -> None:
     if record.agreement_id:
         try:
             agreement = await view.ask(view.node.share.agreement, record.agreement_id)
-            rows.append((view.t("agreement.terms"), terms_html(view, agreement.terms)))
+            rows.append((view.t("agreement.terms"), terms_html(view, agreement.terms, await view.party_names())))
         except TermsUnknown:
             rows.append((view.t("agreement.terms"), html.escape(record.agreement_id)))
     facts(rows)

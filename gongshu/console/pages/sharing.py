@@ -1,5 +1,7 @@
 """Offers: what this organisation offers to others, and who the others are."""
 
+from collections.abc import Mapping
+
 from nicegui import ui
 
 from gongshu.console.frame import Console, View
@@ -29,17 +31,17 @@ def create_pages(console: Console) -> None:
             if not offers:
                 empty(view, "sharing.none", command="gongshu share offer --help")
             else:
-                _show_offers(view, offers)
+                _show_offers(view, offers, await view.party_names())
         with panel(view.t("sharing.partners"), view.t("sharing.partners_hint")):
             await _show_partners(view)
 
 
-def _show_offers(view: View, offers: list[Offer]) -> None:
+def _show_offers(view: View, offers: list[Offer], names: Mapping[str, str]) -> None:
     rows = [
         {
             "id": offer.offer_id,
             "title": offer.title or offer.dataset_id,
-            "terms": terms_html(view, offer.terms),
+            "terms": terms_html(view, offer.terms, names),
             "made": time_html(offer.created_at),
             "state": chip_html(view.t("offer.withdrawn"), "plain")
             if offer.withdrawn_at

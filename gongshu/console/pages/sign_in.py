@@ -64,7 +64,7 @@ def create_pages(console: Console) -> None:
 
 def _door(request: Request, taste: Taste, texts: Texts, heading: str) -> ui.element:
     here = quote(request.url.path + (f"?{request.url.query}" if request.url.query else ""))
-    with ui.element("main").classes("gs-door"):
+    with ui.element("div").classes("gs-door"):
         section = ui.element("section").classes("gs-panel")
         with section:
             ui.html(

@@ -54,6 +54,8 @@ def create_pages(console: Console) -> None:
                 key="source",
                 markup=("state", "last"),
                 numbers=("read", "bad", "lost"),
+                wrap=("error",),
+                wide_only=("title", "connector", "bad"),
                 open_at=lambda row: f"/sources/{row['source']}",
             )
 

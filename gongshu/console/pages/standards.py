@@ -6,7 +6,7 @@ from typing import Any
 from nicegui import ui
 
 from gongshu.console.frame import Console, View
-from gongshu.console.widgets import chip_html, number_text, panel, table, text, title
+from gongshu.console.widgets import chip_html, fill, number_text, panel, table, text, title
 from gongshu.packs import Confidence, PackItem
 
 CONFIDENCE_KIND = {
@@ -48,21 +48,19 @@ def create_pages(console: Console) -> None:
                 (n, view.t(f"standards.{n}")) for n in ("title", "value", "source", "clause", "confidence", "pack")
             ]
             shown = table(view, columns, [], key="key", markup=("confidence",), page_size=25).props("wrap-cells")
-            shown.props(remove="hide-bottom").props(":hide-bottom=false")
-            shown.pagination = {"rowsPerPage": 25}
 
-        def fill() -> None:
+        def refill() -> None:
             rows = [_row(view, item) for item in items if _fits(item, chosen)]
-            shown.rows = rows
+            fill(shown, rows)
             count.content = view.t("standards.count", count=number_text(len(rows)), packs=len(packs))
 
         def refine() -> None:
             chosen.update(pack=pack.value or "", confidence=sure.value or "", words=(words.value or "").lower())
-            fill()
+            refill()
 
         for control in (words, pack, sure):
             control.on_value_change(refine)
-        fill()
+        refill()
 
 
 def _fits(item: PackItem, chosen: dict[str, str]) -> bool:

@@ -1,7 +1,7 @@
 """Terms of a contract as a form, and as words."""
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 
 from nicegui import ui
@@ -13,21 +13,22 @@ from gongshu.model.ids import PartyId
 from gongshu.share.terms import Terms
 
 
-def terms_html(view: View, terms: Terms | None) -> str:
+def terms_html(view: View, terms: Terms | None, names: Mapping[str, str] | None = None) -> str:
     """Return terms in words, one a line; nothing that restricts is left out."""
     if terms is None:
         return ""
     lines = []
     if terms.parties:
-        lines.append(f"{view.t('terms.parties')} {html.escape('、'.join(sorted(terms.parties)))}")
+        who = [(names or {}).get(party, party) for party in sorted(terms.parties)]
+        lines.append(f"{view.t('terms.parties')} {html.escape(view.join(who))}")
     if terms.until:
         lines.append(f"{view.t('terms.until')} {time_html(terms.until)}")
     if terms.uses_max is not None:
         lines.append(view.t("terms.uses", count=terms.uses_max))
     if terms.purposes:
-        lines.append(f"{view.t('terms.purposes')} {html.escape('、'.join(sorted(terms.purposes)))}")
+        lines.append(f"{view.t('terms.purposes')} {html.escape(view.join(sorted(terms.purposes)))}")
     if terms.columns:
-        lines.append(f"{view.t('terms.columns')} {html.escape('、'.join(sorted(terms.columns)))}")
+        lines.append(f"{view.t('terms.columns')} {html.escape(view.join(sorted(terms.columns)))}")
     if terms.rows_max is not None:
         lines.append(view.t("terms.rows", count=terms.rows_max))
     return "<br>".join(lines) or view.t("terms.none")

@@ -1,0 +1,209 @@
+"""One node with data, served as a process of its own for the whole session, and a browser to look at it."""
+
+import math
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pyarrow as pa
+import pytest
+
+from gongshu.config import Home, NodeConfig, write_config
+from gongshu.gather.model import Desired, SourceDefinition
+from gongshu.model.access import Role
+from gongshu.model.grade import Grade, Importance
+from gongshu.model.ids import AssetId, DatasetId, SourceId, SubjectId
+from gongshu.model.reading import READING_SCHEMA, ValueType
+from gongshu.model.series import SeriesSighting
+from gongshu.node import Node, open_node
+from gongshu.secure.keys import KeyStore
+from gongshu.secure.parties import Party
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
+PASSWORD = "Wolframit-2026"
+PEOPLE = {
+    "li": [Role.STEWARD, Role.ENGINEER, Role.PRODUCT_OWNER, Role.ANALYST],
+    "root": [Role.SYSTEM_ADMIN],
+    "zhao": [Role.SECURITY_ADMIN],
+    "wang": [Role.AUDIT_ADMIN],
+    "chen": [Role.VIEWER],
+}
+MACHINES = ("plant-1/line-1/mill-01", "plant-1/line-1/mill-02")
+SERIES = {
+    "state": (ValueType.INT64, "", "设备状态"),
+    "part_count": (ValueType.INT64, "{piece}", "加工件数"),
+    "reject_count": (ValueType.INT64, "{piece}", "不合格件数"),
+    "ideal_cycle": (ValueType.FLOAT64, "s", "理想节拍"),
+    "spindle_load": (ValueType.FLOAT64, "%", "主轴负载"),
+}
+
+
+@pytest.fixture(scope="session")
+def node_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a node with two machines, a table, an unreachable partner and five accounts."""
+    home = Home(tmp_path_factory.mktemp("console") / "node")
+    home.path.mkdir()
+    write_config(home, NodeConfig(party_id="urn:gongshu:party:mill", title="测试机加工厂 (synthetic)", port=0))
+    node = open_node(home)
+    _fill(node, tmp_path_factory.mktemp("partner"))
+    node.close()
+    command = [sys.executable, "-m", "gongshu", "--home", str(home.path), "serve"]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield _wait_for_address(server, home.run / "address")
+    finally:
+        server.send_signal(signal.SIGTERM)
+        server.wait(30)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """A Chromium without a window."""
+    if not CHROMIUM:
+        pytest.skip("needs Chromium, for instance the Debian package `chromium`")
+    playwright = pytest.importorskip("playwright.sync_api")
+    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+    with playwright.sync_playwright() as started:
+        chromium = started.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield chromium
+        chromium.close()
+
+
+@cache
+def _token(address: str, name: str) -> str:
+    """Sign in once a person: each sign-in costs the time that slows a guesser down."""
+    form = {"name": name, "password": PASSWORD}
+    answer = httpx.post(address + "/session", data=form, trust_env=False, follow_redirects=False)
+    return answer.cookies["gongshu_session"]
+
+
+class Visit:
+    """One person's browser window, which remembers what went wrong in it."""
+
+    def __init__(self, browser: Any, address: str, name: str, language: str, width: int) -> None:
+        self.address = address
+        self.faults: list[str] = []
+        self._context = browser.new_context(viewport={"width": width, "height": 900}, timezone_id="Asia/Shanghai")
+        self._context.add_cookies([{"name": "gongshu_language", "value": language, "url": address}])
+        self.page = self._context.new_page()
+        self.page.set_default_timeout(15_000)
+        self.page.on("console", lambda m: self.faults.append(m.text) if m.type == "error" else None)
+        self.page.on("pageerror", lambda error: self.faults.append(str(error)))
+        self.page.on("request", self._require_own)
+        if name:
+            cookie = {"name": "gongshu_session", "value": _token(address, name), "url": address}
+            self._context.add_cookies([cookie | {"httpOnly": True, "sameSite": "Strict"}])
+
+    def sign_in(self, name: str, password: str = PASSWORD) -> None:
+        self.page.goto(self.address + "/sign-in")
+        self.page.fill("input[name=name]", name)
+        self.page.fill("input[name=password]", password)
+        self.page.click("button[type=submit]")
+        self.page.wait_for_url(lambda url: "sign-in" not in url or "error=" in url)
+
+    def open(self, path: str) -> Any:
+        self.page.goto(self.address + path)
+        self.page.wait_for_selector("h1, .gs-notice")
+        return self.page
+
+    def alert(self) -> str:
+        """The text of the notice that the page shows."""
+        return str(self.page.locator(".gs-notice").first.inner_text())
+
+    def close(self) -> None:
+        self._context.close()
+
+    def _require_own(self, request: Any) -> None:
+        if not request.url.startswith((self.address, self.address.replace("http", "ws"), "data:", "blob:")):
+            self.faults.append(f"asked another origin: {request.url}")
+
+
+@pytest.fixture
+def visit(browser: Any, node_address: str) -> Iterator[Callable[..., Visit]]:
+    """Open a window as a person (none: nobody is signed in)."""
+    opened: list[Visit] = []
+
+    def make(name: str = "li", language: str = "zh", width: int = 1440) -> Visit:
+        opened.append(Visit(browser, node_address, name, language, width))
+        return opened[-1]
+
+    yield make
+    for window in opened:
+        window.close()
+
+
+def _wait_for_address(server: subprocess.Popen[bytes], file: Path) -> str:
+    deadline = time.monotonic() + 60
+    while not file.is_file():
+        assert server.poll() is None, "the node ended"
+        assert time.monotonic() < deadline, "the node does not answer"
+        time.sleep(0.1)
+    return file.read_text(encoding="utf-8").strip()
+
+
+def _fill(node: Node, partner: Path) -> None:
+    for name, roles in PEOPLE.items():
+        node.identity.create_account(name, PASSWORD, roles, "system:test")
+    node.sources.add(
+        SourceDefinition(
+            SourceId("line-1"),
+            "opcua",
+            AssetId("plant-1/line-1"),
+            {"url": "opc.tcp://127.0.0.1:9", "anonymous": True, "security": "none"},
+            title="一号线",
+            desired=Desired.STOPPED,
+        )
+    )
+    _write_readings(node)
+    orders = {"order_no": ["A-1", "A-2"], "customer": ["客户甲", "客户乙"], "unit_price_cny": [120.5, 99.0]}
+    node.store.write("orders", pa.table(orders), title="销售订单", origin="import:orders.xlsx")
+    node.catalogue.confirm(
+        DatasetId("plant_1_line_1_mill_01"),
+        grade=Grade.TWO,
+        importance=Importance.GENERAL,
+        category="production.working_condition",
+        actor=SubjectId("user:li"),
+        reason="test",
+    )
+    partner.chmod(0o700)
+    key = KeyStore(partner).public_key_pem()
+    address = "http://127.0.0.1:9"
+    node.parties.add(Party(node.party_id.__class__("urn:gongshu:party:shop"), "测试合作方", key, address, ("partner",)))
+
+
+def _write_readings(node: Node) -> None:
+    sightings = [
+        SeriesSighting(
+            SourceId("line-1"), f"{machine}/{name}", AssetId(machine), name, kind, unit, title, protocol="opcua"
+        )
+        for machine in MACHINES
+        for name, (kind, unit, title) in SERIES.items()
+    ]
+    ids = node.catalogue.register_series(sightings)
+    start = datetime.now(UTC) - timedelta(minutes=20)
+    rows = []
+    for sighting in sightings:
+        series_id = ids[sighting.source_id, sighting.address]
+        for step in range(0, 1200, 5):
+            at, double, integer = start + timedelta(seconds=step), None, None
+            if sighting.name == "spindle_load":
+                double = 50 + 30 * math.sin(step / 60)
+            elif sighting.name == "ideal_cycle":
+                double = 40.0
+            elif sighting.name == "state":
+                integer = 3 if step % 300 < 240 else 5
+            else:
+                integer = step // 60 if sighting.name == "part_count" else step // 600
+            rows.append((series_id, at, True, at, double, integer, None, 0))
+    columns = [
+        pa.array(column, field.type) for column, field in zip(zip(*rows, strict=True), READING_SCHEMA, strict=True)
+    ]
+    node.lake.append_readings(pa.table(columns, schema=READING_SCHEMA), producer="test", sequence=1)
