@@ -99,7 +99,7 @@ class Delivery:
         """Judge, count and begin one delivery; the rows are read while the stream is sent.
 
         Raises: DataTokenInvalid, TransferStopped, TermsForbid, EvidenceDamaged, TermsUnknown, or what the gate raises.
-            Each refusal is in the audit log.
+            Each refusal of a known partner is in the audit log.
         """
         try:
             digest = self._tokens.require_valid(request.transfer_id, request.authorization)
@@ -198,14 +198,15 @@ class Delivery:
             )
 
     def _write_refusal(self, request: DataRequest, refusal: GongshuError) -> None:
-        is_known = not isinstance(refusal, DataTokenInvalid)
+        if isinstance(refusal, DataTokenInvalid):
+            return  # strangers could fill the log; what a known partner is refused is what counts
         event = AuditEvent(
             self._clock(),
             "system:share",
             "data.refused",
             request.transfer_id[:200],
             "denied",
-            {"code": refusal.code, "reason": str(refusal)[:300] if is_known else ""},
+            {"code": refusal.code, "reason": str(refusal)[:300]},
         )
         self._audit.write(event)
 

@@ -78,7 +78,10 @@ class Outbox:
                 entry = connection.execute(
                     sa.select(share_outbox).where(columns.message_id == message_id, is_free)
                 ).first()
-                if record is None or entry is None or record.pending_message != message_id:
+                if entry is None:
+                    continue  # another sender has it
+                if record is None or record.pending_message != message_id:
+                    store.drop_message(connection, message_id)
                     continue
                 change = sa.update(share_outbox).where(columns.message_id == message_id)
                 connection.execute(change.values(lease_until=now + LEASE, attempts=entry.attempts + 1))

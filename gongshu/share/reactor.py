@@ -110,12 +110,14 @@ class Reactor:
         plan = self._plan(record, Action(reaction.action), str(reaction.reason))
         with self._database.begin() as connection:
             current = store.find_process(connection, reaction.process_id, lock=True)
-            if current is not None and current == record and record.state not in FINAL:
-                connection.execute(sa.delete(share_reactions).where(share_reactions.c.sequence == reaction.sequence))
+            mine = share_reactions.c.sequence == reaction.sequence
+            if current is None or current.state in FINAL:
+                connection.execute(sa.delete(share_reactions).where(mine))
+            elif current == record:
+                connection.execute(sa.delete(share_reactions).where(mine))
                 self._carry_out(connection, record, plan, reaction.actor)
-            else:
-                release = sa.update(share_reactions).where(share_reactions.c.sequence == reaction.sequence)
-                connection.execute(release.values(lease_until=None))
+            else:  # it moved on while this was planned: plan again
+                connection.execute(sa.update(share_reactions).where(mine).values(lease_until=None))
         self._signals.notify()
 
     def _carry_out(self, connection: sa.Connection, record: Record, plan: Plan, actor: str) -> None:

@@ -10,6 +10,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pa_parquet
 import pytest
 
+from gongshu.lake import TableRelation
 from gongshu.model.grade import Grade
 from gongshu.model.ids import DatasetId
 from gongshu.secure.errors import Denied, NotAllowed
@@ -69,9 +70,7 @@ def test_a_dataset_travels_from_one_node_to_the_other_and_keeps_its_origin(sites
     assert {"offer.published", "negotiation.finalized", "transfer.started", "data.delivered"} <= actions
 
 
-def _table(name: str | None) -> object:
-    from gongshu.lake import TableRelation
-
+def _table(name: str | None) -> TableRelation:
     assert name is not None
     return TableRelation(name)
 

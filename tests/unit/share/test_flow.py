@@ -338,3 +338,15 @@ def test_the_hash_is_of_the_text_that_is_kept(world: World) -> None:
     from gongshu.share.odrl import canonical_text
 
     assert text_hash(canonical_text(agreement.policy)) == agreement.policy_hash
+
+
+def test_what_was_asked_of_a_process_that_has_ended_is_forgotten(world: World) -> None:
+    agreement = agreed(world)
+    record = world.shop.ask_transfer(MILL, agreement.agreement_id)
+    world.settle()
+    running = world.shop.engine.record(record.process_id)
+    world.shop.engine.end_here(record.process_id, "gone")
+    world.shop.engine.queue(running, Action.SUSPEND, actor="user:wang")
+    world.shop.runner.step()
+    world.mill.engine.end_here(str(running.peer_pid), "gone")
+    assert not world.is_busy()
