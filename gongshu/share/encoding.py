@@ -1,4 +1,4 @@
-"""Rows as bytes, batch by batch: Arrow IPC, CSV or Parquet; and Arrow IPC back to rows."""
+"""Rows as bytes, batch by batch: Arrow IPC, CSV or Parquet."""
 
 import io
 from collections.abc import Callable, Iterator
@@ -75,12 +75,6 @@ def encode_batches(schema: pa.Schema, batches: Iterator[pa.RecordBatch], encodin
             yield piece
     writer.close()
     yield sink.take()
-
-
-def decode_arrow(stream: io.RawIOBase) -> Iterator[pa.RecordBatch]:
-    """Yield the batches of an Arrow IPC stream as they arrive."""
-    with pa.ipc.open_stream(stream) as reader:
-        yield from reader
 
 
 _WRITERS: dict[Encoding, Callable[[_Sink, pa.Schema], Any]] = {

@@ -39,6 +39,8 @@ from gongshu.share.tables import share_deliveries
 PULL_BYTES_MAX = 2 * 1024**3
 """What one pull may bring; more than a pull may hold in memory is asked for in parts (columns, time). Ours."""
 ERROR_BYTES_MAX = 64 * 1024
+READ_AHEAD_BYTES = 1024 * 1024
+"""Arrow takes a short read for the end, so a buffer stands between it and the network."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +141,7 @@ class Puller:
                     reason=_refusal(response),
                 )
             try:
-                with pa.ipc.open_stream(_Arriving(response)) as reader:
+                with pa.ipc.open_stream(io.BufferedReader(_Arriving(response), READ_AHEAD_BYTES)) as reader:
                     return pa.Table.from_batches(list(reader), schema=reader.schema)
             except (pa.ArrowInvalid, pa.ArrowSerializationError, OSError) as cause:
                 raise PeerAnswerInvalid(

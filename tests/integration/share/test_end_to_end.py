@@ -259,6 +259,13 @@ def test_a_large_dataset_is_streamed_and_a_stop_cuts_the_stream(sites: Sites) ->
     assert mill.share.deliveries()[0].outcome == "stopped"
 
 
+def test_a_large_dataset_arrives_whole(sites: Sites) -> None:
+    mill, shop = sites
+    transfer = started(sites, Terms(uses_max=9), mill.publish(rows=500_000))
+    pulled = shop.share.pull(transfer.process_id, shop.li)
+    assert pulled.sort_by("line_number").equals(orders(500_000))
+
+
 def test_pages_of_a_catalogue_are_followed(sites: Sites) -> None:
     mill, shop = sites
     for number in range(55):
