@@ -15,6 +15,7 @@ SQL_LENGTH_MAX = 100_000
 NODES_MAX = 20_000
 _DATASET = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _TABLE_PARTS = frozenset({"this", "alias", "joins"})
+_MARK = "gs_source"
 
 
 class StatementUnreadable(ValueError):
@@ -59,7 +60,8 @@ class Statement:
         The replacement stands in parentheses under the name by which the query calls it.
         Raises: GuardRefused if the written text holds a word that is not listed.
         """
-        marks = {name: f"gs_source_{number}" for number, name in enumerate(self.datasets)}
+        start = _unused(f"{_MARK}_", self.text)
+        marks = {name: f"{start}{number}" for number, name in enumerate(self.datasets)}
         tree = self._tree.copy()
         with_names = {str(cte.alias).lower() for cte in tree.find_all(exp.CTE)}
         for table in list(tree.find_all(exp.Table)):
@@ -125,7 +127,7 @@ def _require_listed(tree: exp.Expr) -> None:
             raise GuardRefused("a table's alias cannot rename columns; rename them in the SELECT")
         if isinstance(node, exp.With) and node.args.get("recursive"):
             raise GuardRefused("WITH RECURSIVE is not allowed")
-        if isinstance(node, exp.Identifier) and node.name.lower().startswith(("gs_source_", "_r")):
+        if isinstance(node, exp.Identifier) and node.name.lower().startswith((f"{_MARK}_", "_r")):
             raise GuardRefused(f"names that begin with {node.name[:2]!r} are kept for the gate")
         if isinstance(node, exp.Select) and any(node.args.get(part) for part in ("into", "locks", "hint", "kind")):
             raise GuardRefused("a SELECT with INTO, FOR, hints or AS STRUCT is not allowed")
@@ -137,6 +139,13 @@ def _require_plain_table(table: exp.Table) -> None:
         raise GuardRefused("only a dataset's name can stand in FROM")
     if not is_dataset_name(table.name.lower()):
         raise GuardRefused(f"{table.name[:80]!r} is not a dataset's name")
+
+
+def _unused(start: str, text: str) -> str:
+    """Lengthen `start` until the text holds it nowhere: a string or a quoted name in it could spell a mark out."""
+    while start in text:
+        start += "_"
+    return start
 
 
 def _written(tree: exp.Expr) -> str:

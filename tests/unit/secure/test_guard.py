@@ -302,3 +302,17 @@ def test_what_is_no_condition_on_a_row_is_refused(text: str) -> None:
         return
     with pytest.raises(PredicateInvalid):
         parse_predicate(text)
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "SELECT '\"gs_source_0\"' AS x FROM orders",
+        "SELECT '\"gs_source__0\"' || '\"gs_source_0\"' AS x FROM orders",
+        'SELECT 1 AS "a""gs_source_0""b" FROM orders',
+        "SELECT 1 FROM orders WHERE line = '\"gs_source_0\"'",
+    ],
+)
+def test_a_text_that_spells_out_a_mark_gets_no_source(hostile: str) -> None:
+    written = parse_statement(hostile).write({"orders": "SELECT 'sentinel'"})
+    assert written.count("sentinel") == 1
