@@ -63,7 +63,8 @@ class Node:
         return PartyId(self.config.party_id)
 
     def close(self) -> None:
-        """Close the lake and the database; running child processes are not touched."""
+        """Close what the services hold open; running child processes are not touched."""
+        self.share.close()
         self.lake.close()
         self.database.close()
 
