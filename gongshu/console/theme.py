@@ -1,6 +1,7 @@
 """Colours for charts, which cannot read the style sheet; the same values as in `theme.css`."""
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
@@ -50,6 +51,7 @@ DARK = Palette(
 )
 
 
+@cache
 def head_html() -> str:
     """Return the style sheet and the script that every page carries; both come from the package."""
     css = (FOLDER / "theme.css").read_text(encoding="utf-8")

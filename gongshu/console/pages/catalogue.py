@@ -62,14 +62,14 @@ class _List:
                 view,
                 [
                     (n, view.t(f"catalogue.column.{n}"))
-                    for n in ("title", "grade", "category", "asset", "parts", "origin", "seen")
+                    for n in ("title", "grade", "category", "parts", "origin", "seen")
                 ],
                 [],
                 key="id",
                 markup=("grade", "seen"),
                 numbers=("parts",),
                 wrap=("title",),
-                wide_only=("asset", "parts", "seen"),
+                wide_only=("parts", "seen"),
                 open_at=lambda row: f"/catalogue/{row['id']}",
                 selection=view.has_role(Role.STEWARD),
             )
@@ -129,7 +129,6 @@ class _List:
             "title": dataset.title,
             "grade": grade_html(self._view, dataset.label),
             "category": category_title(self._view, dataset.label.category),
-            "asset": dataset.asset or "",
             "parts": number_text(len(dataset.series) or len(dataset.columns)),
             "origin": dataset.origin,
             "seen": time_html(dataset.first_seen),

@@ -48,7 +48,7 @@ def create_pages(console: Console) -> None:
     async def home(view: View) -> None:
         title(view, "nav.home", "home.question")
         facts = await view.ask(gather_facts, view)
-        with grid():
+        with grid(even=True):
             with panel(view.t("home.due"), span="span-7 narrow-12"):
                 _show_due(view, facts)
             with panel(view.t("home.flow"), view.t("home.flow_hint"), span="span-5 narrow-12"):

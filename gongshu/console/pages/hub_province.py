@@ -81,6 +81,8 @@ async def _show_totals(view: View, month: Period) -> None:
     table(view, columns, rows, key="key", markup=codes, numbers=["contributors", *codes], page_size=60)
     if any(cell.shown != Shown.SHOWN for cell in publication.cells):
         text(view.t("hub.withheld_text", least=publication.least_contributors)).classes("gs-muted gs-small")
+    if any(cell.preliminary for cell in publication.cells):
+        text(view.t("hub.preliminary_mark")).classes("gs-muted gs-small")
     if publication.held_back:
         text(view.t("hub.held_back", count=publication.held_back)).classes("gs-muted gs-small")
 

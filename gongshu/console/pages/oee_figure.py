@@ -28,7 +28,7 @@ async def open_figure(view: View, report: RunReport, asset: str, name: str) -> N
         if opened.not_judged_s:
             rows.append((view.t("oee.not_judged"), f"{opened.not_judged_s:,.0f} s"))
         facts(rows)
-        terms = [_term(view, term) for term in opened.terms]
+        terms = [_term(view, term, f"{asset}/") for term in opened.terms]
         names = ("symbol", "title", "value", "series", "readings", "excluded", "source", "query")
         columns = [(column, view.t(f"term.{column}")) for column in names]
         numbers = ("value", "readings", "excluded")
@@ -37,7 +37,7 @@ async def open_figure(view: View, report: RunReport, asset: str, name: str) -> N
             ui.button(view.t("act.close"), on_click=dialog.close).props("flat color=primary")
 
 
-def _term(view: View, opened: Opened) -> dict[str, str]:
+def _term(view: View, opened: Opened, prefix: str) -> dict[str, str]:
     term = opened.term
     value = "–" if term.value is None else f"{term.value:,.6g} {view.unit(term.unit)}".strip()
     query = f'<details><summary>SQL</summary><pre class="gs-sql">{html.escape(opened.query)}</pre></details>'
@@ -45,7 +45,7 @@ def _term(view: View, opened: Opened) -> dict[str, str]:
         "symbol": term.symbol,
         "title": view.pick(term.title_zh, term.title_en),
         "value": value,
-        "series": "<br>".join(map(html.escape, opened.names)),
+        "series": "<br>".join(html.escape(name.removeprefix(prefix)) for name in opened.names),
         "readings": number_text(term.readings),
         "excluded": number_text(term.excluded),
         "source": term.source,

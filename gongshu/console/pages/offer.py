@@ -14,6 +14,7 @@ from gongshu.model.ids import DatasetId, PartyId
 
 CANDIDATES_MAX = 2_000
 PREVIEW_ROWS = 12
+ANYONE = "urn:gongshu:party:anyone"
 
 
 def create_pages(console: Console) -> None:
@@ -61,10 +62,12 @@ def columns_of(dataset: Dataset) -> list[str]:
 
 async def _show_terms(view: View, dataset: Dataset) -> None:
     parties = [party.party_id for party in await view.ask(view.node.parties.all)]
-    form = TermsForm(view, columns_of(dataset), parties)
+    names = await view.party_names()
+    form = TermsForm(view, columns_of(dataset), {str(p): names.get(p, str(p)) for p in parties})
     with ui.element("div").classes("gs-row"):
-        party = ui.select([*parties, "urn:gongshu:party:any"], label=view.t("offer.as_whom"))
-        party.value = parties[0] if parties else "urn:gongshu:party:any"
+        known = {str(p): names.get(p, str(p)) for p in parties} or {ANYONE: ANYONE}
+        party = ui.select(known, label=view.t("offer.as_whom"))
+        party.value = next(iter(known))
         party.props("outlined dense").style("min-width: 260px")
         ui.button(view.t("offer.preview"), on_click=lambda: preview()).props("outline color=primary")
         ui.button(view.t("offer.go"), on_click=lambda: make()).props("unelevated color=primary data-test=make")
@@ -81,7 +84,7 @@ async def _show_terms(view: View, dataset: Dataset) -> None:
                 rows_max=PREVIEW_ROWS,
             )
             with place:
-                text(view.t("offer.exactly", party=party.value)).classes("gs-muted")
+                text(view.t("offer.exactly", party=known[party.value])).classes("gs-muted")
                 show_rows(view, rows)
 
     async def make() -> None:

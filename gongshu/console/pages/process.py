@@ -28,6 +28,8 @@ STEPS = {
     ),
     Kind.TRANSFER: (State.REQUESTED, State.STARTED, State.SUSPENDED, State.COMPLETED),
 }
+DETOURS = frozenset({State.OFFERED, State.ACCEPTED, State.SUSPENDED})
+"""Not every process passes them: shown only while one is there."""
 Act = Callable[..., Any]
 LOOK_EVERY_S = 2.0
 ROWS_SHOWN = 50
@@ -130,7 +132,7 @@ class _Page:
 
 
 def _show_steps(view: View, record: Record) -> None:
-    steps = [s for s in STEPS[record.kind] if s is not State.SUSPENDED or record.state is State.SUSPENDED]
+    steps = [step for step in STEPS[record.kind] if step not in DETOURS or step is record.state]
     reached = steps.index(record.state) if record.state in steps else -1
     items = []
     for place, step in enumerate(steps):

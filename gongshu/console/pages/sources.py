@@ -166,7 +166,11 @@ def _show_probe(view: View, source_id: SourceId) -> None:
 def show_probe_report(view: View, report: ProbeReport) -> None:
     """Show what a probe found, one line a finding: holds, broken or not judged."""
     words = {True: ("probe.holds", "good"), False: ("probe.broken", "bad"), None: ("probe.not_judged", "plain")}
-    notice(view.t("probe.ok" if report.ok else "probe.not_ok"), kind="good" if report.ok else "bad")
+    broken = {finding.what for finding in report.findings if finding.holds is False}
+    if broken == {"least_privilege"}:
+        notice(view.t("probe.too_mighty"), kind="warn")
+    else:
+        notice(view.t("probe.ok" if report.ok else "probe.not_ok"), kind="good" if report.ok else "bad")
     for finding in report.findings:
         key, kind = words[finding.holds]
         with ui.element("div").classes("gs-row"):
@@ -193,7 +197,7 @@ async def _show_series(view: View, source_id: SourceId) -> None:
         for series in found[:SERIES_MAX]
     ]
     columns = [(name, view.t(f"series.{name}")) for name in ("name", "title", "asset", "unit", "type", "address")]
-    table(view, columns, rows, key="id", page_size=10)
+    table(view, columns, rows, key="id", wrap=("address",), page_size=10)
 
 
 async def _show_losses(view: View, source_id: SourceId) -> None:

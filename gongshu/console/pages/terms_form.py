@@ -37,9 +37,9 @@ def terms_html(view: View, terms: Terms | None, names: Mapping[str, str] | None 
 class TermsForm:
     """The five terms that bind at the provider, and a bound on rows."""
 
-    def __init__(self, view: View, columns: Sequence[str], parties: Sequence[PartyId]) -> None:
+    def __init__(self, view: View, columns: Sequence[str], parties: Mapping[str, str]) -> None:
         with ui.element("div").classes("gs-form"):
-            self._parties = ui.select(list(parties), label=view.t("terms.parties_label"), multiple=True)
+            self._parties = ui.select(dict(parties), label=view.t("terms.parties_label"), multiple=True)
             self._parties.props("outlined dense use-chips clearable data-test=parties")
             until = (view.node.clock() + timedelta(days=90)).date().isoformat()
             self._until = ui.input(view.t("terms.until_label"), value=until).props("outlined dense data-test=until")
