@@ -4,9 +4,8 @@ import hashlib
 import re
 from collections.abc import Iterable
 
-from pypinyin import Style, lazy_pinyin
-
 from gongshu.govern.errors import NameUnusable
+from gongshu.govern.pinyin import initials, spell
 from gongshu.model.ids import AssetId, DatasetId
 from gongshu.model.series import AssetKind
 
@@ -35,7 +34,7 @@ def decide_dataset_id(name: str, *, taken: Iterable[str] = ()) -> DatasetId:
     >>> decide_dataset_id("plant-1/line-2/铣床-03")
     'plant_1_line_2_xi_chuang_03'
     """
-    spelled = "_".join(lazy_pinyin(name)) if _HAN.search(name) else name
+    spelled = "_".join(spell(name)) if _HAN.search(name) else name
     slug = re.sub(r"[^a-z0-9]+", "_", spelled.lower()).strip("_")
     if not slug:
         raise NameUnusable(name=name)
@@ -116,8 +115,8 @@ def search_text(parts: Iterable[str]) -> str:
     spelled: list[str] = []
     for word in words:
         if _HAN.search(word):
-            spelled.append("".join(lazy_pinyin(word)))
-            spelled.append("".join(lazy_pinyin(word, style=Style.FIRST_LETTER)))
+            spelled.append("".join(spell(word)))
+            spelled.append(initials(word))
     return " ".join([*words, *dict.fromkeys(spelled)])
 
 

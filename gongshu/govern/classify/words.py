@@ -3,10 +3,9 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
-from pypinyin import lazy_pinyin
-
+from gongshu.govern.pinyin import spell
 from gongshu.packs import Pack
 
 _RUNS = re.compile(r"[\u3400-\u9fff]+|[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
@@ -54,27 +53,31 @@ class Dictionary:
     """The terms of the pack `industrial-terms`, ready to be looked up."""
 
     def __init__(self, pack: Pack) -> None:
-        self._latin: dict[str, Term] = {}
+        self._english: dict[str, Term] = {}
         self._han: dict[str, Term] = {}
         self._about = _entries(pack, "term.about")
         self._tail = _entries(pack, "term.tail")
-        spelled: dict[str, Term] = {}
         for item in pack.under("term"):
             value = item.value
             if item.key in ("term.about", "term.tail"):
                 continue
             term = Term(item.key, value.get("category"), float(value["weight"]), value.get("marker"))
             for entry in value["en"]:
-                self._latin.setdefault("".join(_fold(word) for word in entry.split()), term)
+                self._english.setdefault("".join(_fold(word) for word in entry.split()), term)
             for entry in value["zh"]:
                 self._han.setdefault(entry, term)
-                pinyin = "".join(lazy_pinyin(entry))
-                if len(entry) > 1 and len(pinyin) >= PINYIN_LENGTH_MIN:
-                    spelled.setdefault(pinyin, term)
-        for pinyin, term in spelled.items():
-            self._latin.setdefault(pinyin, term)
         self._han_length_max = max(map(len, self._han), default=1)
         self.find = lru_cache(maxsize=20_000)(self._find)
+
+    @cached_property
+    def _latin(self) -> dict[str, Term]:
+        """English entries, then the Chinese ones as pinyin; made with the first name that is looked up."""
+        spelled: dict[str, Term] = {}
+        for entry, term in self._han.items():
+            pinyin = "".join(spell(entry))
+            if len(entry) > 1 and len(pinyin) >= PINYIN_LENGTH_MIN:
+                spelled.setdefault(pinyin, term)
+        return {**spelled, **self._english}
 
     def _find(self, name: str) -> tuple[Match, ...]:
         words = split_words(name)
