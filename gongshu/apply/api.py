@@ -92,9 +92,9 @@ def _add_reading_routes(router: APIRouter, apps: AppService, member: Callable[..
 
 def _add_running_routes(router: APIRouter, apps: AppService, member: Callable[..., Subject]) -> None:
     @router.post("/{app}/check")
-    def check(app: str, body: SpanBody, _: Subject = Depends(member)) -> list[dict[str, Any]]:
-        """What the app needs, and whether the data hold it."""
-        findings = apps.check(app, _bindings(apps, app, body), body.start, body.end)
+    def check(app: str, body: SpanBody, subject: Subject = Depends(member)) -> list[dict[str, Any]]:
+        """What the app needs, and whether the data hold it, as far as you may aggregate them."""
+        findings = apps.check(app, _bindings(apps, app, body), body.start, body.end, actor=subject)
         return [{**asdict(finding), "stops": finding.stops} for finding in findings]
 
     @router.post("/{app}/runs", status_code=201)

@@ -1,7 +1,7 @@
 """The shell of the apps: gathers facts through the gate, judges them once, runs, stores, remembers."""
 
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -34,7 +34,7 @@ from gongshu.apply.units import Units
 from gongshu.database import Database
 from gongshu.govern.catalogue import CatalogueService
 from gongshu.govern.store import DatasetStore
-from gongshu.model.access import Request, Role, Subject
+from gongshu.model.access import Role, Subject
 from gongshu.model.audit import AuditEvent, AuditSink
 from gongshu.model.ids import AssetId, DatasetId, PartyId, SeriesId
 from gongshu.model.series import Series
@@ -45,7 +45,6 @@ from gongshu.secure.gate import Gate
 LOOK_BACK_S = 86_400.0
 """How far before a span a value that is told only when it changes may lie and still count as there: a day."""
 FINDINGS_SHOWN_MAX = 6
-ASK = "A security administrator can deploy a policy, or an administrator give you a role that may."
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +101,21 @@ class AppService:
         series = [s for s in self._catalogue.series() if _is_below(s.sighting.asset, below)]
         return suggest_bindings(self.app(app), series, self._units())
 
-    def check(self, app: str, bindings: Sequence[AssetBinding], start: datetime, end: datetime) -> list[Finding]:
+    def check(
+        self, app: str, bindings: Sequence[AssetBinding], start: datetime, end: datetime, *, actor: Subject
+    ) -> list[Finding]:
         """Return what the app needs and whether the data hold it, one finding a need, in order of asset and role.
+
+        Of series whose dataset the actor may not aggregate nothing is counted: they are not judged.
 
         Raises: AppUnknown, AppBroken, BindingInvalid, PeriodInvalid.
         """
-        return self._check(self.app(app), bindings, start, end, self._source(app)).findings
+        spec = self.app(app)
+        bound = sorted({series_id for binding in bindings for series_id in binding.roles.values()})
+        datasets = self._catalogue.dataset_ids_of(bound)
+        open_to = {d for d in set(datasets.values()) if self._is_permitted(actor, "aggregate", app, [d])}
+        countable = {series_id for series_id, dataset_id in datasets.items() if dataset_id in open_to}
+        return self._check(spec, bindings, start, end, self._source(app), countable=countable).findings
 
     def run(
         self,
@@ -200,24 +208,25 @@ class AppService:
             raise NotForOthers(subject=subject.subject_id)
 
     def _is_permitted(self, subject: Subject, action: str, app: str, datasets: Iterable[DatasetId]) -> bool:
-        purpose = f"app:{app}"
-        return all(self._gate.decide(Request(subject, action, purpose, d)).permitted for d in set(datasets))
+        try:
+            self._require_permitted(subject, action, app, datasets)
+        except Denied:
+            return False
+        return True
 
     def _require_permitted(self, subject: Subject, action: str, app: str, datasets: Iterable[DatasetId]) -> None:
         for dataset_id in sorted(set(datasets)):
-            decision = self._gate.decide(Request(subject, action, f"app:{app}", dataset_id))
-            if not decision.permitted:
-                raise Denied(
-                    subject=subject.subject_id,
-                    action=action,
-                    object=dataset_id,
-                    purpose=f"app:{app}",
-                    reasons=", ".join(decision.because),
-                    ask=ASK,
-                )
+            self._gate.require_whole(subject, dataset_id, purpose=f"app:{app}", action=action)
 
     def _check(
-        self, spec: AppSpec, bindings: Sequence[AssetBinding], start: datetime, end: datetime, source: GateSource
+        self,
+        spec: AppSpec,
+        bindings: Sequence[AssetBinding],
+        start: datetime,
+        end: datetime,
+        source: GateSource,
+        *,
+        countable: Container[SeriesId] | None = None,
     ) -> _Checked:
         _require_period(spec, start, end)
         _require_bindings(spec, bindings)
@@ -230,7 +239,8 @@ class AppService:
             findings += mine
             inputs[binding.asset] = usable
         now = self._clock()
-        facts = source.facts(sorted(known), start, end, look_back_s=LOOK_BACK_S, now=now)
+        counted = sorted(known if countable is None else (one for one in known if one in countable))
+        facts = source.facts(counted, start, end, look_back_s=LOOK_BACK_S, now=now)
         findings += judge_facts(inputs, facts, seen_until=min(end, now))
         order = {wanted.role: place for place, wanted in enumerate(spec.inputs)}
         return _Checked(sorted(findings, key=lambda f: (f.asset, order[f.role])), inputs)

@@ -49,9 +49,10 @@ def check(
 ) -> None:
     """Say whether the data hold what an app needs: gongshu app check oee --below plant-1."""
     with opened_node() as node:
-        node.apps.require_member(current_subject(node))
+        subject = current_subject(node)
+        node.apps.require_member(subject)
         since, until = _span(start, end)
-        findings = node.apps.check(name, node.apps.suggest(name, below=below), since, until)
+        findings = node.apps.check(name, node.apps.suggest(name, below=below), since, until, actor=subject)
     rows = [{**asdict(f), "outcome": f.outcome.value, "stops": f.stops} for f in findings]
     show(rows, ("asset", "role", "need", "outcome", "seen", "expected", "remedy"), format)
     if any(finding.stops for finding in findings):

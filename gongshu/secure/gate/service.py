@@ -14,7 +14,7 @@ import orjson
 from gongshu.errors import GongshuError, NotFound, Refused
 from gongshu.govern.catalogue import CatalogueService
 from gongshu.lake import Lake
-from gongshu.model.access import Decision, Request, Role, Subject
+from gongshu.model.access import Decision, Obligations, Request, Role, Subject
 from gongshu.model.audit import AuditEvent
 from gongshu.model.dataset import Dataset
 from gongshu.model.ids import DatasetId, PartyId, SubjectId
@@ -33,6 +33,7 @@ from gongshu.secure.policy import PolicyService, Verdict
 
 NOT_THERE = "no-such-dataset"
 HIDDEN = "not-permitted"
+ONLY_IN_PART = "obligation: only a part of it may be seen"
 ASK_ADMINISTRATOR = "A security administrator can deploy a policy, or an administrator give you a role that may."
 
 
@@ -77,6 +78,23 @@ class Gate:
         decision = self._decision(judged.verdict)
         self._record(request.subject, request.action, request.purpose, [judged], permitted=decision.permitted)
         return decision
+
+    def require_whole(
+        self, subject: Subject, dataset_id: DatasetId, *, purpose: str, action: str = "aggregate"
+    ) -> None:
+        """Let the subject pass who may see a dataset whole: permitted, without masks, filters or bounds. Recorded.
+
+        For what is computed on originals in somebody's name, as an app's figures or a judgement of quality.
+        Raises: Denied.
+        """
+        self._require_own_transaction()
+        judged = self._judge(subject, action, purpose, dataset_id)
+        if judged.verdict.permitted and judged.verdict.obligations != Obligations():
+            in_part = Verdict(permitted=False, because=(ONLY_IN_PART,), ask=ASK_ADMINISTRATOR)
+            judged = replace(judged, verdict=in_part)
+        if not judged.verdict.permitted:
+            self._refuse(subject, action, purpose, [judged])
+        self._record(subject, action, purpose, [judged], permitted=True)
 
     def explain(self, request: Request, *, actor: SubjectId | str) -> Verdict:
         """Return what the policies would say, without deciding; who asked for it is in the audit log."""

@@ -191,7 +191,7 @@ def test_data_that_do_not_hold_what_is_needed_are_refused_with_findings(stack: S
 
 def test_a_span_without_data_is_refused(stack: Stack) -> None:
     earlier = START - timedelta(days=3)
-    findings = stack.apps.check("oee", stack.apps.suggest("oee"), earlier, earlier + timedelta(hours=1))
+    findings = stack.apps.check("oee", stack.apps.suggest("oee"), earlier, earlier + timedelta(hours=1), actor=STEWARD)
     broken = {(f.role, f.need) for f in findings if f.outcome is Outcome.BROKEN}
     assert broken == {(wanted.role, "readings") for wanted in SPEC.inputs}
 
@@ -201,7 +201,7 @@ def test_what_the_gate_refuses_is_not_judged(stack: Stack) -> None:
         "principal.own_party &&\n  principal has app &&", "false && principal has app &&"
     )
     stack.policies.deploy(text, "user:zhao")
-    findings = stack.apps.check("oee", stack.apps.suggest("oee"), START, END)
+    findings = stack.apps.check("oee", stack.apps.suggest("oee"), START, END, actor=STEWARD)
     assert {f.outcome for f in findings if f.need == "readable"} == {Outcome.NOT_JUDGED}
     with pytest.raises(InputsNotMet):
         stack.apps.run("oee", stack.apps.suggest("oee"), START, END, actor=STEWARD)
@@ -212,6 +212,30 @@ def test_masked_readings_are_refused_rather_than_computed_with(stack: Stack) -> 
     stack.policies.deploy(text, "user:zhao")
     with pytest.raises(InputsNotMet, match="masked"):
         stack.apps.run("oee", stack.apps.suggest("oee"), START, END, actor=STEWARD)
+
+
+@pytest.mark.parametrize("demand", ['@mask("value:null")', '@row_filter("value < 1")', '@rows_max("10")'])
+def test_who_sees_readings_in_part_gets_no_figure_of_the_whole(stack: Stack, demand: str) -> None:
+    report = stack.apps.run("oee", stack.apps.suggest("oee"), START, END, actor=STEWARD, params=PARAMS)
+    text = stack.policies.active().replace('@id("own-engineer")', f'@id("own-engineer")\n{demand}')
+    stack.policies.deploy(text, "user:zhao")
+    engineer = Subject(SubjectId("user:sun"), PARTY, frozenset({Role.ENGINEER}))
+    with pytest.raises(Denied, match="only a part"):
+        stack.apps.run("oee", stack.apps.suggest("oee"), START, END, actor=engineer, params=PARAMS)
+    with pytest.raises(Denied, match="only a part"):
+        stack.apps.run_report(report.run_id, reader=engineer)
+    assert stack.apps.runs(reader=engineer) == []
+    assert stack.audit.entries(action="read.denied", actor="user:sun")
+    assert stack.audit.entries(action="aggregate.denied", actor="user:sun")
+
+
+def test_nothing_is_counted_for_who_may_not_aggregate(stack: Stack) -> None:
+    viewer = Subject(SubjectId("user:chen"), PARTY, frozenset({Role.VIEWER}))
+    findings = stack.apps.check("oee", stack.apps.suggest("oee"), START, END, actor=viewer)
+    assert {f.outcome for f in findings if f.need == "readable"} == {Outcome.NOT_JUDGED}
+    assert not {f.need for f in findings} & {"readings", "good_share", "gap", "age"}
+    assert not stack.audit.entries(actor="service:oee")
+    assert {e.actor for e in stack.audit.entries(action="aggregate.denied")} == {"user:chen"}
 
 
 def test_nothing_after_now_is_judged(stack: Stack, clock: Clock) -> None:
