@@ -7,6 +7,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import uvicorn
@@ -58,7 +59,8 @@ def create_app(node: Node) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     subject_of = subject_dependency(node.identity)
     app.include_router(create_secure_router(node.identity, node.gate, node.policies, node.audit, subject_of))
-    app.include_router(create_govern_router(node.catalogue, node.quality, node.packs, subject_of))
+    judges = partial(node.gate.require_whole, purpose="quality")
+    app.include_router(create_govern_router(node.catalogue, node.quality, node.packs, subject_of, judges))
     app.include_router(create_gather_router(node.sources, subject_of))
     app.include_router(create_share_router(node.share, subject_of))
     app.include_router(create_parties_router(node.introductions, subject_of))

@@ -30,6 +30,8 @@ def run(
     with opened_node() as node:
         subject = current_subject(node)
         require_role(subject, JUDGES, "judge", dataset_id)
+        for counted in node.quality.looked_at(DatasetId(dataset_id)):
+            node.gate.require_whole(subject, counted, purpose="quality")
         now: datetime = node.clock()
         start = now - timedelta(hours=hours) if hours else None
         made = node.quality.run(DatasetId(dataset_id), start, now if hours else None, actor=subject.subject_id)

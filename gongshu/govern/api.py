@@ -81,15 +81,22 @@ class Expected(_Body):
 
 
 def create_router(
-    catalogue: CatalogueService, quality: QualityService, packs: Packs, subject_of: Callable[..., Subject]
+    catalogue: CatalogueService,
+    quality: QualityService,
+    packs: Packs,
+    subject_of: Callable[..., Subject],
+    require_whole: Callable[[Subject, DatasetId], object],
 ) -> APIRouter:
-    """Return the routes; every one asks who it is, changes ask for the role."""
+    """Return the routes; every one asks who it is, changes ask for the role.
+
+    `require_whole` refuses who may not see a dataset whole: a judgement of quality tells about its values.
+    """
     router = APIRouter(prefix="/api/v1", tags=["govern"])
     asking = Annotated[Subject, Depends(subject_of)]
     _add_reading(router, catalogue, asking)
     _add_lists(router, catalogue, asking)
     _add_stewardship(router, catalogue, asking)
-    _add_quality(router, quality, asking)
+    _add_quality(router, quality, asking, require_whole)
     _add_packs(router, packs, asking)
     return router
 
@@ -208,7 +215,9 @@ def _decided(body: Confirmation) -> dict[str, Any]:
     }
 
 
-def _add_quality(router: APIRouter, quality: QualityService, asking: Any) -> None:
+def _add_quality(
+    router: APIRouter, quality: QualityService, asking: Any, require_whole: Callable[[Subject, DatasetId], object]
+) -> None:
     @router.get("/catalogue/datasets/{dataset_id}/quality")
     def latest(subject: asking, dataset_id: str) -> Row:
         """Show the newest quality report."""
@@ -219,6 +228,8 @@ def _add_quality(router: APIRouter, quality: QualityService, asking: Any) -> Non
     def run(subject: asking, dataset_id: str, body: Span) -> Row:
         """Judge a dataset now."""
         require_role(subject, JUDGES, "judge", dataset_id)
+        for counted in quality.looked_at(DatasetId(dataset_id)):
+            require_whole(subject, counted)
         start: datetime | None = body.start
         return encode_report(quality.run(DatasetId(dataset_id), start, body.end, actor=subject.subject_id))
 
@@ -234,6 +245,8 @@ def _add_quality(router: APIRouter, quality: QualityService, asking: Any) -> Non
         """Declare what a series or column has to be."""
         require_role(subject, JUDGES, "declare rules for", dataset_id)
         expectation = Expectation(body.part, body.kind, body.spec)
+        for counted in quality.looked_at(DatasetId(dataset_id), [expectation]):
+            require_whole(subject, counted)
         quality.declare(DatasetId(dataset_id), expectation, actor=SubjectId(subject.subject_id))
 
 

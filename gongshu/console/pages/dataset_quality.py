@@ -35,7 +35,10 @@ async def show_quality(view: View, dataset: Dataset) -> None:
         with view.trying(problem):
             view.require_role(*RUNNERS, what="judge quality")
             now = view.node.clock()
-            await view.ask(view.node.quality.run, dataset.dataset_id, now - SPAN, now)
+            for counted in await view.ask(view.node.quality.looked_at, dataset.dataset_id):
+                await view.ask(view.node.gate.require_whole, view.subject, counted, purpose="quality")
+            actor = str(view.subject.subject_id)
+            await view.ask(view.node.quality.run, dataset.dataset_id, now - SPAN, now, actor=actor)
             await show()
         button.enable()
 

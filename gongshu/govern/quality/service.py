@@ -109,6 +109,16 @@ class QualityService:
         with self._database.connect() as connection:
             return [decode_report(raw) for raw in connection.execute(query).scalars()]
 
+    def looked_at(self, dataset_id: DatasetId, further: Sequence[Expectation] = ()) -> tuple[DatasetId, ...]:
+        """Return the datasets that a judgement counts in: itself, and those that declarations refer to.
+
+        Whoever asks for one, or declares a rule, learns about values: the doors let only those do it who may see all
+        of these whole.
+        """
+        declared = [*self._expectations.of(dataset_id), *further]
+        others = [str(e.spec.get("dataset", "")) for e in declared if e.kind is ExpectationKind.REFERENCE]
+        return tuple(dict.fromkeys([dataset_id, *(DatasetId(other) for other in others)]))
+
     def declare(self, dataset_id: DatasetId, expectation: Expectation, *, actor: SubjectId) -> None:
         """Declare what a series or column has to be, for the next run.
 

@@ -16,7 +16,8 @@ from gongshu.govern.api import create_router
 from gongshu.govern.quality.service import QualityService
 from gongshu.lake import Lake
 from gongshu.model.access import Role, Subject
-from gongshu.model.ids import PartyId, SubjectId
+from gongshu.model.ids import DatasetId, PartyId, SubjectId
+from gongshu.secure.errors import Denied
 from tests.conftest import Clock
 from tests.unit.govern.parts import Remembered, make_catalogue, packs, sighting
 
@@ -62,7 +63,19 @@ def client(database: Database, clock: Clock, tmp_path: Path) -> Iterator[Client]
 
     app = FastAPI()
     app.add_exception_handler(GongshuError, answer)
-    app.include_router(create_router(catalogue, quality, packs(), subject_of))
+
+    def require_whole(subject: Subject, dataset_id: DatasetId) -> None:
+        if Role.ANALYST in subject.roles or dataset_id == "recipes":
+            raise Denied(
+                subject=subject.subject_id,
+                action="aggregate",
+                object=dataset_id,
+                purpose="quality",
+                reasons="x",
+                ask="y",
+            )
+
+    app.include_router(create_router(catalogue, quality, packs(), subject_of, require_whole))
     yield Client(app)
     lake.close()
 
@@ -156,3 +169,20 @@ def test_every_number_is_listed_with_its_source(client: Client) -> None:
 
 def test_an_unknown_dataset_is_not_found(client: Client) -> None:
     assert client.get("/api/v1/catalogue/datasets/nothing").status_code == 404
+
+
+def test_who_may_not_see_a_dataset_whole_neither_judges_it_nor_declares_its_rules(client: Client) -> None:
+    rule = {"part": "recipe_id", "kind": "codes", "spec": {"codes": ["guess"]}}
+    analyst = {"roles": "analyst"}
+    for path, body in ((f"{MILL}/expectations", rule), (f"{MILL}/quality", {})):
+        refused = client.post(path, json=body, headers=analyst)
+        assert (refused.status_code, refused.json()["code"]) == (403, "secure.denied")
+    assert client.get(f"{MILL}/expectations").json() == []
+
+
+def test_a_reference_asks_for_the_dataset_it_refers_to(client: Client) -> None:
+    engineer = {"roles": "engineer"}
+    rule = {"part": "recipe_id", "kind": "reference", "spec": {"dataset": "recipes", "column": "secret"}}
+    refused = client.post(f"{MILL}/expectations", json=rule, headers=engineer)
+    assert (refused.status_code, refused.json()["code"]) == (403, "secure.denied")
+    assert client.get(f"{MILL}/expectations").json() == []
