@@ -1,6 +1,5 @@
 """Steps 1 to 5: collect, store, catalogue, grade, quality."""
 
-import hashlib
 import json
 import os
 import signal
@@ -8,26 +7,26 @@ import time
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from gongshu.demo.model import Evidence
 from gongshu.demo.show import Show, require, wait_until
-
-SITE = "synthetic-plant"
 
 
 def collect(show: Show) -> Evidence:
     """Connect every machine over its own protocol; a server whose certificate nobody has checked is refused."""
     engineer = show.enterprise["engineer"]
-    stranger = _opcua_source(show) | {"id": "stranger"}
-    stranger["config"] = {**stranger["config"], "trusted_sha256": []}
-    refusal = engineer.refused("POST", "/api/v1/sources/probe", stranger)
     sources = _sources(show)
+    machines = next(source for source in sources if source["connector"] == "opcua")
+    unchecked = machines | {"id": "unchecked", "config": {**machines["config"], "trusted_sha256": []}}
+    refusal = engineer.refused("POST", "/api/v1/sources/probe", unchecked)
     for source in sources:
         engineer.call("POST", "/api/v1/sources", source)
     show.say(f"collecting from {len(sources)} sources for {show.collect_s:g} s …")
     names = [source["id"] for source in sources if source["connector"] != "files"]
     wait_until(lambda: _all_flow(show, names), "values from every source", 60.0)
     show.started_at = show.enterprise_now()
-    _collect_and_kill(show)
+    _collect_and_kill(show, machines["id"])
     statuses = engineer.get("/api/v1/sources")
     lost = sum((s["counters"] or {}).get("lost", 0) for s in statuses)
     kinds = ", ".join(f"{s['connector']} {(s['counters'] or {}).get('read', 0)}" for s in statuses)
@@ -128,35 +127,9 @@ def quality(show: Show) -> Evidence:
 
 
 def _sources(show: Show) -> list[dict[str, Any]]:
-    plant = show.stage.plant
-    modbus = json.loads(Path(plant["modbus"]["map"]).read_text(encoding="utf-8"))
-    sources: list[dict[str, Any]] = [
-        _opcua_source(show),
-        {"id": "utilities", "connector": "modbus", "asset": f"{SITE}/utilities", "config": modbus},
-        {"id": "erp", "connector": "files", "asset": f"{SITE}/erp", "config": {"folder": plant["erp"]}},
-    ]
-    if plant["mqtt"]:
-        broker = plant["mqtt"]
-        config: dict[str, Any] = {
-            "url": f"mqtt://{broker['host']}:{broker['port']}",
-            "plaintext": True,
-            "payload": "sparkplug",
-            **_login(broker["user_file"]),
-        }
-        sources.append({"id": "edge", "connector": "mqtt", "asset": SITE, "config": config})
-    return sources
-
-
-def _opcua_source(show: Show) -> dict[str, Any]:
-    server = show.stage.plant["opcua"]
-    fingerprint = hashlib.sha256(Path(server["certificate"]).read_bytes()).hexdigest()
-    config = {"url": server["endpoint"], "trusted_sha256": [fingerprint], **_login(server["user_file"])}
-    return {"id": "machines", "connector": "opcua", "asset": SITE, "config": config}
-
-
-def _login(file: str) -> dict[str, str]:
-    login = json.loads(Path(file).read_text(encoding="utf-8"))
-    return {"username": login["user"], "password": login["password"]}
+    """Return the sources as the plant describes itself, in the form that a person would give them."""
+    described = yaml.safe_load(Path(show.stage.plant["sources"]).read_text(encoding="utf-8"))
+    return list(described["sources"])
 
 
 def _all_flow(show: Show, names: list[str]) -> bool:
@@ -164,16 +137,16 @@ def _all_flow(show: Show, names: list[str]) -> bool:
     return all((statuses[name]["counters"] or {}).get("read", 0) > 0 for name in names)
 
 
-def _collect_and_kill(show: Show) -> None:
+def _collect_and_kill(show: Show, source_id: str) -> None:
     """Let it flow; half-way kill the writer and the collector of the machines, as a power cut would."""
     time.sleep(show.collect_s / 2)
-    machines = show.enterprise["engineer"].get("/api/v1/sources/machines")
+    machines = show.enterprise["engineer"].get(f"/api/v1/sources/{source_id}")
     show.say("killing the writer and a collector (kill -9) …")
     os.kill(machines["counters"]["pid"], signal.SIGKILL)
     for pid in show.children("gongshu.lake.writer"):
         os.kill(pid, signal.SIGKILL)
     time.sleep(show.collect_s / 2)
-    wait_until(lambda: _all_flow(show, ["machines"]), "values after the kill", 60.0)
+    wait_until(lambda: _all_flow(show, [source_id]), "values after the kill", 60.0)
 
 
 def _tables(datasets: list[dict[str, Any]]) -> int:
