@@ -5,7 +5,7 @@ import contextlib
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -122,14 +122,15 @@ def _metrics_text(node: Node) -> str:
     return "\n".join(lines) + "\n"
 
 
-def serve(home: Home) -> None:
-    """Run the node until SIGINT or SIGTERM; children stop with it.
+def serve(home: Home, *, say: Callable[[str], None] = lambda _: None) -> None:
+    """Run the node until SIGINT or SIGTERM; children stop with it. `say` gets one line with the address.
 
     Raises: ConfigMissing, ConfigInvalid, PortTaken.
     """
     node = open_node(home)
     try:
         listener = _listen(node, home)
+        say(f"{node.config.title}: {(home.run / 'address').read_text(encoding='utf-8')} (stop with Ctrl-C)")
         asyncio.run(_serve(node, listener))
     finally:
         with contextlib.suppress(FileNotFoundError):

@@ -9,9 +9,8 @@ import typer
 from typer.core import TyperGroup
 
 from gongshu import __version__
-from gongshu.cli.output import fail
+from gongshu.cli.edge import plain_help, run_command
 from gongshu.cli.session import HOME_VARIABLE
-from gongshu.errors import GongshuError
 
 COMMANDS = {
     "demo": ("gongshu.cli.demo", "The whole chain on this machine: plant, partner, province"),
@@ -49,8 +48,12 @@ class _LazyGroup(TyperGroup):
             return None
         if ctx.resilient_parsing or _asks_for_help_only():
             return _summary(name)
-        command = typer.main.get_command(import_module(COMMANDS[name][0]).app)
+        commands = import_module(COMMANDS[name][0]).app
+        commands.rich_markup_mode = None
+        command = plain_help(typer.main.get_command(commands))
         command.name = name
+        if not command.help:
+            command.help = COMMANDS[name][1] + "."
         return command
 
 
@@ -60,7 +63,7 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-app = typer.Typer(
+root = typer.Typer(
     cls=_LazyGroup,
     no_args_is_help=True,
     add_completion=False,
@@ -69,7 +72,7 @@ app = typer.Typer(
 )
 
 
-@app.callback()
+@root.callback()
 def _options(
     home: Annotated[str, typer.Option(help="Folder of the node", envvar=HOME_VARIABLE, show_default="~/.gongshu")] = "",
     version: Annotated[  # noqa: ARG001  # the callback below answers it
@@ -83,10 +86,7 @@ def _options(
 
 def main() -> None:
     """Run the command line; an error of ours becomes one line on standard error and exit status 1."""
-    try:
-        app()
-    except GongshuError as error:
-        fail(error)
+    run_command(root)
 
 
 def _asks_for_help_only() -> bool:

@@ -84,6 +84,8 @@ def runs(
 ) -> None:
     """Show the latest runs: gongshu app runs oee."""
     with opened_node() as node:
+        if name:
+            node.apps.app(name)
         reports = node.apps.runs(name or None, reader=current_subject(node))
     rows = [
         {"run": r.run_id, "by": r.actor, "from": r.start, "to": r.end, "assets": len(r.assets), "at": r.finished_at}

@@ -40,7 +40,7 @@ def demo(
     def show_result(result: "StepResult") -> None:
         mark = "[green]✓[/]" if result.ok else "[red]✗[/]"
         screen.print(f"{mark} {STEP_TITLES[result.name]:<14} {result.seconds:>6.1f} s  ", end="")
-        screen.print(result.evidence, markup=False)
+        screen.print(result.evidence, markup=False, soft_wrap=not screen.is_terminal)
 
     show = raise_curtain(root, seconds, lambda text: screen.print(f"  {text}", style="dim"))
     try:

@@ -1,6 +1,6 @@
 """`gongshu hub`: join a province and report to it; invite members and publish totals."""
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 from typing import Annotated
 
 import typer
@@ -26,9 +26,10 @@ def invite(
 ) -> None:
     """Province: make a one-time invitation to report: gongshu hub invite --indicator energy --until 2027-12-31."""
     try:
-        end = datetime.combine(date.fromisoformat(until), time.min, UTC) + timedelta(days=1) if until else None
+        last = date.fromisoformat(until) if until else None
     except ValueError as cause:
         raise typer.BadParameter(f"{until!r} is no day; write it as 2027-12-31", param_hint="--until") from cause
+    end = datetime.combine(last, time(23, 59, 59), UTC) if last else None
     with opened_node() as node:
         invitation = node.hub.memberships.invite(
             current_subject(node), indicators=indicator or (), basis=basis, valid_until=end
@@ -64,6 +65,7 @@ def bind(
 ) -> None:
     """Plant: name the query behind an indicator: gongshu hub bind energy meters "SELECT sum(kwh) FROM meters"."""
     with opened_node() as node:
+        node.catalogue.dataset(DatasetId(dataset))
         source = node.hub.reporting.bind(indicator, DatasetId(dataset), sql, current_subject(node))
     done(f"{source.indicator} comes from {source.dataset_id}.")
 

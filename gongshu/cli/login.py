@@ -15,7 +15,10 @@ def login(
     name: Annotated[str, typer.Argument(help="Your account's name")],
     password: Annotated[str, typer.Option(prompt=True, hide_input=True, help="Asked for when not given")],
 ) -> None:
-    """Sign in: `gongshu login zhang`. The token is kept in the home folder, readable by you alone."""
+    """Sign in. The token is kept in the home folder, readable by you alone.
+
+    Example: gongshu login zhang
+    """
     with opened_node() as node:
         token = node.identity.login(name, password)
         file = token_file()

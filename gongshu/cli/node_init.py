@@ -46,5 +46,7 @@ def init(
     finally:
         node.close()
     done(f"The node is in {home.path}. Start it: gongshu --home {home.path} serve")
-    done("Then make the first account with this code. It works once, within an hour:")
-    done(f"http://{config.host}:{config.port or '(the port that serve prints)'}/first?code={code}")
+    done("Then make the first account with this code; it works once, within an hour.")
+    where = f"http://{config.host}:{config.port}" if config.port else "(the address that serve prints)"
+    done(f"On its page:     {where}/first?code={code}")
+    done(f"Or right here:   gongshu --home {home.path} account redeem {code} NAME")

@@ -1,14 +1,19 @@
 """How commands answer: tables for people, JSON for programs, one line for an error."""
 
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from enum import StrEnum
+from typing import NoReturn
 
 from rich.console import Console
 from rich.table import Table
 
 from gongshu.errors import GongshuError
+
+WIDE = 4000
 
 
 class Format(StrEnum):
@@ -28,19 +33,34 @@ def show(rows: Sequence[Mapping[str, object]], columns: Sequence[str], format: F
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*(_cell(row.get(column)) for column in columns))
-    Console().print(table)
+    _screen().print(table)
 
 
 def done(text: str) -> None:
-    """Print one line that says what changed."""
-    Console().print(text, highlight=False, markup=False)
+    """Print one line that says what changed; it is never wrapped, so that ids, codes and links can be copied."""
+    print(text)  # noqa: T201
 
 
-def fail(error: GongshuError) -> None:
-    """Print the one clear line of an error on standard error."""
-    Console(stderr=True, soft_wrap=True).print(f"{error} [{error.code}]", highlight=False, markup=False)
+def complain(text: str) -> None:
+    """Print one line on standard error."""
+    print(" ".join(text.split()), file=sys.stderr)  # noqa: T201
+
+
+def fail(error: GongshuError) -> NoReturn:
+    """Print the one clear line of an error on standard error, and end with status 1."""
+    complain(f"{error} [{error.code}]")
     sys.exit(1)
 
 
+def _screen() -> Console:
+    """A terminal's own width; without one, every row stays one line, so that programs and eyes can search it."""
+    screen = Console(highlight=False, markup=False)
+    return screen if screen.is_terminal or "COLUMNS" in os.environ else Console(width=WIDE, markup=False)
+
+
 def _cell(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat(sep=" ", timespec="seconds")
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
     return "" if value is None else str(value)

@@ -1,5 +1,6 @@
 """`gongshu policy`: check, deploy and explain policies."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,16 @@ if TYPE_CHECKING:
     from gongshu.node import Node
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
+
+
+class _Act(StrEnum):
+    """The actions of the policies' schema."""
+
+    READ = "read"
+    SHARE = "share"
+    EXPORT = "export"
+    AGGREGATE = "aggregate"
+
 
 _FILE = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="Policies in Cedar")]
 
@@ -63,7 +74,7 @@ def deploy(file: _FILE) -> None:
 def explain(
     dataset: Annotated[str, typer.Argument(help="A dataset's id")],
     role: Annotated[list[Role], typer.Option(help="The roles of somebody who would ask")],
-    action: Annotated[str, typer.Option(help="read, share, export or aggregate")] = "read",
+    action: Annotated[_Act, typer.Option(help="What they would do with it")] = _Act.READ,
     purpose: Annotated[str, typer.Option(help="What for")] = "analysis",
     party: Annotated[str, typer.Option(help="Which organisation asks; empty means this one")] = "",
     agreement: Annotated[str, typer.Option(help="Under which agreement, for partners")] = "",
@@ -79,7 +90,7 @@ def explain(
         attributes = {"agreement": agreement} if agreement else {}
         party_id = type(actor.party_id)(party) if party else actor.party_id
         asker = Subject(SubjectId(subject), party_id, frozenset(role), attributes)
-        verdict = node.gate.explain(Request(asker, action, purpose, DatasetId(dataset)), actor=actor.subject_id)
+        verdict = node.gate.explain(Request(asker, action.value, purpose, DatasetId(dataset)), actor=actor.subject_id)
     row = {
         "permitted": verdict.permitted,
         "because": ", ".join(verdict.because),

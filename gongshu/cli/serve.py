@@ -1,8 +1,9 @@
 """`gongshu serve`: run the node."""
 
+from functools import partial
+
 import typer
 
-from gongshu.cli.output import done
 from gongshu.cli.session import home_folder
 from gongshu.config import read_config
 
@@ -13,8 +14,7 @@ app = typer.Typer(add_completion=False)
 def serve() -> None:
     """Run the node of the home folder until it is interrupted: gongshu --home ./mill serve."""
     home = home_folder()
-    config = read_config(home)
-    done(f"{config.title}: starting on http://{config.host}:{config.port} (stop with Ctrl-C)")
+    read_config(home)
     from gongshu import main
 
-    main.serve(home)
+    main.serve(home, say=partial(print, flush=True))

@@ -142,6 +142,8 @@ def pull(
     """Fetch the data; each time counts as one use: gongshu share pull TRANSFER --as partner_orders."""
     if bool(name) == bool(file):
         raise typer.BadParameter("give either --as NAME or --file PATH")
+    if file is not None:
+        _require_writable(file)
     with opened_node() as node:
         subject = current_subject(node)
         if file is None:
@@ -192,6 +194,8 @@ def deliveries(
     """Show the meter, what was served and pulled: gongshu share deliveries."""
     with opened_node() as node:
         node.share.require_onlooker(current_subject(node))
+        if agreement:
+            node.share.agreement(agreement)
         rows = [delivery_view(each) for each in node.share.deliveries(agreement_id=agreement, limit=1000)]
     columns = [
         "direction",
@@ -339,10 +343,19 @@ def _value(value: object) -> str:
     return ", ".join(str(part) for part in value) if isinstance(value, list) else str(value)
 
 
+def _require_writable(file: Path) -> None:
+    """A pull counts as a use, so a file that cannot be written is refused before it."""
+    if file.suffix not in {".parquet", ".csv"}:
+        raise typer.BadParameter(f"{file.name} ends neither in .csv nor in .parquet", param_hint="--file")
+    is_new = not file.exists()
+    with file.open("ab"):
+        pass
+    if is_new:
+        file.unlink()
+
+
 def _write_file(table: pa.Table, file: Path) -> None:
     if file.suffix == ".parquet":
         pa_parquet.write_table(table, file, compression="zstd")
-    elif file.suffix == ".csv":
-        pa_csv.write_csv(table, file)
     else:
-        raise typer.BadParameter(f"{file.name} ends neither in .csv nor in .parquet", param_hint="--file")
+        pa_csv.write_csv(table, file)

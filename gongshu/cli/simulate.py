@@ -16,7 +16,7 @@ def simulate() -> None:
     """Synthetic machines to try the platform on; nothing they say is a measurement."""
 
 
-@app.command(epilog="Example: gongshu simulate plant ./plant --speed 30")
+@app.command()
 def plant(
     folder: Annotated[Path, typer.Argument(help="Where plant.json (the addresses) and the files go")],
     seed: Annotated[int, typer.Option(help="The same seed gives the same history")] = 67,
@@ -26,7 +26,10 @@ def plant(
     rate: Annotated[int, typer.Option(help="Values a second of load-test counters")] = 0,
     mqtt: Annotated[bool, typer.Option(help="Publish Sparkplug B through an own Mosquitto, if installed")] = True,
 ) -> None:
-    """Run a synthetic machining plant: OPC UA, Modbus TCP, Sparkplug B and office tables, until Ctrl-C."""
+    """Run a synthetic machining plant: OPC UA, Modbus TCP, Sparkplug B and office tables, until Ctrl-C.
+
+    Example: gongshu simulate plant ./plant --speed 30
+    """
     from gongshu.simulate.plant import run_plant
 
     options = PlantOptions(

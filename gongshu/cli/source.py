@@ -93,6 +93,7 @@ def list_sources(format: _FORMAT = Format.TABLE) -> None:
                     "bad": counters.bad if counters else 0,
                     "lost": counters.lost if counters else 0,
                     "last value": f"{status.value_age_s:.1f} s ago" if status.value_age_s is not None else "",
+                    "value_age_s": status.value_age_s,
                     "error": counters.last_error_code if counters else "",
                 }
             )
@@ -110,6 +111,8 @@ def list_losses(
     """
     with opened_node() as node:
         require_role(current_subject(node), MAY_SEE, "see sources")
+        if name:
+            node.sources.status(SourceId(name))
         rows = [
             {
                 "source": loss.source_id,

@@ -18,6 +18,8 @@ def status(format: Annotated[Format, typer.Option(help="table for people, json f
         sources = node.sources.statuses()
         answering = node.home.run / "address"
         address = answering.read_text(encoding="utf-8") if answering.is_file() else "not running"
+        if answering.is_file() and not _answers(address):
+            address = f"{address} does not answer"
         rows: list[dict[str, object]] = [
             {"what": "address", "value": address},
             {"what": "party", "value": node.party_id},
@@ -29,6 +31,16 @@ def status(format: Annotated[Format, typer.Option(help="table for people, json f
             {"what": "last commit", "value": lake.last_commit_at},
             {"what": "datasets", "value": len(node.catalogue.datasets(limit=100_000))},
             {"what": "audit records", "value": node.audit.size()},
-            *({"what": f"source {s.source.source_id}", "value": s.state.value} for s in sources),
         ]
+        rows += [{"what": f"source {s.source.source_id}", "value": s.state.value} for s in sources]
     show(rows, ["what", "value"], format)
+
+
+def _answers(address: str) -> bool:
+    """A node that was killed leaves its address behind."""
+    import httpx
+
+    try:
+        return httpx.get(f"{address}/healthz", timeout=5.0, trust_env=False).is_success
+    except httpx.HTTPError:
+        return False
