@@ -32,6 +32,7 @@ $(VENV)/.runtime: requirements/runtime.txt pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(PIP) --require-hashes -r requirements/runtime.txt
 	@$(PIP) --no-deps --no-build-isolation --editable .
+	@$(BIN)/pip --disable-pip-version-check uninstall --quiet --yes setuptools
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.runtime requirements/dev.txt
