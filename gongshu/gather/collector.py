@@ -27,6 +27,7 @@ from gongshu.gather.intake import Intake
 from gongshu.gather.loop import Collection
 from gongshu.gather.losses import LossBook
 from gongshu.gather.model import SourceDefinition, read_config_of
+from gongshu.gather.own_places import OwnPlaces
 from gongshu.gather.service import SourceService, source_folder, status_file
 from gongshu.govern.catalogue import CatalogueService
 from gongshu.govern.store import DatasetStore
@@ -96,7 +97,9 @@ class Collector:
             name=definition.source_id,
             spec=spec,
             config=config,
-            connector=spec.connector(config, Context(definition.source_id, folder, self._clock)),
+            connector=spec.connector(
+                config, Context(definition.source_id, folder, self._clock, OwnPlaces.of(self._home))
+            ),
             store=self._store,
             clock=self._clock,
             tables=tables,

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any, Protocol, Self, runtime_checkable
 
 import pyarrow as pa
 
+from gongshu.gather.own_places import OwnPlaces
 from gongshu.model.ids import DatasetId, SourceId
 from gongshu.model.reading import ValueType
 
@@ -89,6 +90,8 @@ class Context:
     """The source's own folder, mode 0700, kept over restarts: certificates, trust lists, what was already taken."""
     clock: Callable[[], datetime]
     """Aware UTC: the arrival time of values."""
+    own: OwnPlaces = field(default_factory=OwnPlaces)
+    """What no connector may bring in: this node's own files."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ from gongshu.gather.connector import (
     installed_connectors,
 )
 from gongshu.gather.counters import State, read_counters
-from gongshu.gather.errors import AbilityMissing, SourceExists, SourceUnknown
+from gongshu.gather.errors import AbilityMissing, ConfigWrong, SourceExists, SourceUnknown
 from gongshu.gather.model import (
     Desired,
     LossRecord,
@@ -40,6 +40,7 @@ from gongshu.gather.model import (
     read_config_of,
     require_source_id,
 )
+from gongshu.gather.own_places import OwnPlaces
 from gongshu.gather.secret_files import join_secrets, read_secrets, split_secrets, write_secrets
 from gongshu.model.audit import AuditEvent, AuditSink
 from gongshu.model.ids import AssetId, SourceId, SubjectId
@@ -109,10 +110,11 @@ class SourceService:
         try:
             with self._database.begin() as connection:
                 connection.execute(sa.insert(t.sources).values(row))
+                details = {"connector": spec.name, "endpoint": config.endpoint}
+                self._note("source.added", definition.source_id, actor, details)
                 write_secrets(self._home, definition.source_id, secrets)
         except IntegrityError as cause:
             raise SourceExists(source_id=definition.source_id) from cause
-        self._note("source.added", definition.source_id, actor, {"connector": spec.name, "endpoint": config.endpoint})
         return Source(replace(definition, config=plain), 1, now, actor)
 
     def change(self, definition: SourceDefinition, *, actor: SubjectId = SYSTEM) -> Source:
@@ -134,8 +136,8 @@ class SourceService:
         with self._database.begin() as connection:
             if not connection.execute(update.values(values)).rowcount:
                 raise SourceUnknown(source_id=definition.source_id)
+            self._note("source.changed", definition.source_id, actor, {"endpoint": config.endpoint})
             write_secrets(self._home, definition.source_id, secrets)
-        self._note("source.changed", definition.source_id, actor, {"endpoint": config.endpoint})
         return self.source(definition.source_id)
 
     def remove(self, source_id: SourceId, *, actor: SubjectId = SYSTEM) -> None:
@@ -146,8 +148,8 @@ class SourceService:
         with self._database.begin() as connection:
             if not connection.execute(sa.delete(t.sources).where(t.sources.c.source_id == source_id)).rowcount:
                 raise SourceUnknown(source_id=source_id)
+            self._note("source.removed", source_id, actor, {})
         write_secrets(self._home, source_id, {})
-        self._note("source.removed", source_id, actor, {})
 
     def start(self, source_id: SourceId, *, actor: SubjectId = SYSTEM) -> None:
         """Want a source to be collected. Raises: SourceUnknown."""
@@ -245,21 +247,28 @@ class SourceService:
 
     def _connector(self, spec: ConnectorSpec, definition: SourceDefinition, scratch: Path) -> Connector:
         folder = source_folder(self._home, definition.source_id)
-        context = Context(definition.source_id, folder if folder.is_dir() else scratch, self._clock)
+        context = Context(
+            definition.source_id, folder if folder.is_dir() else scratch, self._clock, OwnPlaces.of(self._home)
+        )
         return spec.connector(read_config_of(spec, definition.config, _named(definition)), context)
 
     def _checked(self, definition: SourceDefinition) -> tuple[ConnectorSpec, Any]:
         require_source_id(definition.source_id)
         spec = connector_named(definition.connector)
-        return spec, read_config_of(spec, definition.config, _named(definition))
+        config = read_config_of(spec, definition.config, _named(definition))
+        own = OwnPlaces.of(self._home)
+        for field, value in config:
+            if isinstance(value, Path) and own.hold(value):
+                raise ConfigWrong(what=_named(definition), field=field, reason="the node keeps its own files there")
+        return spec, config
 
     def _want(self, source_id: SourceId, desired: Desired, actor: SubjectId) -> None:
         update = sa.update(t.sources).where(t.sources.c.source_id == source_id)
+        verb = "started" if desired is Desired.RUNNING else "stopped"
         with self._database.begin() as connection:
             if not connection.execute(update.values(desired=desired)).rowcount:
                 raise SourceUnknown(source_id=source_id)
-        verb = "started" if desired is Desired.RUNNING else "stopped"
-        self._note(f"source.{verb}", source_id, actor, {})
+            self._note(f"source.{verb}", source_id, actor, {})
 
     def _status(self, source: Source) -> SourceStatus:
         counters = read_counters(status_file(self._home, source.source_id))

@@ -1,5 +1,6 @@
 """Files become datasets and readings of the real lake, each exactly once, whatever is killed."""
 
+import asyncio
 import os
 import signal
 import time
@@ -12,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from gongshu.gather.counters import State
-from gongshu.gather.errors import FileTooLarge, FileUnreadable, NameTaken
+from gongshu.gather.errors import ConfigWrong, FileTooLarge, FileUnreadable, NameTaken
 from gongshu.gather.fleet import Fleet
 from gongshu.gather.importing import Importer
 from gongshu.gather.model import SourceDefinition, asset_path
@@ -151,3 +152,22 @@ def test_an_import_does_not_replace_what_a_source_wrote(rooms: Rooms, export: Pa
     (export / "orders.csv").write_text("a\n2\n", encoding="utf-8")
     with pytest.raises(NameTaken, match="came from source:erp"):
         list(Importer(rooms.store, rooms.catalogue, rooms.home).run(export / "orders.csv"))
+
+
+@pytest.mark.parametrize("place", ["", "keys", "lake", "run"])
+def test_the_nodes_own_folders_are_no_source(rooms: Rooms, place: str, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(rooms.home.path)
+    for folder in (rooms.home.path / place, tmp_path / "link" / place, rooms.home.path / "inbox" / ".." / place):
+        with pytest.raises(ConfigWrong, match="own files"):
+            rooms.sources.add(definition(folder))
+    assert rooms.sources.sources() == []
+    rooms.sources.check(definition(rooms.home.inbox))
+
+
+def test_a_folder_around_the_node_gives_no_file_of_it(rooms: Rooms, tmp_path: Path, export: Path) -> None:
+    (export / "orders.csv").write_text("a,b\n1,2\n", encoding="utf-8")
+    (export / "innocent.csv").symlink_to(rooms.home.keys / "node.pem")
+    (export / "lake").symlink_to(rooms.home.path)
+    report = asyncio.run(rooms.sources.probe(definition(tmp_path, patterns=["*"])))
+    (tags,) = (finding for finding in report.findings if finding.what == "tags")
+    assert tags.detail.startswith("1 file")

@@ -67,6 +67,25 @@ def test_a_source_is_added_seen_and_removed(rooms: Rooms) -> None:
     assert [event.action for event in rooms.audit.events] == ["source.added", "source.removed"]
 
 
+def test_no_source_changes_without_its_record(rooms: Rooms, monkeypatch: pytest.MonkeyPatch) -> None:
+    rooms.sources.add(MILL)
+    before = rooms.sources.sources()
+
+    def refuse(event: AuditEvent) -> int:
+        raise OSError(event.action)
+
+    monkeypatch.setattr(rooms.audit, "write", refuse)
+    for act in (
+        lambda: rooms.sources.add(replace(MILL, source_id=SourceId("other"))),
+        lambda: rooms.sources.change(replace(MILL, title="changed")),
+        lambda: rooms.sources.stop(MILL.source_id),
+        lambda: rooms.sources.remove(MILL.source_id),
+    ):
+        with pytest.raises(OSError, match="source"):
+            act()
+        assert rooms.sources.sources() == before
+
+
 def test_the_same_name_twice_is_refused(rooms: Rooms) -> None:
     rooms.sources.add(MILL)
     with pytest.raises(SourceExists):

@@ -158,11 +158,13 @@ class FilesConnector(ConnectorBase):
             raise EndpointUnreachable(endpoint=self._config.endpoint, reason=reason) from cause
 
     def _candidates(self) -> Iterator[Path]:
-        """Regular files inside the folder that match; a link that leads out of it is not followed."""
+        """Regular files inside the folder that match; a link that leads out, or to the node's own files, is passed."""
         root = self._config.folder.resolve()
         for path in sorted(self._config.folder.rglob("*") if self._config.recursive else self._config.folder.iterdir()):
             hidden = any(part.startswith((".", "~$")) for part in path.relative_to(self._config.folder).parts)
             if hidden or not path.is_file() or not path.resolve().is_relative_to(root):
+                continue
+            if self._context.own.hold(path):
                 continue
             if any(fnmatch(path.name.lower(), pattern.lower()) for pattern in self._config.patterns):
                 yield path
