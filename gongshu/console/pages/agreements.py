@@ -76,7 +76,16 @@ def _show_agreements(view: View, found: list[Agreement], names: Mapping[str, str
     ]
     columns = [(n, view.t(f"agreement.{n}")) for n in ("dataset", "party", "side", "terms", "left", "state", "agreed")]
     markup = ("terms", "left", "state", "agreed")
-    shown = table(view, columns, rows, key="id", markup=markup, selection=view.has_role(*USERS)).props("wrap-cells")
+    shown = table(
+        view,
+        columns,
+        rows,
+        key="id",
+        markup=markup,
+        wrap=("dataset", "terms"),
+        wide_only=("agreed",),
+        selection=view.has_role(*USERS),
+    ).props("wrap-cells")
     if not view.has_role(*USERS):
         return
     problem = ui.element("div")
@@ -130,6 +139,7 @@ def show_records(view: View, records: list[Record], names: Mapping[str, str]) ->
         rows,
         key="id",
         markup=("state", "updated"),
+        wrap=("dataset",),
         open_at=lambda row: f"/sharing/process/{row['id']}",
         page_size=10,
     )
@@ -152,7 +162,16 @@ def _show_deliveries(view: View, deliveries: list[Delivery], names: Mapping[str,
     ]
     shown = ("dataset", "party", "direction", "purpose", "rows", "size", "outcome", "at")
     columns = [(n, view.t(f"meter.{n}")) for n in shown]
-    table(view, columns, rows, key="id", markup=("outcome", "at"), numbers=("rows", "size"), page_size=10)
+    table(
+        view,
+        columns,
+        rows,
+        key="id",
+        markup=("outcome", "at"),
+        numbers=("rows", "size"),
+        wrap=("dataset",),
+        page_size=10,
+    )
 
 
 def _outcome(view: View, outcome: str) -> str:

@@ -81,7 +81,7 @@ def browser() -> Iterator[Any]:
 def _token(address: str, name: str) -> str:
     """Sign in once a person: each sign-in costs the time that slows a guesser down."""
     form = {"name": name, "password": PASSWORD}
-    answer = httpx.post(address + "/session", data=form, trust_env=False, follow_redirects=False)
+    answer = httpx.post(address + "/session", data=form, trust_env=False, follow_redirects=False, timeout=60)
     return answer.cookies["gongshu_session"]
 
 

@@ -71,7 +71,7 @@ def test_signing_out_ends_the_session(visit: NewVisit) -> None:
     window.open("/")
     window.page.click("form[action='/session/end'] button")
     window.page.wait_for_url("**/sign-in")
-    answer = httpx.get(window.address + "/", cookies=token, trust_env=False, follow_redirects=False)
+    answer = httpx.get(window.address + "/", cookies=token, trust_env=False, follow_redirects=False, timeout=60)
     assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in?to=/")
 
 
@@ -85,16 +85,20 @@ def test_the_session_cookie_is_kept_from_scripts_and_other_sites(visit: NewVisit
 @pytest.mark.parametrize("target", ["https://evil.example/", "//evil.example", "/\\evil.example"])
 def test_signing_in_leads_only_to_pages_of_this_node(node_address: str, target: str) -> None:
     form = {"name": "li", "password": PASSWORD, "to": target}
-    answer = httpx.post(node_address + "/session", data=form, trust_env=False, follow_redirects=False)
+    answer = httpx.post(node_address + "/session", data=form, trust_env=False, follow_redirects=False, timeout=60)
     assert answer.headers["location"] == "/"
-    taste = httpx.get(node_address + "/taste", params={"to": target}, trust_env=False, follow_redirects=False)
+    taste = httpx.get(
+        node_address + "/taste", params={"to": target}, trust_env=False, follow_redirects=False, timeout=60
+    )
     assert taste.headers["location"] == "/"
 
 
 def test_a_form_from_another_site_signs_nobody_in(node_address: str) -> None:
     form = {"name": "li", "password": PASSWORD}
     headers = {"Origin": "https://evil.example"}
-    answer = httpx.post(node_address + "/session", data=form, headers=headers, trust_env=False, follow_redirects=False)
+    answer = httpx.post(
+        node_address + "/session", data=form, headers=headers, trust_env=False, follow_redirects=False, timeout=60
+    )
     assert "gongshu_session" not in answer.cookies
 
 
