@@ -122,7 +122,8 @@ class Memberships:
                     expires_at=expires_at,
                 )
             )
-        self._write(actor.subject_id, "invitation.made", terms.agreement_id, {"until": terms.valid_until.isoformat()})
+            details = {"until": terms.valid_until.isoformat()}
+            self._write(actor.subject_id, "invitation.made", terms.agreement_id, details)
         return Invitation(f"{code}@{self._keys.fingerprint()}", expires_at, terms)
 
     def offer(self, code: str) -> OfferedTerms:
@@ -171,7 +172,8 @@ class Memberships:
                 raise InvitationRefused
             self._supersede(connection, terms)
             self._store(connection, terms, signed.signature, countersigned.signature, True, message.title)
-        self._write(f"partner:{terms.member}", "agreement.signed", terms.agreement_id, {"division": terms.division})
+            details = {"division": terms.division}
+            self._write(f"partner:{terms.member}", "agreement.signed", terms.agreement_id, details)
         return CountersignedMessage(signature=countersigned.signature)
 
     def look(self, address: str, invitation: str) -> tuple[OfferedTerms, Terms]:
@@ -222,7 +224,7 @@ class Memberships:
             if connection.execute(known).one_or_none() is None:
                 self._supersede(connection, terms)
                 self._store(connection, terms, signed.signature, countersigned, False, offered.title)
-        self._write(actor.subject_id, "agreement.signed", terms.agreement_id, {"province": terms.province})
+            self._write(actor.subject_id, "agreement.signed", terms.agreement_id, {"province": terms.province})
         return self.agreement(terms.agreement_id)
 
     def agreements(self) -> list[Agreement]:
@@ -255,7 +257,7 @@ class Memberships:
                 .where(tables.agreements.c.agreement_id == agreement_id, tables.agreements.c.ended_at.is_(None))
                 .values(ended_at=self._clock())
             )
-        self._write(actor.subject_id, "agreement.ended", agreement_id, {})
+            self._write(actor.subject_id, "agreement.ended", agreement_id, {})
         return self.agreement(agreement_id)
 
     def _require_invited(self, terms: Terms, invited: Terms) -> None:

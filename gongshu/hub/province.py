@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from gongshu.database import Database
+from gongshu.errors import GongshuError
 from gongshu.hub import tables
 from gongshu.hub.canonical import digest_of, encode_canonical
 from gongshu.hub.disclosure import Shown
@@ -69,10 +70,17 @@ class Province:
         Raises: DocumentMalformed, NotYourReport, AgreementUnknown, SignatureInvalid, AgreementNotInForce, ReportWrong,
         RevisionTaken. Each refusal is in the audit log, without the report's values.
         """
-        report = ReportDocument.read(signed.document, what="report").value()
+        try:
+            report = ReportDocument.read(signed.document, what="report").value()
+            return self._receive(report, signed, caller)
+        except GongshuError as refusal:
+            place = f"{str(signed.document.get('agreement_id'))[:100]}/{str(signed.document.get('period'))[:20]}"
+            self._write(caller, "report.received", place, {"because": refusal.code}, outcome="denied")
+            raise
+
+    def _receive(self, report: Report, signed: Signed, caller: Subject) -> Signed:
         place = f"{report.agreement_id}/{report.period}"
         if report.member != caller.party_id:
-            self._write(caller, "report.received", place, {"because": "other party"}, outcome="denied")
             raise NotYourReport(caller=caller.party_id, member=report.member)
         agreement = self._agreement_for(report)
         party = self._parties.get(report.member)
@@ -101,8 +109,8 @@ class Province:
                 self._keys,
             )
             connection.execute(sa.insert(tables.received_reports).values(_row_of(report, signed, receipt, digest, now)))
-        details = {"revision": report.revision, "preliminary": report.preliminary, "sha256": digest}
-        self._write(caller, "report.received", place, details)
+            details = {"revision": report.revision, "preliminary": report.preliminary, "sha256": digest}
+            self._write(caller, "report.received", place, details)
         return receipt
 
     def standing(self, period: Period, subject: Subject) -> list[MemberStanding]:
@@ -174,7 +182,8 @@ class Province:
                 held_back=len(waiting),
             )
             connection.execute(sa.insert(tables.publications).values(_publication_row(publication, counted)))
-        self._write(actor, "totals.released", str(period), {"number": publication.number, "held_back": len(waiting)})
+            details = {"number": publication.number, "held_back": len(waiting)}
+            self._write(actor, "totals.released", str(period), details)
         return publication
 
     def publication(self, period: Period, subject: Subject, *, number: int | None = None) -> Publication:

@@ -92,8 +92,8 @@ class Reporting:
             table = tables.indicator_sources
             if connection.execute(sa.update(table).where(table.c.indicator == indicator).values(row)).rowcount == 0:
                 connection.execute(sa.insert(table).values(indicator=indicator, **row))
-        digest = hashlib.sha256(sql.encode()).hexdigest()
-        self._write(actor.subject_id, "indicator.bound", indicator, {"dataset": dataset_id, "query_sha256": digest})
+            digest = hashlib.sha256(sql.encode()).hexdigest()
+            self._write(actor.subject_id, "indicator.bound", indicator, {"dataset": dataset_id, "query_sha256": digest})
         return IndicatorSource(indicator, dataset_id, sql)
 
     def sources(self) -> dict[str, IndicatorSource]:
@@ -167,8 +167,9 @@ class Reporting:
             ).scalar_one()
             queued = {"state": DeliveryState.QUEUED, "attempts": 0, "next_attempt_at": self._clock(), "answer": ""}
             connection.execute(sa.insert(tables.outbox).values(report_id=report_id, **queued))
-        details = {"revision": report.revision, "sha256": digest_of(signed.document), "preliminary": report.preliminary}
-        self._write(subject.subject_id, "report.made", f"{agreement_id}/{period}", details)
+            sha256 = digest_of(signed.document)
+            details = {"revision": report.revision, "sha256": sha256, "preliminary": report.preliminary}
+            self._write(subject.subject_id, "report.made", f"{agreement_id}/{period}", details)
         return self.sent(report_id)
 
     def deliver_due(self) -> list[SentReport]:

@@ -26,6 +26,7 @@ from gongshu.hub.model import Signed, Standing
 from gongshu.hub.period import Period
 from gongshu.hub.signing import require_signature
 from gongshu.model.access import Role
+from gongshu.model.audit import AuditEvent
 from tests.conftest import Clock
 from tests.unit.hub.conftest import NewMember
 from tests.unit.hub.parts import HubNode, person
@@ -73,7 +74,8 @@ def test_a_used_revision_or_a_gap_is_refused(province: HubNode, new_member: NewM
 def test_a_forged_signature_is_refused(province: HubNode, new_member: NewMember) -> None:
     mill, agreement = new_member()
     report = mill.report(agreement)
-    for forged in ("", "AAAA", "§", report.signature[:-2] + "AA", mill.report(agreement, revision=2).signature):
+    changed = ("B" if report.signature[0] == "A" else "A") + report.signature[1:]
+    for forged in ("", "AAAA", "§", changed, mill.report(agreement, revision=2).signature):
         with pytest.raises(SignatureInvalid):
             province.province.receive(Signed(report.document, forged), mill.subject)
     altered = Signed({**report.document, "made_at": "2026-11-02T09:00:00+00:00"}, report.signature)
@@ -281,3 +283,47 @@ def test_only_a_steward_releases(province: HubNode, role: Role) -> None:
     if role is Role.VIEWER:
         with pytest.raises(RoleMissing):
             province.province.standing(OCTOBER, person(role))
+
+
+def test_every_refusal_of_a_report_is_on_record_without_its_figures(province: HubNode, new_member: NewMember) -> None:
+    mill, agreement = new_member()
+    report = mill.report(agreement, figures={"energy": "13.5"})
+    province.province.receive(report, mill.subject)
+    refused: list[tuple[Signed, type[GongshuError]]] = [
+        (Signed(report.document, "AAAA"), SignatureInvalid),
+        (mill.report(agreement, figures={"energy": "14.5"}), RevisionTaken),
+        (Signed({"nonsense": "13.5"}, ""), DocumentMalformed),
+    ]
+    for signed, error in refused:
+        with pytest.raises(error):
+            province.province.receive(signed, mill.subject)
+        entry = province.audit.entries(limit=1)[0]
+        assert (entry.action, entry.outcome, entry.details["because"]) == ("report.received", "denied", error.code)
+        assert entry.actor == mill.subject.subject_id
+        assert not [figure for figure in ("13.5", "14.5") if figure in repr(entry)]
+
+
+def test_nothing_is_received_or_released_without_its_record(
+    province: HubNode, new_member: NewMember, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    members = [new_member(name) for name in ("a", "b", "c")]
+    for mill, agreement in members:
+        province.province.receive(mill.report(agreement), mill.subject)
+
+    def refuse(event: AuditEvent) -> int:
+        raise OSError(event.action)
+
+    monkeypatch.setattr(province.audit, "write", refuse)
+    mill, agreement = members[0]
+    with pytest.raises(OSError, match=r"report\.received"):
+        province.province.receive(mill.report(agreement, revision=2, figures={"energy": "9.0"}), mill.subject)
+    with pytest.raises(OSError, match=r"totals\.released"):
+        province.province.release(OCTOBER, person())
+    with pytest.raises(OSError, match=r"invitation\.made"):
+        province.memberships.invite(person())
+    with pytest.raises(OSError, match=r"agreement\.ended"):
+        province.memberships.end(agreement.terms.agreement_id, person())
+    monkeypatch.undo()
+    assert stored(province) == 3
+    assert province.province.published_periods() == []
+    assert province.memberships.agreement(agreement.terms.agreement_id).ended_at is None
