@@ -1,5 +1,6 @@
 """Reads `gongshu …` lines in documents and says whether the command line knows them: command, subcommand, options."""
 
+import re
 import shlex
 from importlib import import_module
 from typing import Any
@@ -27,9 +28,10 @@ def command_tree() -> dict[tuple[str, ...], Any]:
 def fault_of(line: str, tree: dict[tuple[str, ...], Any]) -> str:
     """Return what is wrong with a line that begins with `gongshu`, or an empty text.
 
-    Everything after `|`, `>`, `&&`, `·` or `;` is another command and is not looked at; values are not judged.
+    What stands behind `|`, `>`, `&&`, `·` or `;` is another command, what stands behind two spaces is a remark: neither is
+    looked at. Values are not judged.
     """
-    words = _words(line)[1:]
+    words = _words(re.split(r"\s{2,}", line)[0])[1:]
     of_root = _options(typer.main.get_command(root)) | OPTIONS_OF_ALL
     while words and words[0].startswith("-"):
         option = words.pop(0).partition("=")[0]

@@ -49,7 +49,7 @@ def test_every_command_in_a_block_exists(document: Path) -> None:
     lines = [
         line.strip()
         for block in BLOCK.findall(document.read_text(encoding="utf-8"))
-        for line in block.replace("\\\n", " ").splitlines()
+        for line in re.sub(r"\\\n\s*", " ", block).splitlines()
     ]
     commands = [found[1] for line in lines if (found := COMMAND.match(line))]
     faults = {command: fault for command in commands if (fault := fault_of(command, TREE))}

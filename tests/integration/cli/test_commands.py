@@ -145,7 +145,7 @@ WRONG = [
     ("catalog confirm mine --grade 9", 2, "--grade"),
     ("catalog confirm mine --grade 1", 1, "[govern.reason_missing]"),
     ("catalog export /nosuch/list.csv", 1, "[cli.file_unusable]"),
-    ("quality run nosuch", 1, "[govern.dataset_unknown]"),
+    ("quality run nosuch", 1, "nosuch"),
     ("quality report mine", 1, "[govern.quality_unknown]"),
     ("standard show nosuch", 1, "[packs.unknown]"),
     ("import /nosuch.csv", 1, "[gather.file_unreadable]"),
