@@ -30,11 +30,11 @@ def installed() -> Path:
         folder.mkdir(exist_ok=True)
         for name in ("package.json", "package-lock.json"):
             shutil.copy(HERE / name, folder / name)
-        run = subprocess.run(
-            ["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"], cwd=folder, capture_output=True, timeout=110
-        )
-        if run.returncode:
-            pytest.skip(f"npm could not install node-opcua: {run.stderr.decode()[-200:]}")
+        command = ["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
+        try:
+            subprocess.run(command, cwd=folder, capture_output=True, timeout=110, check=True)
+        except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as cause:
+            pytest.skip(f"npm could not install node-opcua: {(cause.stderr or b'')[-200:].decode()}")
         (folder / "done").touch()
     shutil.copy(HERE / "server.js", folder / "server.js")
     return folder
