@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
+import sqlalchemy.orm  # the lake's library needs it; half loaded in one thread, it makes statements of all others fail
 from sqlalchemy import event
 from sqlalchemy.types import TypeDecorator
 

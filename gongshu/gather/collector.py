@@ -30,8 +30,10 @@ from gongshu.gather.model import SourceDefinition, read_config_of
 from gongshu.gather.own_places import OwnPlaces
 from gongshu.gather.service import SourceService, source_folder, status_file
 from gongshu.govern.catalogue import CatalogueService
+from gongshu.govern.pinyin import forget_when_idle
 from gongshu.govern.store import DatasetStore
 from gongshu.lake import Lake
+from gongshu.lake.memory import release_memory, without_pandas
 from gongshu.model.ids import SourceId
 from gongshu.packs import load_packs
 from gongshu.secure.audit import AuditLog
@@ -114,6 +116,8 @@ class Collector:
 
     async def _keep_house(self, collection: Collection) -> None:
         """Write down losses and counters; that must never stop the collecting."""
+        if forget_when_idle():
+            release_memory()  # what the first sight of the series took
         feed, counters = collection.feed, collection.counters
         losses, feed.losses = feed.losses, []
         recovered, feed.outage_recovered = feed.outage_recovered, False
@@ -131,6 +135,7 @@ class Collector:
 
 def main() -> None:
     """Parse the arguments and collect until SIGTERM or SIGINT."""
+    without_pandas()
     parser = argparse.ArgumentParser(prog="gongshu.gather.collector")
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--source", required=True)
