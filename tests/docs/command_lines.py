@@ -28,8 +28,8 @@ def command_tree() -> dict[tuple[str, ...], Any]:
 def fault_of(line: str, tree: dict[tuple[str, ...], Any]) -> str:
     """Return what is wrong with a line that begins with `gongshu`, or an empty text.
 
-    What stands behind `|`, `>`, `&&`, `·` or `;` is another command, what stands behind two spaces is a remark: neither is
-    looked at. Values are not judged.
+    What stands behind `|`, `>`, `&&`, `·` or `;` is another command, what stands behind two spaces is a remark: neither
+    is looked at. Values are not judged.
     """
     words = _words(re.split(r"\s{2,}", line)[0])[1:]
     of_root = _options(typer.main.get_command(root)) | OPTIONS_OF_ALL
