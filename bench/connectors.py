@@ -1,6 +1,6 @@
 """What a collector's process carries: OPC UA and MQTT into a feed that only counts, beside the library's own way.
 
-`python -m bench.connectors`. The far ends run in this process or beside it on the same processors, so wall figures are
+The far ends run in this process or beside it on the same processors, so wall figures are
 theirs too: the figure to compare is values for each processor-second of the decoding and queueing.
 """
 
@@ -15,7 +15,7 @@ import psutil
 from asyncua.common.utils import Buffer
 from asyncua.ua.ua_binary import struct_from_binary, struct_to_binary
 
-from bench.result import Result, table
+from bench.result import Result
 from gongshu.gather.batch import BatchBuilder
 from gongshu.gather.connectors.mqtt.config import JsonMap
 from gongshu.gather.connectors.mqtt.datatypes import DataType
@@ -30,8 +30,8 @@ NOW = datetime(2026, 11, 2, tzinfo=UTC)
 _VALUES = 1000
 
 
-def run() -> list[Result]:
-    """Return the figures; takes some ten seconds of one processor."""
+def bench_connectors(seconds: int) -> list[Result]:  # noqa: ARG001  its messages hold 1,000 values each
+    """Values for each processor-second from the bytes of a message to Arrow, without the far end."""
     memory_mb = psutil.Process().memory_info().rss / 2**20
     return [
         *_opcua("values of one type", lambda i: ua.Variant(i * 0.5, ua.VariantType.Double)),
@@ -119,7 +119,3 @@ def _per_second(work: Callable[[], object], enough_s: float = 1.0) -> float:
 
 def _beside(what: str, measured: float, reference: str, bare: float) -> Result:
     return Result(what, measured, "values/cpu-s", f"{reference}: {bare:,.0f} values/cpu-s", measured / bare)
-
-
-if __name__ == "__main__":
-    print(table(run()))

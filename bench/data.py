@@ -6,6 +6,7 @@ All synthetic. Readings of one second arrive together, as one publish of a serve
 """
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -30,6 +31,7 @@ def series_values(shape: str, count: int, rng: np.random.Generator) -> np.ndarra
     return (np.cumsum(rng.random(count) < 1 / 200) % 5).astype(float)
 
 
+@lru_cache(maxsize=1)
 def readings_by_second(seconds: int, *, series: int = SERIES, seed: int = SEED) -> pa.Table:
     """Return `seconds` × `series` readings in the order in which they arrive."""
     rng = np.random.default_rng(seed)

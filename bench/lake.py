@@ -1,10 +1,8 @@
 """The lake beside bare references: the log, log to Iceberg, size, the roll-up."""
 
 import os
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -13,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench.data import SHAPES, batches, of_shape, readings_by_second
+from bench.folder import folder as temporary
 from bench.result import Result
 from gongshu.lake import Lake, ReadingsRelation
 from gongshu.lake.codec import encode_readings
@@ -34,7 +33,7 @@ def bench_log(seconds: int) -> list[Result]:
     payloads = [encode_readings(batch) for batch in batches(readings_by_second(min(seconds, 2_000)))]
     rows = 10_000
     raw_s = log_s = 0.0
-    with _folder() as folder, (folder / "raw").open("wb", buffering=0) as file:
+    with temporary() as folder, (folder / "raw").open("wb", buffering=0) as file:
         log = SqliteLog(folder / "log.db")
         # In turn, batch by batch, so that both meet the same disk.
         for sequence, payload in enumerate(payloads * ROUNDS):
@@ -53,7 +52,7 @@ def bench_log_to_iceberg(seconds: int) -> list[Result]:
     """Log to queryable snapshots, two million readings a commit, beside one sort and Parquet write of the same."""
     table = readings_by_second(seconds)
     reference_s = lake_s = 0.0
-    with _folder() as folder:
+    with temporary() as folder:
         lake = _filled(folder, table.slice(0, min(COMMIT_ROWS, table.num_rows)))
         _commit_all(lake)
         _sort_and_write(table.slice(0, COMMIT_ROWS), folder / "warm-up")
@@ -98,7 +97,7 @@ def bench_size_by_shape(seconds: int) -> list[Result]:
     table = readings_by_second(min(seconds, 2_000))
     results = []
     for shape in SHAPES:
-        with _folder() as folder:
+        with temporary() as folder:
             lake = _filled(folder, of_shape(table, shape))
             lake.commit()
             status = lake.status()
@@ -110,7 +109,7 @@ def bench_size_by_shape(seconds: int) -> list[Result]:
 def bench_roll_up(seconds: int) -> list[Result]:
     """Hourly roll-up and one series by minute through the query worker, beside DuckDB on the same files."""
     table = readings_by_second(seconds)
-    with _folder() as folder:
+    with temporary() as folder:
         lake = _filled(folder, table)
         _commit_all(lake)
         files = [str(path) for path in (folder / "lake" / "readings" / "data").rglob("*.parquet")]
@@ -178,9 +177,3 @@ def _timed(work: Callable[[], object]) -> float:
     started = time.perf_counter()
     work()
     return time.perf_counter() - started
-
-
-@contextmanager
-def _folder() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="gongshu-bench-") as folder:
-        yield Path(folder)

@@ -2,10 +2,24 @@
 
 from collections.abc import Callable
 
+from bench.connectors import bench_connectors
+from bench.gate import bench_gate
 from bench.lake import bench_log, bench_log_to_iceberg, bench_roll_up, bench_size_by_shape
+from bench.node import bench_demo, bench_serve, bench_set_up
 from bench.result import Result
 
 Bench = Callable[[int], list[Result]]
 """Takes the seconds of data that the run works on: 1,000 readings each."""
 
-BENCHES: list[Bench] = [bench_log, bench_log_to_iceberg, bench_size_by_shape, bench_roll_up]
+BENCHES: list[Bench] = [
+    bench_log,
+    bench_size_by_shape,
+    bench_log_to_iceberg,
+    bench_roll_up,
+    bench_gate,
+    bench_connectors,
+    bench_serve,
+    bench_demo,
+]
+ON_REQUEST: list[Bench] = [bench_set_up]
+"""Run only when asked for by name: it installs everything anew."""
