@@ -6,8 +6,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from gongshu.database import Database
+from tests.metadata import new_database
+
+
+settings.register_profile("steady", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("steady")
+"""A property is judged by what it finds, never by how busy the machine is."""
 
 
 class Clock:
@@ -31,8 +38,7 @@ def clock() -> Clock:
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
     """An empty SQLite metadata database at the newest revision."""
-    database = Database(f"sqlite:///{tmp_path / 'metadata.db'}")
-    database.prepare()
+    database = new_database(tmp_path / "metadata.db")
     yield database
     database.close()
 

@@ -13,7 +13,6 @@ import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
-from gongshu.database import Database
 from gongshu.errors import GongshuError
 from gongshu.govern.catalogue import CatalogueService
 from gongshu.govern.store import DatasetStore
@@ -30,6 +29,7 @@ from gongshu.secure.keys import KeyStore
 from gongshu.secure.parties import PartyRegistry
 from gongshu.secure.peer_tokens import PeerTokens
 from gongshu.secure.policy import PolicyService
+from tests.metadata import new_database
 
 
 class WholeNode:
@@ -39,8 +39,7 @@ class WholeNode:
         folder.mkdir(parents=True)
         self.party_id = PartyId(f"urn:gongshu:party:{name}")
         self.address = "http://127.0.0.1:1"
-        self.database = Database(f"sqlite:///{folder / 'metadata.db'}")
-        self.database.prepare()
+        self.database = new_database(folder / "metadata.db")
         self.keys = KeyStore(folder / "keys")
         self.audit = AuditLog(self.database, self.keys, clock)
         packs = load_packs()

@@ -7,7 +7,6 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from gongshu.database import Database
 from gongshu.govern.catalogue import CatalogueService
 from gongshu.govern.store import DatasetStore
 from gongshu.lake import Lake
@@ -23,6 +22,7 @@ from gongshu.secure.keys import KeyStore
 from gongshu.secure.policy import PolicyService
 from gongshu.secure.policy.text import default_text
 from tests.conftest import Clock
+from tests.metadata import new_database
 
 OWN = PartyId("urn:gongshu:party:mill")
 PARTNER = PartyId("urn:gongshu:party:partner")
@@ -73,8 +73,7 @@ class Plant:
 
     def __init__(self, folder: Path) -> None:
         self.clock = Clock()
-        self.database = Database(f"sqlite:///{folder / 'metadata.db'}")
-        self.database.prepare()
+        self.database = new_database(folder / "metadata.db")
         self.keys = KeyStore(folder / "keys")
         self.audit = AuditLog(self.database, self.keys, self.clock)
         self.policies = PolicyService(self.database, self.audit, self.clock)

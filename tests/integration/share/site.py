@@ -13,7 +13,6 @@ import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
-from gongshu.database import Database
 from gongshu.errors import GongshuError
 from gongshu.govern.catalogue import CatalogueService
 from gongshu.govern.store import DatasetStore
@@ -31,6 +30,7 @@ from gongshu.secure.policy import PolicyService
 from gongshu.share.api import create_dsp_router, create_router
 from gongshu.share.sending import Retries
 from gongshu.share.service import ShareService, ShareSettings
+from tests.metadata import new_database
 
 FAST = ShareSettings(body_timeout_s=1.0, retries=Retries(first_ms=100, longest_s=1.0, attempts_max=8))
 
@@ -75,8 +75,7 @@ class Site:
         self.folder, self.name = folder, name
         self.party = PartyId(f"urn:gongshu:party:{name}")
         self.clock = MovedClock()
-        self.database = Database(f"sqlite:///{folder / 'metadata.db'}")
-        self.database.prepare()
+        self.database = new_database(folder / "metadata.db")
         self.keys = KeyStore(folder / "keys")
         self.audit = AuditLog(self.database, self.keys, self.clock)
         self.lake = Lake.open(log_file=folder / "log.db", warehouse=folder / "lake", query_memory_mb=256)

@@ -20,7 +20,6 @@ import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
 
-from gongshu.database import Database
 from gongshu.model.access import Role, Subject
 from gongshu.model.ids import DatasetId, PartyId, SubjectId
 from gongshu.secure.keys import KeyStore
@@ -39,6 +38,7 @@ from gongshu.share.tables import share_agreements
 from gongshu.share.terms import Terms
 from tests.conftest import Clock
 from tests.integration.share.site import MovedClock
+from tests.metadata import new_database
 from tests.unit.share.world import Memory, OpenGate, Shelf
 
 KIT = PartyId("TCK_PARTICIPANT")
@@ -64,8 +64,7 @@ class Connector:
     def __init__(self, folder: Path, kit: "Kit") -> None:
         folder.mkdir()
         clock = MovedClock()
-        self.database = Database(f"sqlite:///{folder / 'metadata.db'}")
-        self.database.prepare()
+        self.database = new_database(folder / "metadata.db")
         self.audit = Memory()
         self.keys = KeyStore(folder / "keys")
         self.shelf = Shelf(Clock())
@@ -146,8 +145,7 @@ class Kit:
     def __init__(self, folder: Path) -> None:
         folder.mkdir()
         self.keys = KeyStore(folder / "keys")
-        self._database = Database(f"sqlite:///{folder / 'metadata.db'}")
-        self._database.prepare()
+        self._database = new_database(folder / "metadata.db")
         clock = MovedClock()
         self._tokens = PeerTokens(
             self.keys, PartyRegistry(self._database, Memory(), clock), KIT, clock, database=self._database

@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from gongshu.database import Database
 from gongshu.hub.client import HubClient
 from gongshu.hub.indicators import read_rules
 from gongshu.hub.membership import INVITATION_PATH, MEMBERS_PATH, Memberships, Own
@@ -20,6 +19,7 @@ from gongshu.packs import load_packs
 from gongshu.secure.audit import AuditLog
 from gongshu.secure.keys import KeyStore
 from gongshu.secure.parties import PartyRegistry
+from tests.metadata import new_database
 
 STEWARD_ROLES = frozenset({Role.STEWARD})
 
@@ -58,8 +58,7 @@ class HubNode:
         far: "HubNode | None" = None,
     ) -> None:
         folder.mkdir(parents=True)
-        self.database = Database(f"sqlite:///{folder / 'metadata.db'}")
-        self.database.prepare()
+        self.database = new_database(folder / "metadata.db")
         self.keys = KeyStore(folder / "keys")
         self.audit = AuditLog(self.database, self.keys, clock)
         self.parties = PartyRegistry(self.database, self.audit, clock)

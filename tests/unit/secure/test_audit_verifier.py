@@ -23,6 +23,7 @@ from gongshu.secure.audit.merkle import leaf_hash
 from gongshu.secure.keys import KeyStore
 from gongshu.secure.tables import audit_checkpoints, audit_entries, audit_state
 from tests.conftest import Clock
+from tests.metadata import new_database
 
 RECORDS = 30
 
@@ -34,8 +35,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def made(folder: Path) -> Iterator[tuple[AuditLog, Database, KeyStore, Clock]]:
-    database, clock = Database(f"sqlite:///{folder / 'metadata.db'}"), Clock()
-    database.prepare()
+    database, clock = new_database(folder / "metadata.db"), Clock()
     keys = KeyStore(folder / "keys")
     log = AuditLog(database, keys, clock)
     for number in range(RECORDS):
@@ -152,8 +152,7 @@ def test_an_older_whole_export_is_found_by_a_known_checkpoint(lines: list[bytes]
 def test_a_replaced_key_is_found(
     lines: list[bytes], made: tuple[AuditLog, Database, KeyStore, Clock], tmp_path: Path, clock: Clock
 ) -> None:
-    database = Database(f"sqlite:///{tmp_path / 'other.db'}")
-    database.prepare()
+    database = new_database(tmp_path / "other.db")
     other = AuditLog(database, KeyStore(tmp_path / "other"), clock)
     other.write(AuditEvent(clock(), "user:li", "read.permitted", "ds", "ok"))
     other.export(tmp_path / "other.jsonl")

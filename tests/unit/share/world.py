@@ -43,6 +43,7 @@ from gongshu.share.tables import share_outbox, share_reactions
 from gongshu.share.terms import Terms
 from gongshu.share.watchdog import Watchdog
 from tests.conftest import Clock
+from tests.metadata import new_database
 
 MILL, SHOP, SPY = PartyId("urn:gongshu:party:mill"), PartyId("urn:gongshu:party:shop"), PartyId("urn:gongshu:party:spy")
 ORDERS = DatasetId("orders")
@@ -181,8 +182,7 @@ class Site:
     ) -> None:
         folder.mkdir(exist_ok=True)
         self.party, self.net, self.clock = party, net, clock
-        self.database = database or Database(f"sqlite:///{folder / 'metadata.db'}")
-        self.database.prepare()
+        self.database = database or new_database(folder / "metadata.db")
         self.audit, self.shelf, self.gate, self.signals = Memory(), Shelf(clock), OpenGate(), Signals()
         self.parties = PartyRegistry(self.database, self.audit, clock)
         self.keys = KeyStore(folder / "keys")
