@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -32,16 +33,18 @@ def run(seed: int, steps: int, *, speed: float = 1.0, start: PlantState | None =
     return states
 
 
-HOUR = run(67, 7200)
+@cache
+def hour() -> Sequence[PlantState]:
+    return run(67, 7200)
 
 
-def series(name: str, states: Sequence[PlantState] = HOUR) -> np.ndarray:
-    return np.stack([getattr(state, name) for state in states])
+def series(name: str, states: Sequence[PlantState] | None = None) -> np.ndarray:
+    return np.stack([getattr(state, name) for state in states or hour()])
 
 
 def test_the_same_seed_gives_the_same_history_and_another_seed_another() -> None:
     again, other = run(67, 400), run(68, 400)
-    assert np.array_equal(series("load_percent", HOUR[:401]), series("load_percent", again))
+    assert np.array_equal(series("load_percent", hour()[:401]), series("load_percent", again))
     assert not np.array_equal(series("load_percent", again), series("load_percent", other))
 
 
@@ -67,7 +70,7 @@ def test_counts_and_energy_never_fall() -> None:
 def test_no_cycle_is_shorter_than_its_ideal() -> None:
     for machine in range(len(MACHINES)):
         producing_s = float((series("state")[:, machine] == State.PRODUCING).sum() * STEP_S)
-        made = int(HOUR[-1].parts[machine] - HOUR[0].parts[machine])
+        made = int(hour()[-1].parts[machine] - hour()[0].parts[machine])
         shortest = min(SHOP.cycle_s[list(MACHINES[machine].programs)])
         assert made > 10
         assert (made - 1) * shortest <= producing_s
@@ -87,7 +90,7 @@ def test_temperature_follows_load_with_a_lag() -> None:
 
 
 def test_vibration_grows_with_wear() -> None:
-    calm = replace(HOUR[0], wear=np.full(len(MACHINES), 0.1), progress=np.full(len(MACHINES), 0.2))
+    calm = replace(hour()[0], wear=np.full(len(MACHINES), 0.1), progress=np.full(len(MACHINES), 0.2))
     worn = replace(calm, wear=np.full(len(MACHINES), 0.95))
     draws = np.full((DRAWS, len(MACHINES)), 0.5)
     for _ in range(5):
@@ -102,7 +105,7 @@ def test_worn_tools_are_changed_and_reject_more() -> None:
     assert (series("wear")[1:][ended] < 0.1).all()
     draws = np.full((DRAWS, len(MACHINES)), 0.5)
     draws[0] = 0.05
-    ending = replace(HOUR[0], progress=np.full(len(MACHINES), 0.9999), batch_left=np.full(len(MACHINES), 9))
+    ending = replace(hour()[0], progress=np.full(len(MACHINES), 0.9999), batch_left=np.full(len(MACHINES), 9))
     fresh = step(replace(ending, wear=np.zeros(len(MACHINES))), SHOP, draws, speed=1.0)
     worn = step(replace(ending, wear=np.full(len(MACHINES), 0.99)), SHOP, draws, speed=1.0)
     assert fresh.rejects.sum() == 0
@@ -112,7 +115,7 @@ def test_worn_tools_are_changed_and_reject_more() -> None:
 def test_a_break_is_planned_and_a_wait_goes_on_after_it() -> None:
     at = BREAK_EVERY_S - BREAK_LENGTH_S - MACHINES[0].break_offset_s - 1.0
     stopped = replace(
-        HOUR[0],
+        hour()[0],
         time_s=at,
         state=np.full(len(MACHINES), State.TOOL_CHANGE),
         held=np.full(len(MACHINES), State.TOOL_CHANGE),
