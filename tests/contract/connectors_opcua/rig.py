@@ -18,6 +18,7 @@ from gongshu.gather.connectors.opcua.sdk import ua
 from gongshu.gather.connectors.opcua.trust import OwnCertificate, fingerprint, make_certificate
 from gongshu.model.reading import Quality, ValueType
 from gongshu.testing.rig import Native, TcpRig
+from tests.contract.connectors_opcua.standard_space import lend_standard_nodes
 
 URI = "urn:gongshu:test"
 APPLICATION = "urn:gongshu:test:server"
@@ -72,6 +73,7 @@ async def start_server(
 ) -> tuple[Server, int]:
     """Start a server on a free port of 127.0.0.1; returns it and the port."""
     server = Server(user_manager=users)
+    lend_standard_nodes(server)
     await server.init()
     await server.set_application_uri(APPLICATION)
     server.set_endpoint("opc.tcp://127.0.0.1:0/test")
