@@ -1,9 +1,10 @@
 """The history of every change, and its way into the audit log.
 
-A change is written in the transaction that makes it. Its audit record follows when the transaction is over (the audit
-log may live in the same database and would wait for it), and its index is noted; a process killed in between leaves a
-change without an index, which the next one to come by audits. So no change stays out of the audit log, and a repeated
-record shows by its `change_id`. See docs/decisions/0026-audit-follows-the-change.md.
+A change is written in the transaction that makes it. An audit log in the same database joins that transaction, so that
+change and record are kept or lost together. With any other the record follows when the transaction is over, and its
+index is noted; a process killed in between leaves a change without an index, which the next one to come by audits. So
+no change stays out of the audit log, and a repeated record shows by its `change_id`.
+See docs/decisions/0026-audit-follows-the-change.md.
 """
 
 from collections.abc import Callable, Mapping
@@ -57,7 +58,13 @@ class Ledger:
         )
         key = written.inserted_primary_key
         assert key is not None
-        return int(key[0])
+        change_id = int(key[0])
+        if getattr(self._audit, "in_transaction", False):
+            this = t.changes.c.change_id == change_id
+            row = connection.execute(sa.select(t.changes).where(this)).one()
+            index = self._audit.write(_event(decode_change(row)))
+            connection.execute(t.changes.update().where(this).values(audit_index=index))
+        return change_id
 
     def audit(self, change_ids: list[int]) -> None:
         """Write the audit records of these changes, and of any that a killed process left without one."""
