@@ -18,7 +18,7 @@ from gongshu.console.session import Taste
 from gongshu.console.texts import Language, Texts, read_texts
 from gongshu.console.units import unit_text
 from gongshu.console.widgets import error_notice, text
-from gongshu.errors import GongshuError, NotAuthenticated, Refused
+from gongshu.errors import GongshuError, NotAuthenticated, Refused, Retry
 from gongshu.model.access import Role, Subject
 
 if TYPE_CHECKING:
@@ -35,6 +35,14 @@ class RoleNeeded(Refused):
 
     code = "console.role_needed"
     template = "{subject} may not {what}: it needs the role {role}. A system administrator can grant it (Accounts)."
+
+
+class RightsChanged(Refused):
+    """An open page belongs to rights that the person no longer has, or to more than it knew."""
+
+    code = "console.rights_changed"
+    retry = Retry.AFTER_FIX
+    template = "Your roles were changed since this page was opened. Load the page again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +87,15 @@ class View:
     async def ask(self, service: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Return what a service answers, called in a thread so that other pages stay quick.
 
-        Raises: NotAuthenticated when the session ended meanwhile, and what the service raises.
+        Raises: NotAuthenticated when the session ended meanwhile, RightsChanged when the roles did, and what the
+            service raises: an open page keeps asking as the one it was built for.
         """
         session_token = self.request.cookies.get(session.TOKEN_COOKIE, "")
 
         def call() -> T:
-            self.node.identity.subject_of(session_token)
+            now = self.node.identity.subject_of(session_token)
+            if now.subject_id != self.subject.subject_id or now.roles != self.subject.roles:
+                raise RightsChanged
             return service(*args, **kwargs)
 
         return cast(T, await run.io_bound(call))  # None comes only while the server shuts down
