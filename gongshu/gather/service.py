@@ -107,14 +107,14 @@ class SourceService:
             "added_at": now,
             "added_by": actor,
         }
-        try:
-            with self._database.begin() as connection:
+        with self._database.begin() as connection:
+            try:
                 connection.execute(sa.insert(t.sources).values(row))
-                details = {"connector": spec.name, "endpoint": config.endpoint}
-                self._note("source.added", definition.source_id, actor, details)
-                write_secrets(self._home, definition.source_id, secrets)
-        except IntegrityError as cause:
-            raise SourceExists(source_id=definition.source_id) from cause
+            except IntegrityError as cause:
+                raise SourceExists(source_id=definition.source_id) from cause
+            details = {"connector": spec.name, "endpoint": config.endpoint}
+            self._note("source.added", definition.source_id, actor, details)
+            write_secrets(self._home, definition.source_id, secrets)
         return Source(replace(definition, config=plain), 1, now, actor)
 
     def change(self, definition: SourceDefinition, *, actor: SubjectId = SYSTEM) -> Source:
