@@ -103,7 +103,9 @@ async def _show_entries(view: View) -> None:
         older = ui.button(view.t("audit.older")).props("flat color=primary")
     names = ("index", "at", "actor", "action", "object", "outcome", "details")
     columns = [(name, view.t(f"audit.{name}")) for name in names]
-    shown = table(view, columns, [], key="index", markup=("at", "outcome", "details"), page_size=PAGE)
+    shown = table(
+        view, columns, [], key="index", markup=("at", "outcome", "details"), wrap=("details",), page_size=PAGE
+    )
     shown.props("wrap-cells")
 
     async def load(before: int | None = None) -> None:

@@ -47,7 +47,16 @@ def create_pages(console: Console) -> None:
                 outcome.props("outlined dense").style("min-width: 150px")
             names = ("at", "outcome", "actor", "action", "object", "purpose", "because", "grant", "record")
             columns = [(name, view.t(f"decision.{name}")) for name in names]
-            shown = table(view, columns, [], key="record", markup=MARKUP, wide_only=("action", "record"), page_size=20)
+            shown = table(
+                view,
+                columns,
+                [],
+                key="record",
+                markup=MARKUP,
+                wrap=("because",),
+                wide_only=("action", "record"),
+                page_size=20,
+            )
             shown.props("wrap-cells")
 
         def refill() -> None:

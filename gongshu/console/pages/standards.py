@@ -47,7 +47,9 @@ def create_pages(console: Console) -> None:
             columns = [
                 (n, view.t(f"standards.{n}")) for n in ("title", "value", "source", "clause", "confidence", "pack")
             ]
-            shown = table(view, columns, [], key="key", markup=("confidence",), page_size=25).props("wrap-cells")
+            shown = table(view, columns, [], key="key", markup=("confidence",), wrap=("value",), page_size=25).props(
+                "wrap-cells"
+            )
 
         def refill() -> None:
             rows = [_row(view, item) for item in items if _fits(item, chosen)]

@@ -185,8 +185,11 @@ def _lower_grade(window: Visit) -> None:
 
 def _no_machine(window: Visit) -> None:
     page = window.open("/apps/oee")
-    for remove in page.locator(".q-chip__icon--remove").all()[::-1]:
-        remove.click()
+    chips = page.locator(".q-chip__icon--remove")
+    chips.first.wait_for()
+    while count := chips.count():
+        chips.first.click()
+        page.wait_for_function("n => document.querySelectorAll('.q-chip__icon--remove').length < n", arg=count)
     page.click("[data-test=run]")
 
 
