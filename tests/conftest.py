@@ -11,7 +11,6 @@ from hypothesis import HealthCheck, settings
 from gongshu.database import Database
 from tests.metadata import new_database
 
-
 settings.register_profile("steady", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("steady")
 """A property is judged by what it finds, never by how busy the machine is."""

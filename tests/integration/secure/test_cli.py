@@ -1,21 +1,31 @@
 """The room's commands, run as a person runs them, over a node in a folder."""
 
+import io
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from gongshu.cli import main
 from gongshu.config import Home
 from gongshu.model.access import Role
 from gongshu.node import open_node
 from gongshu.secure.policy.text import default_text
 
 PASSWORD = "correct horse battery"
-Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@dataclass(frozen=True)
+class Answer:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Run = Callable[..., Answer]
 
 
 @pytest.fixture(scope="module")
@@ -25,14 +35,17 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def run(home: Path) -> Run:
-    """Run one command over one node; `as_` gives the token of who runs it."""
+    """Run one command over one node, in this process; `as_` gives the token of who runs it."""
 
-    def command(*words: str, as_: str = "") -> subprocess.CompletedProcess[str]:
-        code = "from gongshu.cli import main; main()"
-        environment = os.environ | {"GONGSHU_HOME": str(home), "GONGSHU_TOKEN": as_, "COLUMNS": "200"}
-        return subprocess.run(
-            [sys.executable, "-c", code, *words], capture_output=True, text=True, env=environment, timeout=60
-        )
+    def command(*words: str, as_: str = "") -> Answer:
+        out, err = io.StringIO(), io.StringIO()
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+            patch.setattr("sys.argv", ["gongshu", *words])
+            for name, value in {"GONGSHU_HOME": str(home), "GONGSHU_TOKEN": as_, "COLUMNS": "200"}.items():
+                patch.setenv(name, value)
+            with pytest.raises(SystemExit) as end:
+                main()
+        return Answer(int(end.value.code or 0), out.getvalue(), err.getvalue())
 
     made = command("init", "--party", "urn:gongshu:party:mill", "--title", "Mill")
     assert made.returncode == 0, made.stderr
