@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +45,9 @@ def load_packs(folders: Sequence[Path] = (FOLDER,), *, today: Callable[[], date]
     return Packs(tuple(packs.values()), today)
 
 
+@lru_cache(maxsize=128)
 def decode_pack(text: str, *, file_name: str) -> Pack:
-    """Return the pack that a file's text holds.
+    """Return the pack that a file's text holds; the same text again costs nothing, for a pack cannot change.
 
     Raises: PackBroken.
     """
