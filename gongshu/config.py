@@ -29,7 +29,7 @@ class ConfigMissing(NotFound):
 
     code = "config.missing"
     retry = Retry.AFTER_FIX
-    template = "No node in {home}: {file} is not there. Make one with `gongshu init --home {home}`."
+    template = "No node in {home}: {file} is not there. Make one with `gongshu --home {home} init`."
 
 
 class ConfigInvalid(InvalidInput):
@@ -44,10 +44,24 @@ class NodeConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    party_id: str = Field(description="The organisation that runs this node", examples=["urn:gongshu:party:mill"])
-    title: str = Field(description="The organisation's name, as people read it", examples=["示例机加工厂 (synthetic)"])
+    party_id: str = Field(
+        pattern=r"^[a-z][a-z0-9+.-]*:[^\s\"\\]{1,200}$",
+        description="The organisation that runs this node, as a URN",
+        examples=["urn:gongshu:party:mill"],
+    )
+    title: str = Field(
+        min_length=1,
+        max_length=200,
+        description="The organisation's name, as people read it",
+        examples=["示例机加工厂 (synthetic)"],
+    )
     role: NodeRole = NodeRole.ENTERPRISE
-    division: str = Field(default="C34", description="GB/T 4754-2017 division of the main activity", examples=["C34"])
+    division: str = Field(
+        default="C34",
+        pattern=r"^[A-T]\d{2}$",
+        description="GB/T 4754-2017 division of the main activity",
+        examples=["C34"],
+    )
     host: str = Field(default="127.0.0.1", description="Address that the HTTP server binds to")
     port: int = Field(default=6720, ge=0, le=65535, description="Port of the HTTP server; 0 takes a free one")
     public_url: str = Field(default="", description="Address that partners use; empty means http://host:port")
@@ -113,16 +127,22 @@ def read_config(home: Home) -> NodeConfig:
     try:
         return NodeConfig.model_validate(tomllib.loads(text))
     except (tomllib.TOMLDecodeError, ValidationError) as cause:
-        reason = (
-            "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in cause.errors())
-            if isinstance(cause, ValidationError)
-            else str(cause)
-        )
+        reason = reasons_of(cause) if isinstance(cause, ValidationError) else str(cause)
         raise ConfigInvalid(file=home.config_file, reason=reason) from cause
 
 
+def reasons_of(cause: ValidationError) -> str:
+    """Return what is wrong, field by field, in one line without the values."""
+    return "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in cause.errors())
+
+
 def write_config(home: Home, config: NodeConfig) -> None:
-    """Write `gongshu.toml`, one commented line a field; an existing file is replaced whole."""
+    """Write `gongshu.toml`, one commented line a field; an existing file is replaced whole.
+
+    The home folder is made, and closed to other users of the machine: its databases hold readings and secrets' hashes.
+    """
+    home.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    home.path.chmod(0o700)
     lines = []
     for name, field in NodeConfig.model_fields.items():
         value = getattr(config, name)

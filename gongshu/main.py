@@ -2,10 +2,11 @@
 
 import asyncio
 import contextlib
+import fcntl
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -39,6 +40,13 @@ class PortTaken(Conflict):
 
     code = "serve.port_taken"
     template = "Cannot listen on {host}:{port}: {reason}. Stop the other program, or set another port in {file}."
+
+
+class AlreadyServed(Conflict):
+    """Another process serves this home folder; two would collect and dispatch everything twice."""
+
+    code = "serve.already_running"
+    template = "The node in {home} is served already ({address}). Stop that process first."
 
 
 def create_app(node: Node) -> FastAPI:
@@ -125,17 +133,30 @@ def _metrics_text(node: Node) -> str:
 def serve(home: Home, *, say: Callable[[str], None] = lambda _: None) -> None:
     """Run the node until SIGINT or SIGTERM; children stop with it. `say` gets one line with the address.
 
-    Raises: ConfigMissing, ConfigInvalid, PortTaken.
+    Raises: ConfigMissing, ConfigInvalid, AlreadyServed, PortTaken.
     """
     node = open_node(home)
-    try:
+    with contextlib.ExitStack() as ending:
+        ending.callback(node.close)
+        ending.enter_context(_alone(home))
         listener = _listen(node, home)
+        ending.callback((home.run / "address").unlink, missing_ok=True)
         say(f"{node.config.title}: {(home.run / 'address').read_text(encoding='utf-8')} (stop with Ctrl-C)")
         asyncio.run(_serve(node, listener))
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            (home.run / "address").unlink()
-        node.close()
+
+
+@contextlib.contextmanager
+def _alone(home: Home) -> Iterator[None]:
+    """Hold the home folder for this process; the operating system lets go of it however the process ends."""
+    home.run.mkdir(parents=True, exist_ok=True)
+    with (home.run / "serve.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as cause:
+            answering = home.run / "address"
+            address = answering.read_text(encoding="utf-8") if answering.is_file() else "no address yet"
+            raise AlreadyServed(home=home.path, address=address) from cause
+        yield
 
 
 def _listen(node: Node, home: Home) -> socket.socket:

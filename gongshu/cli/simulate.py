@@ -8,7 +8,9 @@ import typer
 
 from gongshu.simulate.options import PlantOptions
 
-app = typer.Typer(no_args_is_help=True, help="合成设备 Synthetic machines that speak real protocols.")
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, help="合成设备 Synthetic machines that speak real protocols."
+)
 
 
 @app.callback()

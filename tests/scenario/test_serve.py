@@ -119,6 +119,13 @@ def test_a_port_in_use_is_one_clear_line(home: Path) -> None:
     assert "Traceback" not in refused.stderr
 
 
+def test_one_home_is_served_by_one_process(running: tuple[str, str, "subprocess.Popen[str]"], home: Path) -> None:
+    second = run(home, "serve")
+    assert second.returncode == 1
+    assert "[serve.already_running]" in second.stderr
+    assert (Home(home).run / "address").read_text(encoding="utf-8") == running[0]
+
+
 def test_a_missing_or_broken_configuration_is_one_clear_line(home: Path) -> None:
     assert "[config.missing]" in run(home, "serve").stderr
     init(home)

@@ -205,6 +205,31 @@ def test_a_pull_that_could_not_be_written_is_refused_before_it_counts_as_a_use(n
     assert not (tmp_path / "rows.csv").exists()
 
 
+@pytest.mark.parametrize(
+    ("party", "title", "more"),
+    [
+        ("mill", "x", ()),
+        ("", "x", ()),
+        ("urn:gongshu:party:a mill", "x", ()),
+        ("urn:gongshu:party:mill", "", ()),
+        ("urn:gongshu:party:mill", "x", ("--port", "99999")),
+        ("urn:gongshu:party:mill", "x", ("--division", "Z99")),
+        ("urn:gongshu:party:mill", "x", ("--division", "C99")),
+    ],
+)
+def test_a_node_that_could_not_work_is_not_made(tmp_path: Path, party: str, title: str, more: tuple[str, ...]) -> None:
+    answer = gongshu(tmp_path / "mill", "init", "--party", party, "--title", title, *more)
+    assert (answer.status, answer.out, answer.err.count("\n")) == (1, "", 1)
+    assert "[init.option_invalid]" in answer.err
+    assert not (tmp_path / "mill").exists()
+
+
+def test_no_node_says_how_to_make_one(tmp_path: Path) -> None:
+    answer = gongshu(tmp_path / "none", "status")
+    assert (answer.status, answer.out) == (1, "")
+    assert f"gongshu --home {tmp_path / 'none'} init" in answer.err
+
+
 def test_status_says_when_nothing_answers(tmp_path: Path) -> None:
     home = tmp_path / "mill"
     assert gongshu(home, "init", "--party", "urn:gongshu:party:mill", "--title", "x").status == 0
