@@ -39,10 +39,11 @@ def bench_serve(seconds: int) -> list[Result]:  # noqa: ARG001  a node at rest h
         token = _make_node(home, plant / "sources.yaml")
         with _served(home):  # the first start compiles modules; every later one finds them
             pass
-        starts = []
+        starts, work = [], []
         for _ in range(ROUNDS):
-            with _served(home) as (_, start_s):
+            with _served(home) as (node, start_s):
                 starts.append(start_s)
+                work.append(sum(node.cpu_times()[:2]))
         with _served(home) as (node, start_s):
             began = time.monotonic()
             rows = _ask(home, token)
@@ -57,7 +58,7 @@ def bench_serve(seconds: int) -> list[Result]:  # noqa: ARG001  a node at rest h
             "`gongshu serve` until it answers, median of 3",
             start_s,
             "s",
-            f"Python importing FastAPI and Uvicorn: {bare_s:.2f} s",
+            f"{min(work):.1f} s of one processor; Python importing FastAPI and Uvicorn: {bare_s:.2f} s",
             start_s / bare_s,
             "≤ 4 s",
             start_s <= 4.0,
