@@ -259,7 +259,9 @@ class SourceService:
         own = OwnPlaces.of(self._home)
         for field, value in config:
             if isinstance(value, Path) and own.hold(value):
-                raise ConfigWrong(what=_named(definition), field=field, reason="the node keeps its own files there")
+                raise ConfigWrong(
+                    what=_named(definition), field=field, reason="the node or the system keeps its own files there"
+                )
         return spec, config
 
     def _want(self, source_id: SourceId, desired: Desired, actor: SubjectId) -> None:

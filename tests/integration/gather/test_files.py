@@ -164,6 +164,12 @@ def test_the_nodes_own_folders_are_no_source(rooms: Rooms, place: str, tmp_path:
     rooms.sources.check(definition(rooms.home.inbox))
 
 
+@pytest.mark.parametrize("place", ["/etc", "/etc/ssl", "/proc/self", "/sys", "/dev"])
+def test_the_systems_folders_are_no_source(rooms: Rooms, place: str) -> None:
+    with pytest.raises(ConfigWrong, match="own files"):
+        rooms.sources.check(definition(Path(place)))
+
+
 def test_a_folder_around_the_node_gives_no_file_of_it(rooms: Rooms, tmp_path: Path, export: Path) -> None:
     (export / "orders.csv").write_text("a,b\n1,2\n", encoding="utf-8")
     (export / "innocent.csv").symlink_to(rooms.home.keys / "node.pem")
