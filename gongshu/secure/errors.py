@@ -1,7 +1,7 @@
 """Errors of this room.
 
 GongshuError
-├── InvalidInput      SqlInvalid, PolicyInvalid, PasswordTooWeak, AccountInvalid, PartyInvalid
+├── InvalidInput      SqlInvalid, PolicyInvalid, PasswordTooWeak, AccountInvalid, TokenLifeInvalid, PartyInvalid
 ├── NotAuthenticated  TokenRejected, LoginFailed, LoginThrottled, PeerTokenRejected, CodeRejected
 ├── Refused           Denied, SqlRefused, NotAllowed
 ├── NotFound          AccountUnknown, PartyUnknown
@@ -68,6 +68,13 @@ class SqlInvalid(InvalidInput):
 
     code = "secure.sql_invalid"
     template = "The query cannot be read: {reason}. Write one SELECT statement over dataset names or `readings`."
+
+
+class TokenLifeInvalid(InvalidInput):
+    """A token would be valid for too long, or not at all."""
+
+    code = "secure.token_life"
+    template = "A token cannot be valid for {valid_s} s: give a time above zero and of at most {days} days."
 
 
 class TokenRejected(NotAuthenticated):

@@ -81,6 +81,8 @@ class PeerTokens:
         issuer = claims.get("iss")
         if not isinstance(issuer, str) or claims.get("sub") != issuer:
             raise PeerTokenRejected(reason="it names no issuer")
+        if issuer == self._own_party_id:
+            raise PeerTokenRejected(reason="it speaks for this organisation itself")
         try:
             return self._parties.get(PartyId(issuer))
         except PartyUnknown as cause:

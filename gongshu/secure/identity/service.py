@@ -24,6 +24,7 @@ from gongshu.secure.errors import (
     NotAllowed,
     PasswordTooWeak,
     RolesConflict,
+    TokenLifeInvalid,
     TokenRejected,
 )
 from gongshu.secure.identity.passwords import Passwords
@@ -33,6 +34,8 @@ from gongshu.secure.tables import account_tokens, accounts, one_time_codes
 
 SESSION_VALID = timedelta(hours=12)
 CODE_VALID = timedelta(hours=1)
+TOKEN_VALID_MAX = timedelta(days=366)
+"""A program's token is renewed at least once a year. Our choice."""
 IMPOSSIBLE_NAME = "-"
 """Stands for every name that no account can have: such attempts are slowed down and recorded together."""
 
@@ -132,10 +135,10 @@ class IdentityService:
     def set_roles(self, name: str, roles: Iterable[Role], actor: SubjectId | str) -> Account:
         """Replace an account's roles; takes effect with the next request of its tokens.
 
-        Raises: AccountUnknown, RolesConflict, NotAllowed (also for changing one's own roles).
+        Raises: AccountUnknown, AccountInvalid, RolesConflict, NotAllowed (also for changing one's own roles).
         """
         granted = frozenset(roles)
-        _require_apart(name, granted)
+        _require_possible(name, granted)
         with self._database.begin() as connection:
             before = _account(self._row(connection, name))
             if str(actor) == before.subject_id:
@@ -209,10 +212,15 @@ class IdentityService:
     def issue_token(self, account: str, *, valid_s: float, actor: SubjectId | str) -> str:
         """Return a token for programs that use this account.
 
-        Raises: AccountUnknown, NotAllowed unless it is one's own account or the actor a system administrator.
+        Raises: AccountUnknown, NotAllowed unless it is one's own account or the actor a system administrator;
+            TokenLifeInvalid beyond a year; AccountInvalid for a closed account.
         """
+        if not 0 < valid_s <= TOKEN_VALID_MAX.total_seconds():
+            raise TokenLifeInvalid(valid_s=valid_s, days=TOKEN_VALID_MAX.days)
         with self._database.begin() as connection:
             holder = _account(self._row(connection, account))
+            if holder.disabled_at is not None:
+                raise AccountInvalid(name=account, reason="it is closed")
             if str(actor) != holder.subject_id:
                 self._require_may_grant(connection, str(actor), holder.roles)
             token = self._issue(connection, account, "token", timedelta(seconds=valid_s))
@@ -286,9 +294,7 @@ class IdentityService:
         *,
         actor: str,
     ) -> None:
-        _require_apart(name, roles)
-        if not roles or Role.PARTNER in roles:
-            raise AccountInvalid(name=name, reason="it needs a role, and the role partner is for other organisations")
+        _require_possible(name, roles)
         if connection.execute(sa.select(accounts.c.name).where(accounts.c.name == name)).first():
             raise AccountExists(name=name)
         connection.execute(
@@ -363,7 +369,10 @@ class IdentityService:
         self._audit.write(AuditEvent(self._clock(), actor, action, object_, outcome, details or {}))
 
 
-def _require_apart(name: str, roles: frozenset[Role]) -> None:
+def _require_possible(name: str, roles: frozenset[Role]) -> None:
+    """Refuse roles that no account of this organisation can hold together."""
+    if not roles or Role.PARTNER in roles:
+        raise AccountInvalid(name=name, reason="it needs a role, and the role partner is for other organisations")
     held = administrator_roles(roles)
     if len(held) > 1:
         raise RolesConflict(name=name, roles=" and ".join(sorted(held)))

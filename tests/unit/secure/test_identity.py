@@ -15,6 +15,7 @@ from gongshu.secure.errors import (
     NotAllowed,
     PasswordTooWeak,
     RolesConflict,
+    TokenLifeInvalid,
     TokenRejected,
 )
 from gongshu.secure.identity import IdentityService
@@ -276,3 +277,27 @@ def test_an_absent_account_costs_a_whole_hash() -> None:
     start = time.process_time()
     assert not real.matches(GOOD, real.absent)
     assert time.process_time() - start > both / 8
+
+
+@pytest.mark.parametrize("roles", [[], [Role.PARTNER], [Role.PARTNER, Role.VIEWER]])
+def test_no_account_is_turned_into_a_partner_or_into_nothing(identity: IdentityService, roles: list[Role]) -> None:
+    first(identity)
+    identity.create_account("li", GOOD, [Role.VIEWER], "user:root")
+    with pytest.raises(AccountInvalid):
+        identity.set_roles("li", roles, "user:root")
+    assert identity.account("li").roles == {Role.VIEWER}
+
+
+@pytest.mark.parametrize("valid_s", [0, -1, 367 * 86_400, 1e300, float("inf"), float("nan")])
+def test_a_token_lives_for_a_year_at_most(identity: IdentityService, valid_s: float) -> None:
+    first(identity)
+    with pytest.raises(TokenLifeInvalid):
+        identity.issue_token("root", valid_s=valid_s, actor="user:root")
+
+
+def test_a_closed_account_gets_no_token(identity: IdentityService) -> None:
+    first(identity)
+    identity.create_account("li", GOOD, [Role.VIEWER], "user:root")
+    identity.disable("li", "user:root")
+    with pytest.raises(AccountInvalid):
+        identity.issue_token("li", valid_s=60, actor="user:root")

@@ -177,3 +177,11 @@ def test_only_ed25519_keys_are_registered(parties: PartyRegistry, keys: KeyStore
         with pytest.raises(PartyInvalid):
             parties.add(Party(PARTNER, "bad", pem))
     assert [party.title for party in parties.all()] == ["ok"]
+
+
+def test_nobody_speaks_for_this_organisation_from_outside(
+    ours: PeerTokens, parties: PartyRegistry, partner_keys: KeyStore, clock: Clock
+) -> None:
+    parties.add(Party(OWN, "Ourselves?", partner_keys.public_key_pem()))
+    with pytest.raises(PeerTokenRejected, match="this organisation itself"):
+        ours.subject_of("Bearer " + encode_jws(claims_at(clock, iss=OWN, sub=OWN), partner_keys))
