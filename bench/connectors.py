@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
-import psutil
 from asyncua.common.utils import Buffer
 from asyncua.ua.ua_binary import struct_from_binary, struct_to_binary
 
@@ -32,13 +31,11 @@ _VALUES = 1000
 
 def bench_connectors(seconds: int) -> list[Result]:  # noqa: ARG001  its messages hold 1,000 values each
     """Values for each processor-second from the bytes of a message to Arrow, without the far end."""
-    memory_mb = psutil.Process().memory_info().rss / 2**20
     return [
         *_opcua("values of one type", lambda i: ua.Variant(i * 0.5, ua.VariantType.Double)),
         *_opcua("types mixed value by value", _mixed),
         *_sparkplug(),
         *_json(),
-        Result("memory of this process before the first value", memory_mb, "MB RSS"),
     ]
 
 
