@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -40,6 +41,21 @@ def database(tmp_path: Path) -> Iterator[Database]:
     database = new_database(tmp_path / "metadata.db")
     yield database
     database.close()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the scenarios, which are long, before the short tests; the order was shuffled before."""
+    items.sort(key=lambda item: not item.nodeid.startswith("tests/scenario/"))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
+    """Deal tests out by our rule, unless the command line names another one."""
+    if config.getoption("dist") != "load":
+        return None
+    from tests.dealing import Dealer
+
+    return Dealer(config, log)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
