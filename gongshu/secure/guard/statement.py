@@ -63,6 +63,7 @@ class Statement:
         start = _unused(f"{_MARK}_", self.text)
         marks = {name: f"{start}{number}" for number, name in enumerate(self.datasets)}
         tree = self._tree.copy()
+        _name_columns(tree)
         with_names = {str(cte.alias).lower() for cte in tree.find_all(exp.CTE)}
         for table in list(tree.find_all(exp.Table)):
             name = table.name.lower()
@@ -139,6 +140,19 @@ def _require_plain_table(table: exp.Table) -> None:
         raise GuardRefused("only a dataset's name can stand in FROM")
     if not is_dataset_name(table.name.lower()):
         raise GuardRefused(f"{table.name[:80]!r} is not a dataset's name")
+
+
+def _name_columns(tree: exp.Expr) -> None:
+    """Name each unnamed column that holds a query by its own text: the engine would name it by what stands for the
+    datasets, keys of masks and row filters with it."""
+    for select in list(tree.find_all(exp.Select)):
+        for column in list(select.expressions):
+            is_named = isinstance(column, exp.Alias) or (isinstance(column, exp.Subquery) and bool(column.alias))
+            if is_named or column.find(exp.Table) is None:
+                continue
+            named = exp.Alias(alias=exp.to_identifier(_written(column), quoted=True))
+            column.replace(named)
+            named.set("this", column)
 
 
 def _unused(start: str, text: str) -> str:

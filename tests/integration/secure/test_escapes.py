@@ -295,6 +295,36 @@ def test_no_secret_comes_back_in_rows_names_or_errors(masked: Plant, sql: str) -
     assert "/lake/" not in answer
 
 
+COLUMNS_WITHOUT_A_NAME = [
+    "SELECT (SELECT count(*) FROM orders o2 WHERE o2.amount < o.amount) FROM orders o",
+    "SELECT (SELECT max(customer) FROM orders) || 'x', 1 FROM orders",
+    "SELECT EXISTS (SELECT customer FROM orders), customer IN (SELECT customer FROM orders) FROM orders",
+    "SELECT amount > ANY (SELECT amount FROM orders) FROM orders",
+    "SELECT CASE WHEN EXISTS (FROM orders) THEN 1 END FROM orders",
+    "SELECT * FROM (SELECT (SELECT max(customer) FROM orders) FROM orders)",
+    "SELECT x FROM (SELECT (SELECT max(customer) FROM orders) FROM orders) x",
+    "SELECT typeof(x) FROM (SELECT (SELECT max(customer) FROM orders) FROM orders) x",
+    "WITH x AS (SELECT (SELECT max(customer) FROM orders) FROM orders) SELECT * FROM x",
+    "SELECT (SELECT (SELECT max(customer) FROM orders) FROM orders LIMIT 1) FROM orders",
+    "SELECT (SELECT max(customer) FROM orders) FROM orders UNION ALL SELECT note FROM orders",
+    "SELECT count(*) FILTER (WHERE customer IN (SELECT customer FROM orders)) FROM orders",
+    "SELECT sum((SELECT count(*) FROM orders)) OVER () FROM orders",
+    "SELECT ((SELECT count(*) FROM orders)), -(SELECT count(*) FROM orders) FROM orders",
+    "SELECT * REPLACE ((SELECT max(customer) FROM orders) AS line) FROM orders",
+    "SELECT COLUMNS(*) = (SELECT max(customer) FROM orders) FROM orders",
+]
+
+
+@pytest.mark.parametrize("sql", COLUMNS_WITHOUT_A_NAME, ids=lambda sql: sql[:60])
+def test_no_name_of_a_column_tells_the_key_of_a_mask_or_a_row_filter(masked: Plant, sql: str) -> None:
+    try:
+        table = masked.ask(ANALYST, sql)
+        answer = f"{python_rows(table)} {table.schema}"
+    except GongshuError as error:
+        answer = f"{error} {error.fields} {error.__cause__!r}"
+    assert not [word for word in ("unhex", "sha256", "line = ", "_r0", "5c5c5c", *SECRETS) if word in answer]
+
+
 ORACLES = [
     ("customer LIKE 'HIDDEN%'", "customer LIKE 'ABSENT%'"),
     ("customer = 'HIDDENCUSTOMER'", "customer = 'ABSENT'"),
