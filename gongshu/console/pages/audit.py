@@ -104,7 +104,13 @@ async def _show_entries(view: View) -> None:
     names = ("index", "at", "actor", "action", "object", "outcome", "details")
     columns = [(name, view.t(f"audit.{name}")) for name in names]
     shown = table(
-        view, columns, [], key="index", markup=("at", "outcome", "details"), wrap=("details",), page_size=PAGE
+        view,
+        columns,
+        [],
+        key="index",
+        markup=("at", "outcome", "details"),
+        wrap=("actor", "object", "details"),
+        page_size=PAGE,
     )
     shown.props("wrap-cells")
 
