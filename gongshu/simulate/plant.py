@@ -32,6 +32,7 @@ from gongshu.simulate.sparkplug import Broker, PlantSparkplug
 
 ADDRESSES = "plant.json"
 GROUND_TRUTH = "ground-truth.jsonl"
+CANCEL_AGAIN_S = 1.0
 
 
 class Plant:
@@ -97,8 +98,11 @@ class Plant:
         """Close every server, end the own broker, remove the files of addresses."""
         for name in (ADDRESSES, "sources.yaml"):
             (self.options.folder / name).unlink(missing_ok=True)
-        for task in self._tasks:
-            task.cancel()
+        # An MQTT client that is cancelled while it connects raises an error of its own, and its loop would try again.
+        while running := [task for task in self._tasks if not task.done()]:
+            for task in running:
+                task.cancel()
+            await asyncio.wait(running, timeout=CANCEL_AGAIN_S)
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._modbus.stop()
         await self._opcua.stop()
