@@ -264,6 +264,10 @@ async def _drop(client: aiomqtt.Client) -> None:
     if misc is not None:
         misc.cancel()
         await asyncio.gather(misc, return_exceptions=True)
+    for ended in (client._connected, client._disconnected):
+        # Nobody else may ask how it ended, and asyncio logs an error that nobody asked for, at some later moment.
+        if ended.done() and not ended.cancelled():
+            ended.exception()
 
 
 def _code(code: Any) -> int:
