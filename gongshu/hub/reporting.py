@@ -45,7 +45,7 @@ from gongshu.hub.period import Period, bounds_of, parse_period
 from gongshu.hub.roles import REPORTERS, require_role
 from gongshu.hub.signing import require_signature, sign_document
 from gongshu.hub.wire import ReceiptDocument, ReportDocument, SignedMessage, is_receipt_for
-from gongshu.model.access import Subject
+from gongshu.model.access import Obligations, Subject
 from gongshu.model.audit import AuditEvent, AuditSink
 from gongshu.model.ids import DatasetId
 from gongshu.packs.model import Packs
@@ -235,6 +235,9 @@ class Reporting:
         sql = source.sql.replace("{period_start}", _literal(start)).replace("{period_end}", _literal(end))
         result = self._gate.read(subject, SqlQuery(sql, rows_max=2), purpose=PURPOSE, action="aggregate")
         with closing(result):
+            if any(decision.obligations != Obligations() for decision in result.decisions):
+                seen = "a figure of the part that you may see only"
+                raise SourceUnusable(indicator=indicator.code, dataset=source.dataset_id, seen=seen)
             number = _number_of(result.read_all(), indicator, source)
         value = ReportedValue(
             indicator=indicator.code,

@@ -25,6 +25,7 @@ from gongshu.hub.period import Period
 from gongshu.model.access import Role
 from gongshu.model.ids import DatasetId
 from gongshu.secure.errors import Denied
+from gongshu.secure.policy import PolicyService
 from tests.conftest import Clock
 from tests.integration.hub.nodes import WholeNode, free_port, served
 
@@ -201,6 +202,18 @@ def test_who_may_not_read_the_dataset_cannot_report_it(mill: WholeNode, province
         mill.hub.reporting.draft(agreement.terms.agreement_id, OCTOBER, mill.person())
     with pytest.raises(RoleMissing):
         mill.hub.reporting.draft(agreement.terms.agreement_id, OCTOBER, mill.person(Role.VIEWER))
+
+
+def test_a_figure_of_a_part_is_not_reported_as_that_of_the_whole(
+    mill: WholeNode, province: WholeNode, clock: Clock
+) -> None:
+    with served(province, free_port()) as address:
+        agreement = join(mill, province, address, clock)
+    policies = PolicyService(mill.database, mill.audit, clock)
+    text = policies.active().replace('@id("own-steward")', '@id("own-steward")\n@row_filter("kwh < 1")')
+    policies.deploy(text, "user:security")
+    with pytest.raises(SourceUnusable, match="part that you may see only"):
+        mill.hub.reporting.draft(agreement.terms.agreement_id, OCTOBER, mill.person())
 
 
 def test_an_unbound_indicator_is_named(mill: WholeNode, province: WholeNode, clock: Clock) -> None:
