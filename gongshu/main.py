@@ -15,6 +15,7 @@ import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from fastapi_offline import FastAPIOffline
 
 from gongshu import __version__
 from gongshu.apply.api import create_router as create_apply_router
@@ -62,7 +63,7 @@ def create_app(node: Node) -> FastAPI:
             node.hub.stop()
             node.share.stop()
 
-    app = FastAPI(title=f"Gongshu (工数) — {node.config.title}", version=__version__, lifespan=lifespan)
+    app = FastAPIOffline(title=f"Gongshu (工数) — {node.config.title}", version=__version__, lifespan=lifespan)
     app.add_exception_handler(GongshuError, _answer_error)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     subject_of = subject_dependency(node.identity)

@@ -1,6 +1,7 @@
 """A node as its operator meets it: it starts, says where it answers, stops with its children, and refuses clearly."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -136,3 +137,13 @@ def test_a_missing_or_broken_configuration_is_one_clear_line(home: Path) -> None
     assert "port" in broken.stderr
     again = run(home, "init", "--party", "urn:gongshu:party:test", "--title", "x")
     assert "[init.node_exists]" in again.stderr
+
+
+def test_the_page_of_interfaces_needs_no_other_server(running: tuple[str, str, "subprocess.Popen[str]"]) -> None:
+    address, _, _ = running
+    with httpx.Client(base_url=address, trust_env=False) as http:
+        page = http.get("/docs").text
+        named = re.findall(r'(?:src|href|url)["\']?\s*[=:]\s*["\']([^"\']+)', page)
+        assert named
+        assert all(name.startswith("/") for name in named), named
+        assert all(http.get(name).status_code == 200 for name in named), named
