@@ -90,8 +90,7 @@ def main() -> None:
 
 
 def _asks_for_help_only() -> bool:
-    words = [word for word in sys.argv[1:] if not word.startswith("-")]
-    return not words
+    return not COMMANDS.keys() & set(sys.argv[1:])
 
 
 def _summary(name: str) -> Any:
