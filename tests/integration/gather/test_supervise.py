@@ -55,6 +55,7 @@ def test_a_killed_child_comes_back(supervisor: Supervisor) -> None:
 def test_a_child_that_ends_at_once_is_started_ever_more_slowly(supervisor: Supervisor) -> None:
     supervisor.add("c", [sys.executable, "-S", "-c", "raise SystemExit(3)"])
     time.sleep(2.5)
+    until(lambda: supervisor.states()["c"].restarts >= 2)
     status = supervisor.states()["c"]
     assert 2 <= status.restarts <= 8
     assert status.last_exit == 3

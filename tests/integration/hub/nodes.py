@@ -105,7 +105,7 @@ def served(node: WholeNode, port: int) -> Iterator[str]:
     server = uvicorn.Server(uvicorn.Config(node.app(), port=port, log_level="error", lifespan="off", ws="none"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not server.started:
         assert time.monotonic() < deadline
         time.sleep(0.02)

@@ -86,7 +86,7 @@ def run_killed(database: Database, folder: Path) -> None:
             writer.kill()
         for writer in writers:
             said |= acknowledged(writer)
-    assert len(said) > 10
+    assert len(said) >= 6, "each writer of each turn said at least one"
     require_whole(database, folder, said)
 
 
