@@ -121,9 +121,10 @@ def test_the_room_works_on_postgres(postgres: Database, tmp_path: Path, clock: C
     policies = PolicyService(postgres, audit, clock)
     assert policies.deploy(policies.active(), "user:sec").version == 1
     parties = PartyRegistry(postgres, audit, clock)
-    parties.add(Party(OWN, "Mill", keys.public_key_pem()))
+    shop, shop_keys = PartyId("urn:gongshu:party:shop"), KeyStore(tmp_path / "shop")
+    parties.add(Party(shop, "Shop", shop_keys.public_key_pem()))
     peers = PeerTokens(keys, parties, OWN, clock, database=postgres)
-    header = peers.issue(OWN)
+    header = PeerTokens(shop_keys, parties, shop, clock, database=postgres).issue(OWN)
     peers.subject_of(header)
     with pytest.raises(PeerTokenRejected, match="used before"):
         peers.subject_of(header)
