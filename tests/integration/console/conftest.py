@@ -64,9 +64,9 @@ def node_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         server.wait(30)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """A Chromium without a window."""
+    """A Chromium without a window; gone with its module, for Playwright keeps an event loop running in this thread."""
     if not CHROMIUM:
         pytest.skip("needs Chromium, for instance the Debian package `chromium`")
     playwright = pytest.importorskip("playwright.sync_api")
