@@ -81,9 +81,9 @@ class ValueClauses(ConnectorContractBase):
         """C07: each native quality becomes ours, and at least one of them is not good."""
         statuses = await rig.statuses()
         assert any(quality is not Quality.GOOD for _, quality in statuses)
-        for address, quality in statuses:
-            seen = await self.observed(rig, address)
-            assert quality_of(seen.status) is quality, address
+        seen = await self.observed_all(rig, [address for address, _ in statuses])
+        for (address, quality), one in zip(statuses, seen, strict=True):
+            assert quality_of(one.status) is quality, address
 
     @needs(Can.BROWSE)
     async def test_c08_lists_a_large_tree_completely_and_without_repeats(self, rig: Rig) -> None:

@@ -95,6 +95,15 @@ class ConnectorContractBase(ABC):
             await run.until(arrived(expected) if expected else heard(address), PATIENCE_S)
             return run.of(address)[-1]
 
+    async def observed_all(self, rig: Rig, addresses: list[str]) -> list[Seen]:
+        """Return one reading of each address, all of one connection: what a stream brings once does not come again."""
+        if Can.READ in self.spec.can:
+            async with rig.connector() as connector:
+                return await read_all(connector, addresses)
+        async with self.running(rig) as run:
+            await run.until(lambda r: all(heard(address)(r) for address in addresses), PATIENCE_S)
+            return [run.of(address)[-1] for address in addresses]
+
 
 async def read_all(connector: Connector, addresses: list[str]) -> list[Seen]:
     """Return what `read` answers, after checking its shape: one row for each address, in order."""

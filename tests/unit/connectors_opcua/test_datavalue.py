@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from asyncua.ua.ua_binary import struct_to_binary
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gongshu.gather.connectors.opcua.datavalue import OVERFLOW, STATUS_BAD_NOT_SUPPORTED, Rows, decode_values
@@ -89,6 +89,7 @@ def test_every_value_decodes_to_what_was_encoded_alone_and_in_runs(items: list[A
 
 
 @given(st.binary(max_size=300), st.integers(0, 400), st.booleans())
+@example(b"\x01\x1a\x00\x00\x00\x80", 2, False)
 @settings(max_examples=300, deadline=None)
 def test_any_bytes_give_rows_or_a_value_error(body: bytes, count: int, with_handle: bool) -> None:
     try:

@@ -132,7 +132,7 @@ def test_every_value_is_guarded_by_filter_and_choice() -> None:
 
 def test_a_scattered_choice_of_series_is_exact(engine: duckdb.DuckDBPyConnection) -> None:
     engine.execute(
-        "CREATE TABLE r AS SELECT i::INTEGER AS series_id, now() AS time, 1.0::DOUBLE AS value_double, "
+        "CREATE OR REPLACE TABLE r AS SELECT i::INTEGER AS series_id, now() AS time, 1.0::DOUBLE AS value_double, "
         "NULL::BIGINT AS value_int, 't' AS value_text, 0::UINTEGER AS status, now() AS arrival_time, "
         "true AS time_is_source FROM range(0, 100) t(i)"
     )

@@ -67,10 +67,18 @@ def read_variant(body: bytes, at: int, end: int) -> tuple[Value, int]:
         variant = variant_from_binary(buffer)
         value = native_value(variant.Value)
     except Refused as refusal:
-        return refusal, buffer.cur_pos  # type: ignore[return-value]
+        return refusal, _behind(buffer, at, end)  # type: ignore[return-value]
     except SDK_FAULTS as cause:
         raise ValueError(f"Variant of type {kind}: {cause}") from cause
-    return value, buffer.cur_pos
+    return value, _behind(buffer, at, end)
+
+
+def _behind(buffer: Buffer, at: int, end: int) -> int:
+    """Return where the buffer stands: the SDK takes a negative length for a step backwards."""
+    position: int = buffer.cur_pos
+    if not at < position <= end:
+        raise ValueError("a length in the value is not possible")
+    return position
 
 
 def native_value(value: Any) -> Value:
