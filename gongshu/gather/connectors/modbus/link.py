@@ -7,7 +7,6 @@ the next one. Source: decision 0012.
 
 import asyncio
 import logging
-from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,6 +69,9 @@ class ModbusLink:
         )
         try:
             connected = await client.connect()
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                # Before Python 3.12 a wait with a time limit may swallow a cancellation that comes with its answer.
+                raise asyncio.CancelledError
         except BaseException:
             client.close()
             raise
@@ -137,8 +139,8 @@ class ModbusLink:
         finally:
             for task in (asking, breaking):
                 task.cancel()
-            with suppress(asyncio.CancelledError, ModbusException):
-                await asyncio.gather(asking, breaking, return_exceptions=True)
+            # Their ends are results here; only our own cancellation comes out of this line, and it must.
+            await asyncio.gather(asking, breaking, return_exceptions=True)
 
     def _on_connection(self, up: bool) -> None:
         if not up:
