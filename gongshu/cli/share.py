@@ -12,11 +12,9 @@ import typer
 from gongshu.cli.output import Format, done, show
 from gongshu.cli.session import current_subject, opened_node
 from gongshu.model.ids import DatasetId, PartyId
-from gongshu.node import Node, public_address
 from gongshu.share.automation import ASK_FIRST
 from gongshu.share.dsp.states import State
-from gongshu.share.invites import read_invite, write_invite
-from gongshu.share.rights import DEALERS, require_right
+from gongshu.share.invites import read_invite
 from gongshu.share.terms import Terms
 from gongshu.share.views import agreement_view, delivery_view, offer_view, record_view, remote_view
 
@@ -263,9 +261,7 @@ def retire(agreement_id: str, reason: Annotated[str, typer.Option(help="Why it e
 def invite() -> None:
     """Print the line by which another party gets to know this one: gongshu share invite."""
     with opened_node() as node:
-        require_right(current_subject(node), DEALERS, "invite parties")
-        line = _own_invite(node)
-        fingerprint = node.keys.fingerprint()
+        line, fingerprint = node.introductions.own(current_subject(node))
     typer.echo(line)
     typer.echo(f"Read this out to them over another channel: {fingerprint}", err=True)
 
@@ -285,16 +281,10 @@ def join(
         typer.confirm("Did they read out the same fingerprint to you?", abort=True)
     with opened_node() as node:
         subject = current_subject(node)
-        require_right(subject, DEALERS, "register parties")
-        node.parties.add(party, actor=subject.subject_id)
-        own = _own_invite(node)
+        node.introductions.accept(line, party.fingerprint, subject)
+        own, _ = node.introductions.own(subject)
     done(f"{party.title} is known here. Hand them your own line, so that they know you:")
     typer.echo(own)
-
-
-def _own_invite(node: Node) -> str:
-    address = public_address(node.home, node.config)
-    return write_invite(node.keys, party_id=node.party_id, title=node.config.title, address=address)
 
 
 def _is_file(text: str) -> bool:
