@@ -88,8 +88,10 @@ def test_a_source_that_is_added_flows_and_one_that_is_stopped_ends(rooms: Rooms,
     (series,) = rooms.sources.series_of(SourceId("mill-3"))
     assert series.sighting.asset == "plant-1/line-2/mill-03"
     assert series.sighting.address == "1/holding/0:uint16"
-    until(lambda: rooms.sources.status(SourceId("mill-3")).state is State.RUNNING)
+    # A collector reports its state first and what it counted a moment later.
+    until(lambda: rooms.sources.status(SourceId("mill-3")).value_age_s is not None)
     status = rooms.sources.status(SourceId("mill-3"))
+    assert status.state is State.RUNNING
     assert status.value_age_s is not None
     assert status.value_age_s < 5
     assert status.counters is not None
