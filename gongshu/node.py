@@ -4,7 +4,7 @@ A node is opened the same way by the server, by the command line beside a runnin
 nothing: `gongshu.main` starts the dispatcher of the data space and the child processes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -25,6 +25,8 @@ from gongshu.secure.gate import Gate
 from gongshu.secure.identity.service import IdentityService
 from gongshu.secure.keys import KeyStore
 from gongshu.secure.parties import PartyRegistry
+from gongshu.secure.peer_identity import PeerIdentities, PeerIdentity, SchemeParts, installed_schemes
+from gongshu.secure.peer_tls import TlsSettings
 from gongshu.secure.peer_tokens import PeerTokens
 from gongshu.secure.policy.service import PolicyService
 from gongshu.share.introductions import Introductions
@@ -49,6 +51,7 @@ class Node:
     identity: IdentityService
     parties: PartyRegistry
     peers: PeerTokens
+    identities: PeerIdentities
     policies: PolicyService
     gate: Gate
     sources: SourceService
@@ -84,8 +87,10 @@ def public_address(home: Home, config: NodeConfig) -> str:
     return f"http://{config.host}:{config.port}"
 
 
-def open_node(home: Home, *, clock: Callable[[], datetime] = utc_now) -> Node:
+def open_node(home: Home, *, clock: Callable[[], datetime] = utc_now, identities: Sequence[PeerIdentity] = ()) -> Node:
     """Open the node of a home folder: bring its database to the newest revision and put its services together.
+
+    `identities` are schemes beside the installed ones, by which parties registered with them prove themselves.
 
     Raises: ConfigMissing, ConfigInvalid, KeysUnsafe, PackBroken.
     """
@@ -107,13 +112,15 @@ def open_node(home: Home, *, clock: Callable[[], datetime] = utc_now) -> Node:
     def address() -> str:
         return public_address(home, config)
 
+    schemes = SchemeParts(own_party_id, keys, parties, peers, database, audit, clock, address, TlsSettings())
+    doors = PeerIdentities(parties, [*_offered(schemes), *identities], own_party_id=own_party_id)
     share = ShareService(
         database=database,
         catalogue=catalogue,
         gate=gate,
         store=store,
         parties=parties,
-        peers=peers,
+        peers=doors,
         audit=audit,
         clock=clock,
         own_party_id=own_party_id,
@@ -135,6 +142,7 @@ def open_node(home: Home, *, clock: Callable[[], datetime] = utc_now) -> Node:
         identity=IdentityService(database, audit, clock, own_party_id=own_party_id),
         parties=parties,
         peers=peers,
+        identities=doors,
         policies=policies,
         gate=gate,
         sources=SourceService(database, catalogue, audit, clock, home),
@@ -143,6 +151,11 @@ def open_node(home: Home, *, clock: Callable[[], datetime] = utc_now) -> Node:
         apps=AppService(database, gate, store, catalogue, audit, clock, own_party_id, packs=packs),
         hub=HubService(database, keys, parties, peers, gate, packs, audit, clock, own),
     )
+
+
+def _offered(parts: SchemeParts) -> list[PeerIdentity]:
+    opened = (spec.open(parts) for spec in installed_schemes())
+    return [scheme for scheme in opened if scheme is not None]
 
 
 def _open_lake(home: Home, config: NodeConfig) -> Lake:

@@ -272,6 +272,7 @@ def join(
     fingerprint: Annotated[str, typer.Option(help="What they read out to you; then nothing is asked")] = "",
 ) -> None:
     """Get to know another party: gongshu share join gongshu-invite-1.… --fingerprint sha256:…."""
+    replace: Annotated[bool, typer.Option("--replace", help="Its key has changed, and you asked why")] = False,
     line = Path(invitation).read_text(encoding="utf-8") if _is_file(invitation) else invitation
     party = read_invite(line)
     typer.echo(f"{party.title}\n  id      {party.party_id}\n  address {party.address}\n  key     {party.fingerprint}")
@@ -281,7 +282,7 @@ def join(
         typer.confirm("Did they read out the same fingerprint to you?", abort=True)
     with opened_node() as node:
         subject = current_subject(node)
-        node.introductions.accept(line, party.fingerprint, subject)
+        node.introductions.accept(line, party.fingerprint, subject, replace=replace)
         own, _ = node.introductions.own(subject)
     done(f"{party.title} is known here. Hand them your own line, so that they know you:")
     typer.echo(own)

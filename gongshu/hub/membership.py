@@ -271,14 +271,13 @@ class Memberships:
 
     def _register(self, role: str, party_id: PartyId, title: str, public_key_pem: str, address: str) -> None:
         """Add the party, or its new role and address; a key that differs from the known one is refused."""
-        roles: tuple[str, ...] = ()
+        known = Party(party_id, title, public_key_pem)
         with suppress(PartyUnknown):
             known = self._parties.get(party_id)
             seen, expected = fingerprint_of_pem(public_key_pem), known.fingerprint
             if seen != expected:
                 raise KeyUnexpected(address=address, seen=seen or "no key", expected=expected)
-            roles = known.roles
-        party = Party(party_id, title, public_key_pem, address, tuple(sorted({*roles, role})))
+        party = replace(known, title=title, address=address, roles=tuple(sorted({*known.roles, role})))
         self._parties.add(party, actor="system:hub")
 
     def _supersede(self, connection: sa.Connection, terms: Terms) -> None:

@@ -4,8 +4,8 @@ GongshuError
 ├── InvalidInput      SqlInvalid, PolicyInvalid, PasswordTooWeak, AccountInvalid, TokenLifeInvalid, PartyInvalid
 ├── NotAuthenticated  TokenRejected, LoginFailed, LoginThrottled, PeerTokenRejected, CodeRejected
 ├── Refused           Denied, SqlRefused, NotAllowed
-├── NotFound          AccountUnknown, PartyUnknown
-├── Conflict          AccountExists, RolesConflict, FirstAccountExists
+├── NotFound          AccountUnknown, PartyUnknown, IdentitySchemeUnknown
+├── Conflict          AccountExists, RolesConflict, FirstAccountExists, PartyKeyDiffers
 ├── Unavailable       QueryFailed
 └── Damaged           KeysUnsafe, KeysDamaged, AuditLogDamaged
 """
@@ -148,11 +148,32 @@ class PartyUnknown(NotFound):
     template = "There is no party {party_id!r}. Register it with its public key first."
 
 
+class IdentitySchemeUnknown(NotFound):
+    """A party is registered with a scheme of identity that is not there."""
+
+    code = "secure.identity_scheme_unknown"
+    template = (
+        "{party_id!r} proves itself by {scheme!r}, which this node does not offer (it has: {known}). "
+        "Set that scheme up, or register the party with another."
+    )
+
+
 class AccountExists(Conflict):
     """The name is taken."""
 
     code = "secure.account_exists"
     template = "The account {name!r} is there already. Choose another name."
+
+
+class PartyKeyDiffers(Conflict):
+    """The party is known, by another key, certificate or scheme of identity than the one offered now."""
+
+    code = "secure.party_key_differs"
+    template = (
+        "{party_id!r} is registered with another {what} ({known}) than the one offered now ({offered}). Nothing was "
+        "changed. Ask its people over another channel why; if the change is right, replace the record: "
+        "`gongshu share join INVITATION --replace`."
+    )
 
 
 class RolesConflict(Conflict):

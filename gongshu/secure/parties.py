@@ -1,18 +1,21 @@
 """The organisations that this node knows, each with the key its tokens and reports are checked with."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from cryptography.x509 import load_pem_x509_certificate
 
 from gongshu.database import Database
 from gongshu.model.audit import AuditEvent, AuditSink
 from gongshu.model.ids import PartyId
-from gongshu.secure.errors import PartyInvalid, PartyUnknown
+from gongshu.secure.errors import PartyInvalid, PartyKeyDiffers, PartyUnknown
 from gongshu.secure.keys import fingerprint_of
 from gongshu.secure.tables import parties
 
@@ -28,6 +31,10 @@ class Party:
     """Base address of its node, for instance `https://mill.example:6720`."""
     roles: tuple[str, ...] = ()
     """What it is to us: `partner`, `province`, `member`."""
+    identity: str = "gongshu"
+    """The one scheme by which it proves itself."""
+    certificate: str = ""
+    """The certificate its node shows in TLS: PEM, or `sha256:<hex>` of one that an authority of ours vouches for."""
 
     @property
     def public_key(self) -> Ed25519PublicKey:
@@ -45,8 +52,22 @@ class Party:
 
     @property
     def fingerprint(self) -> str:
-        """`sha256:<hex>` of the key, to be compared over another channel."""
-        return fingerprint_of(self.public_key)
+        """`sha256:<hex>` of the key, to be compared over another channel; empty if it has none of this kind."""
+        return fingerprint_of(self.public_key) if self.public_key_pem else ""
+
+    @property
+    def certificate_pin(self) -> str:
+        """`sha256:<hex>` of the one certificate that its node may show; empty if none is registered.
+
+        Raises: PartyInvalid if the registered text is neither a certificate nor a fingerprint.
+        """
+        if not self.certificate or re.fullmatch(r"sha256:[0-9a-f]{64}", self.certificate):
+            return self.certificate
+        try:
+            certificate = load_pem_x509_certificate(self.certificate.encode("utf-8"))
+        except ValueError as cause:
+            raise PartyInvalid(party_id=self.party_id, reason="its certificate is neither PEM nor sha256:…") from cause
+        return "sha256:" + certificate.fingerprint(hashes.SHA256()).hex()
 
 
 def is_party_id(text: str) -> bool:
@@ -67,34 +88,42 @@ class PartyRegistry:
         self._clock = clock
 
     def add(self, party: Party, *, actor: str = "system:parties") -> Party:
-        """Register a party, or replace its record; a replaced key is named in the audit log.
+        """Register a party, or bring title, address and roles of a known one up to date.
 
-        Raises: PartyInvalid.
+        Raises: PartyInvalid; PartyKeyDiffers if it is known by another key, certificate or scheme of identity.
         """
-        if not is_party_id(party.party_id):
-            raise PartyInvalid(
-                party_id=party.party_id[:200], reason="an id has 1 to 200 printable characters without spaces"
-            )
-        details: dict[str, str | int | float | bool | list[str] | None] = {
-            "fingerprint": party.fingerprint,
-            "address": party.address,
-        }
-        values = {
-            "title": party.title,
-            "public_key_pem": party.public_key_pem,
-            "address": party.address,
-            "roles": ",".join(sorted(party.roles)),
-        }
+        _require_valid(party)
         with self._database.begin() as connection:
             row = connection.execute(sa.select(parties).where(parties.c.party_id == party.party_id)).first()
             if row is None:
-                new = sa.insert(parties).values(party_id=party.party_id, added_at=self._clock(), **values)
+                new = sa.insert(parties).values(party_id=party.party_id, added_at=self._clock(), **_values(party))
                 connection.execute(new)
             else:
-                details["former_fingerprint"] = _party(row).fingerprint
-                connection.execute(sa.update(parties).where(parties.c.party_id == party.party_id).values(**values))
-            action = "party.added" if row is None else "party.changed"
-            self._audit.write(AuditEvent(self._clock(), actor, action, party.party_id, "ok", details))
+                _require_same(_party(row), party)
+                change = sa.update(parties).where(parties.c.party_id == party.party_id)
+                connection.execute(change.values(**_values(party)))
+            self._record(actor, "party.added" if row is None else "party.changed", party, {})
+        return party
+
+    def replace(self, party: Party, *, actor: str = "system:parties") -> Party:
+        """Put this record in the place of a known party's, whatever its key; the former one is named in the audit log.
+
+        Raises: PartyInvalid, PartyUnknown.
+        """
+        _require_valid(party)
+        with self._database.begin() as connection:
+            row = connection.execute(sa.select(parties).where(parties.c.party_id == party.party_id)).first()
+            if row is None:
+                raise PartyUnknown(party_id=party.party_id)
+            change = sa.update(parties).where(parties.c.party_id == party.party_id)
+            connection.execute(change.values(**_values(party)))
+            former = _party(row)
+            details = {
+                "former_fingerprint": former.fingerprint,
+                "former_certificate": former.certificate_pin,
+                "former_identity": former.identity,
+            }
+            self._record(actor, "party.replaced", party, details)
         return party
 
     def get(self, party_id: PartyId) -> Party:
@@ -125,6 +154,56 @@ class PartyRegistry:
                 raise PartyUnknown(party_id=party_id[:200])
             self._audit.write(AuditEvent(self._clock(), actor, "party.removed", party_id, "ok"))
 
+    def _record(self, actor: str, action: str, party: Party, former: Mapping[str, str]) -> None:
+        details: dict[str, str | int | float | bool | list[str] | None] = {
+            "fingerprint": party.fingerprint,
+            "certificate": party.certificate_pin,
+            "identity": party.identity,
+            "address": party.address,
+            **former,
+        }
+        self._audit.write(AuditEvent(self._clock(), actor, action, party.party_id, "ok", details))
+
+
+def _require_valid(party: Party) -> None:
+    """Refuse a record that could not be used. Raises: PartyInvalid."""
+    reason = ""
+    if not is_party_id(party.party_id):
+        reason = "an id has 1 to 200 printable characters without spaces"
+    elif not re.fullmatch(r"[a-z][a-z0-9+.-]{0,59}", party.identity):
+        reason = "its scheme of identity is no name of lower-case letters"
+    elif party.identity == "gongshu" and not party.public_key_pem:
+        reason = "its public key is missing"
+    if reason:
+        raise PartyInvalid(party_id=party.party_id[:200], reason=reason)
+    if party.public_key_pem:
+        assert party.fingerprint, "the key can be read"
+    if party.certificate:
+        assert party.certificate_pin, "the certificate can be read"
+
+
+def _require_same(known: Party, offered: Party) -> None:
+    """Raises: PartyKeyDiffers."""
+    pairs = (
+        ("key", known.fingerprint, offered.fingerprint),
+        ("certificate", known.certificate_pin, offered.certificate_pin),
+        ("scheme of identity", known.identity, offered.identity),
+    )
+    for what, before, now in pairs:
+        if before != now:
+            raise PartyKeyDiffers(party_id=known.party_id, what=what, known=before or "none", offered=now or "none")
+
+
+def _values(party: Party) -> dict[str, str]:
+    return {
+        "title": party.title,
+        "public_key_pem": party.public_key_pem,
+        "address": party.address,
+        "roles": ",".join(sorted(party.roles)),
+        "identity": party.identity,
+        "certificate": party.certificate,
+    }
+
 
 def _party(row: "sa.Row[tuple[object, ...]]") -> Party:
     return Party(
@@ -133,4 +212,6 @@ def _party(row: "sa.Row[tuple[object, ...]]") -> Party:
         row.public_key_pem,
         row.address,
         tuple(part for part in row.roles.split(",") if part),
+        row.identity,
+        row.certificate,
     )

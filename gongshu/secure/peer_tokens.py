@@ -3,10 +3,11 @@
 The issuer must be registered with its key; a token is checked with that key only, whatever it says itself.
 """
 
+import hashlib
 import secrets
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -20,15 +21,24 @@ from gongshu.secure.keys import KeyStore
 from gongshu.secure.parties import Party, PartyRegistry
 from gongshu.secure.tables import peer_token_ids
 
+if TYPE_CHECKING:
+    from gongshu.secure.peer_identity import Proof
+
 LEEWAY_S = 60
 """How far two clocks may be apart."""
 VALID_MAX_S = 3600
 """A token that claims a longer life is refused."""
 RESERVED = frozenset({"iss", "sub", "aud", "iat", "exp", "jti"})
+BODY_CLAIM = "body"
+"""The claim that holds the SHA-256 of the body, so that a body cannot be exchanged on the way."""
+NAME = "gongshu"
+"""This scheme of identity, and what a party is registered with unless said otherwise."""
 
 
 class PeerTokens:
-    """Makes our tokens and checks those of others."""
+    """Makes our tokens and checks those of others; the scheme of identity `gongshu`."""
+
+    name = NAME
 
     def __init__(
         self,
@@ -55,21 +65,44 @@ class PeerTokens:
         times = {"iat": now, "exp": now + valid_s, "jti": secrets.token_urlsafe(16)}
         return "Bearer " + encode_jws({**extra, **own, **times}, self._keys)
 
-    def subject_of(self, authorization_header: str) -> Subject:
+    def headers_for(self, party: Party, body: bytes | None) -> Mapping[str, str]:
+        """Return the header of one request to that party, made for this very body."""
+        claims = {} if body is None else {BODY_CLAIM: hashlib.sha256(body).hexdigest()}
+        return {"Authorization": self.issue(party.party_id, claims=claims)}
+
+    def party_of(self, proof: "Proof", *, scheme: str = NAME) -> PartyId | None:
+        """Return the party whose token this is, made for this very body; None if it is no token of this form.
+
+        Raises: PeerTokenRejected.
+        """
+        kind, _, token = proof.authorization.strip().partition(" ")
+        try:
+            decode_jws(token.strip())
+        except JwsInvalid:
+            return None
+        if kind.lower() != "bearer":
+            return None
+        subject = self.subject_of(proof.authorization, scheme=scheme)
+        made_for = subject.attributes.get(f"claim.{BODY_CLAIM}")
+        if proof.body is not None and made_for != hashlib.sha256(proof.body).hexdigest():
+            raise PeerTokenRejected(reason="it was made for another body")
+        return subject.party_id
+
+    def subject_of(self, authorization_header: str, *, scheme: str = NAME) -> Subject:
         """Return the partner that made this header; its further text claims become attributes `claim.<name>`.
 
         They are what the partner says, so no policy may rest on them: an agreement is looked up, not claimed.
 
         Raises: PeerTokenRejected. A header works once.
         """
-        scheme, _, token = authorization_header.strip().partition(" ")
-        if scheme.lower() != "bearer" or not token:
+        kind, _, token = authorization_header.strip().partition(" ")
+        if kind.lower() != "bearer" or not token:
             raise PeerTokenRejected(reason="there is no bearer token")
         try:
             claims, message, signature = decode_jws(token.strip())
         except JwsInvalid as cause:
             raise PeerTokenRejected(reason="it is not a token of the expected form") from cause
-        party = self._issuer(claims)
+        party = self._issuer(claims, scheme)
         if not is_signed_by(party.public_key, message, signature):
             raise PeerTokenRejected(reason="its signature does not belong to the issuer's registered key")
         self._require_current(claims)
@@ -77,16 +110,19 @@ class PeerTokens:
         attributes = {f"claim.{k}": v for k, v in claims.items() if k not in RESERVED and isinstance(v, str)}
         return Subject(SubjectId(f"partner:{party.party_id}"), party.party_id, frozenset({Role.PARTNER}), attributes)
 
-    def _issuer(self, claims: Mapping[str, Any]) -> Party:
+    def _issuer(self, claims: Mapping[str, Any], scheme: str) -> Party:
         issuer = claims.get("iss")
         if not isinstance(issuer, str) or claims.get("sub") != issuer:
             raise PeerTokenRejected(reason="it names no issuer")
         if issuer == self._own_party_id:
             raise PeerTokenRejected(reason="it speaks for this organisation itself")
         try:
-            return self._parties.get(PartyId(issuer))
+            party = self._parties.get(PartyId(issuer))
         except PartyUnknown as cause:
             raise PeerTokenRejected(reason="its issuer is not registered here") from cause
+        if party.identity != scheme:
+            raise PeerTokenRejected(reason="its issuer is registered with another scheme of identity")
+        return party
 
     def _require_current(self, claims: Mapping[str, Any]) -> None:
         now = self._clock().timestamp()

@@ -92,6 +92,8 @@ parties = sa.Table(
     sa.Column("public_key_pem", sa.Text, nullable=False),
     sa.Column("address", sa.String(400), nullable=False),
     sa.Column("roles", sa.String(400), nullable=False),
+    sa.Column("identity", sa.String(60), nullable=False, server_default="gongshu"),
+    sa.Column("certificate", sa.Text, nullable=False, server_default=""),
     sa.Column("added_at", UtcTime, nullable=False),
 )
 

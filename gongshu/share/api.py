@@ -275,6 +275,7 @@ class InvitationBody(_Body):
     fingerprint: str = Field(max_length=200, examples=["sha256:3f9a…"])
 
 
+    replace: bool = Field(default=False, description="Put it in the place of a known party whose key has changed")
 def create_parties_router(introductions: Introductions, subject_of: Callable[..., Any]) -> APIRouter:
     """Return the routes by which parties come to know each other, under `/api/v1/share`."""
     router = APIRouter(prefix="/api/v1/share", tags=["share"])
@@ -293,7 +294,7 @@ def create_parties_router(introductions: Introductions, subject_of: Callable[...
     @router.post("/parties", status_code=201)
     def accept(body: InvitationBody, subject: Subject = Depends(subject_of)) -> View:
         """Get to know another party."""
-        return _party(introductions.accept(body.line, body.fingerprint, subject))
+        return _party(introductions.accept(body.line, body.fingerprint, subject, replace=body.replace))
 
     return router
 
@@ -306,3 +307,5 @@ def _party(party: Party) -> View:
         "fingerprint": party.fingerprint,
         "roles": list(party.roles),
     }
+        "identity": party.identity,
+        "certificate": party.certificate_pin,

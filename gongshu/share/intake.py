@@ -1,15 +1,13 @@
 """What other parties ask of us, checked before it reaches the engine: who asks, for which offer, back to where."""
 
-import hashlib
 from typing import Any
 
 import orjson
 
 from gongshu.database import Database
 from gongshu.model.ids import PartyId
-from gongshu.secure.errors import PeerTokenRejected
 from gongshu.secure.parties import PartyRegistry
-from gongshu.secure.peer_tokens import PeerTokens
+from gongshu.secure.peer_identity import PeerIdentities, Proof
 from gongshu.share.addresses import is_under
 from gongshu.share.agreements import find_agreement
 from gongshu.share.catalog import build_catalog, build_dataset, build_service, read_filter
@@ -29,7 +27,6 @@ from gongshu.share.inbox import Answer, Inbox
 from gongshu.share.model import AgreementStatus, Offer
 from gongshu.share.odrl import canonical_text, message_offer, read_terms
 from gongshu.share.offers import OfferBook
-from gongshu.share.peer import BODY_CLAIM
 from gongshu.share.policy import SharePolicy
 
 Json = dict[str, Any]
@@ -49,7 +46,7 @@ class Intake:
         book: OfferBook,
         policy: SharePolicy,
         parties: PartyRegistry,
-        tokens: PeerTokens,
+        identities: PeerIdentities,
         *,
         own_party_id: PartyId,
     ) -> None:
@@ -59,18 +56,15 @@ class Intake:
         self._book = book
         self._policy = policy
         self._parties = parties
-        self._tokens = tokens
+        self._identities = identities
         self._own = own_party_id
 
-    def authenticate(self, authorization: str, body: bytes | None) -> PartyId:
-        """Return who sent a request; with a body, its token has to be made for these very bytes.
+    def authenticate(self, proof: Proof) -> PartyId:
+        """Return who sent a request, by the scheme of identity that this party is registered with.
 
         Raises: PeerTokenRejected.
         """
-        subject = self._tokens.subject_of(authorization)
-        if body is not None and subject.attributes.get(f"claim.{BODY_CLAIM}") != hashlib.sha256(body).hexdigest():
-            raise PeerTokenRejected(reason="it was made for another body")
-        return subject.party_id
+        return self._identities.party_of(proof)
 
     # ---- catalogue --------------------------------------------------------------------------------------------------
 

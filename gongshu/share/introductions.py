@@ -32,15 +32,18 @@ class Introductions:
         line = write_invite(self._keys, party_id=self._own_party_id, title=self._title, address=self._address())
         return line, self._keys.fingerprint()
 
-    def accept(self, line: str, fingerprint: str, actor: Subject) -> Party:
-        """Register the party of a line whose fingerprint was compared.
+    def accept(self, line: str, fingerprint: str, actor: Subject, *, replace: bool = False) -> Party:
+        """Register the party of a line whose fingerprint was compared; `replace` lets a known party's key change.
 
-        Raises: NotAllowed, InviteInvalid.
+        Raises: NotAllowed, InviteInvalid; PartyKeyDiffers unless it is replaced.
         """
         require_right(actor, DEALERS, "register parties")
         party = read_invite(line)
         if fingerprint.strip() != party.fingerprint:
             raise InviteInvalid(reason="the fingerprint read out to you is not that of its key")
+        is_known = any(party.party_id == known.party_id for known in self._parties.all())
+        if replace and is_known:
+            return self._parties.replace(party, actor=actor.subject_id)
         return self._parties.add(party, actor=actor.subject_id)
 
     def parties(self, actor: Subject) -> list[Party]:

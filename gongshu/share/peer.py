@@ -1,10 +1,9 @@
 """The wire: requests to other parties' nodes over HTTP, each with a token of its own, bounded in size and time."""
 
-import hashlib
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
@@ -12,7 +11,7 @@ import httpx
 
 from gongshu.model.ids import PartyId
 from gongshu.secure.parties import PartyRegistry
-from gongshu.secure.peer_tokens import PeerTokens
+from gongshu.secure.peer_identity import PeerIdentities
 from gongshu.share.addresses import is_under, join
 from gongshu.share.dsp.messages import VERSION
 from gongshu.share.dsp.reader import read_document
@@ -27,16 +26,13 @@ ANSWER_S = 15.0
 """Bounds of one request as a whole; both below the outbox's lease."""
 BASE_KEPT = timedelta(minutes=10)
 
-BODY_CLAIM = "body"
-"""The claim of our tokens that holds the SHA-256 of the body, so that a body cannot be exchanged on the way."""
-
 
 class HttpWire:
     """Implements `ports.Wire`."""
 
-    def __init__(self, parties: PartyRegistry, tokens: PeerTokens, clock: Clock) -> None:
+    def __init__(self, parties: PartyRegistry, identities: PeerIdentities, clock: Clock) -> None:
         self._parties = parties
-        self._tokens = tokens
+        self._identities = identities
         self._clock = clock
         self._bases: dict[tuple[PartyId, str], tuple[str, datetime]] = {}
         self._lock = threading.Lock()
@@ -124,10 +120,10 @@ class HttpWire:
             raise AddressRefused(party=party, address=address[:200])
 
     def _call(self, party: PartyId, method: str, address: str, body: bytes) -> Reply:
-        claims = {BODY_CLAIM: hashlib.sha256(body).hexdigest()} if method == "POST" else {}
-        return self._request(party, method, address, body, {"Authorization": self._tokens.issue(party, claims=claims)})
+        proof = self._identities.headers_for(party, body if method == "POST" else None)
+        return self._request(party, method, address, body, proof)
 
-    def _request(self, party: PartyId, method: str, address: str, body: bytes, headers: dict[str, str]) -> Reply:
+    def _request(self, party: PartyId, method: str, address: str, body: bytes, headers: Mapping[str, str]) -> Reply:
         if body:
             headers = {**headers, "Content-Type": "application/json"}
         deadline = time.monotonic() + ANSWER_S

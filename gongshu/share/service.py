@@ -16,7 +16,7 @@ from gongshu.model.access import Subject
 from gongshu.model.audit import AuditEvent, AuditSink
 from gongshu.model.ids import DatasetId, PartyId
 from gongshu.secure.parties import PartyRegistry
-from gongshu.secure.peer_tokens import PeerTokens
+from gongshu.secure.peer_identity import PeerIdentities
 from gongshu.share import processes as store
 from gongshu.share.agreements import find_agreement, list_agreements, retire_agreement, set_transfer_rules
 from gongshu.share.automation import Action, Rules
@@ -75,7 +75,7 @@ class ShareService:
         gate: GateDoor,
         store: DatasetWriter,
         parties: PartyRegistry,
-        peers: PeerTokens,
+        peers: PeerIdentities,
         audit: AuditSink,
         clock: Clock,
         own_party_id: PartyId,

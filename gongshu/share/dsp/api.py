@@ -16,6 +16,8 @@ from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
 
 from gongshu.errors import GongshuError, NotAuthenticated
 from gongshu.model.ids import PartyId
+from gongshu.secure.peer_identity import Proof
+from gongshu.secure.peer_tls import peer_certificate
 from gongshu.share.delivery import DataRequest
 from gongshu.share.dsp.messages import CONTEXT, PATH, build_catalog_error, build_process_error, build_versions, encode
 from gongshu.share.dsp.reader import read_document
@@ -99,7 +101,7 @@ def _add_data(router: APIRouter, share: ShareService) -> None:
         body = await _read_body(request, share)
 
         def work() -> Json:
-            party = share.intake.authenticate(request.headers.get("authorization", ""), body)
+            party = share.intake.authenticate(_proof(request, body))
             return share.delivery.renew(party, transfer_id)
 
         return _json(200, await run_in_threadpool(work))
@@ -154,8 +156,7 @@ async def _answer(
         is_post = request.method == "POST"
 
         def whole() -> Response:
-            header = request.headers.get("authorization", "")
-            return work(share.intake.authenticate(header, body if is_post else None), body)
+            return work(share.intake.authenticate(_proof(request, body if is_post else None)), body)
 
         return await run_in_threadpool(whole)
     except GongshuError as error:
@@ -163,6 +164,12 @@ async def _answer(
         if isinstance(error, NotAuthenticated):
             code, reason = "share.not_authorised", "nothing here for who did not prove who it is"
         return _json(status, error_body(body, code, reason))
+
+
+def _proof(request: Request, body: bytes | None) -> Proof:
+    """Return what the request shows of its sender; of several Authorization headers none counts."""
+    shown = request.headers.getlist("authorization")
+    return Proof(shown[0] if len(shown) == 1 else "", body, peer_certificate(request.scope))
 
 
 async def _read_body(request: Request, share: ShareService) -> bytes:

@@ -144,7 +144,7 @@ def test_a_receipt_signed_by_another_is_no_receipt(mill: WholeNode, province: Wh
         mill.hub.reporting.submit(agreement.terms.agreement_id, OCTOBER, mill.person())
         known = mill.parties.get(province.party_id)
         impostor = type(known)(known.party_id, known.title, mill.keys.public_key_pem(), known.address, known.roles)
-        mill.parties.add(impostor)
+        mill.parties.replace(impostor)
         (waiting,) = mill.hub.reporting.deliver_due()
     assert waiting.state is DeliveryState.QUEUED
     assert "is not a receipt for this report" in waiting.answer

@@ -25,6 +25,7 @@ from gongshu.secure.audit import AuditLog
 from gongshu.secure.gate import Gate
 from gongshu.secure.keys import KeyStore
 from gongshu.secure.parties import Party, PartyRegistry
+from gongshu.secure.peer_identity import PeerIdentities
 from gongshu.secure.peer_tokens import PeerTokens
 from gongshu.secure.policy import PolicyService
 from gongshu.share.api import create_dsp_router, create_router
@@ -95,7 +96,7 @@ class Site:
             gate=self.gate,
             store=self.store,
             parties=self.parties,
-            peers=self.peers,
+            peers=PeerIdentities(self.parties, [self.peers], own_party_id=self.party),
             audit=self.audit,
             clock=self.clock,
             own_party_id=self.party,

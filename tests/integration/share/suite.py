@@ -24,6 +24,7 @@ from gongshu.model.access import Role, Subject
 from gongshu.model.ids import DatasetId, PartyId, SubjectId
 from gongshu.secure.keys import KeyStore
 from gongshu.secure.parties import Party, PartyRegistry
+from gongshu.secure.peer_identity import PeerIdentities
 from gongshu.secure.peer_tokens import PeerTokens
 from gongshu.share.api import create_dsp_router
 from gongshu.share.automation import Rules
@@ -76,7 +77,7 @@ class Connector:
             gate=OpenGate(),
             store=_NoStore(),
             parties=parties,
-            peers=peers,
+            peers=PeerIdentities(parties, [peers], own_party_id=OWN),
             audit=self.audit,
             clock=clock,
             own_party_id=OWN,

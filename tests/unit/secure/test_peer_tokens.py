@@ -1,6 +1,7 @@
 import base64
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from gongshu.database import Database
 from gongshu.model.access import Role
 from gongshu.model.ids import PartyId
 from gongshu.secure.audit import AuditLog
-from gongshu.secure.errors import PartyInvalid, PartyUnknown, PeerTokenRejected
+from gongshu.secure.errors import PartyInvalid, PartyKeyDiffers, PartyUnknown, PeerTokenRejected
 from gongshu.secure.jws import encode_jws
 from gongshu.secure.keys import KeyStore
 from gongshu.secure.parties import Party, PartyRegistry
@@ -163,19 +164,59 @@ def test_a_removed_party_is_refused(ours: PeerTokens, theirs: PeerTokens, partie
         parties.remove(PARTNER)
 
 
-def test_a_replaced_key_is_recorded(ours: PeerTokens, parties: PartyRegistry, keys: KeyStore, audit: AuditLog) -> None:
-    before = parties.get(PARTNER).fingerprint
-    parties.add(Party(PARTNER, "Partner", keys.public_key_pem()))
-    (entry,) = audit.entries(action="party.changed")
-    assert entry.details["former_fingerprint"] == before != entry.details["fingerprint"]
+def test_another_key_for_a_known_party_is_refused(ours: PeerTokens, parties: PartyRegistry, keys: KeyStore) -> None:
+    before = parties.get(PARTNER)
+    for offered in (
+        replace(before, public_key_pem=keys.public_key_pem()),
+        replace(before, certificate="sha256:" + 64 * "0"),
+        replace(before, identity="weaker"),
+    ):
+        with pytest.raises(PartyKeyDiffers, match="--replace"):
+            parties.add(offered)
+    assert parties.get(PARTNER) == before
 
 
-def test_only_ed25519_keys_are_registered(parties: PartyRegistry, keys: KeyStore) -> None:
+def test_title_address_and_roles_change_without_ado(ours: PeerTokens, parties: PartyRegistry, audit: AuditLog) -> None:
+    parties.add(replace(parties.get(PARTNER), address="https://new.example", roles=("member", "partner")))
+    assert parties.get(PARTNER).address == "https://new.example"
+    assert len(audit.entries(action="party.changed")) == 1
+
+
+def test_replacing_a_key_is_an_act_of_its_own_on_record(
+    ours: PeerTokens, parties: PartyRegistry, keys: KeyStore, audit: AuditLog
+) -> None:
+    before = parties.get(PARTNER)
+    parties.replace(replace(before, public_key_pem=keys.public_key_pem()), actor="user:li")
+    (entry,) = audit.entries(action="party.replaced")
+    assert entry.details["former_fingerprint"] == before.fingerprint != entry.details["fingerprint"]
+    assert entry.actor == "user:li"
+    with pytest.raises(PartyUnknown):
+        parties.replace(replace(before, party_id=PartyId("urn:gongshu:party:new")))
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"identity": ""},
+        {"identity": "Two words"},
+        {"public_key_pem": ""},
+        {"certificate": "sha256:12"},
+        {"certificate": "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"},
+    ],
+)
+def test_a_record_that_could_not_be_used_is_not_taken(
+    ours: PeerTokens, parties: PartyRegistry, broken: dict[str, str]
+) -> None:
+    with pytest.raises(PartyInvalid):
+        parties.replace(replace(parties.get(PARTNER), **broken))  # type: ignore[arg-type]
+
+
+def test_only_ed25519_keys_are_registered(ours: PeerTokens, parties: PartyRegistry, keys: KeyStore) -> None:
     private = Ed25519PrivateKey.generate().public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    parties.add(Party(PARTNER, "ok", private.decode()))
+    parties.replace(Party(PARTNER, "ok", private.decode()))
     for pem in ("", "nonsense", (keys.folder / "node.pem").read_text()):
         with pytest.raises(PartyInvalid):
-            parties.add(Party(PARTNER, "bad", pem))
+            parties.replace(Party(PARTNER, "bad", pem))
     assert [party.title for party in parties.all()] == ["ok"]
 
 

@@ -21,6 +21,7 @@ from gongshu.model.grade import Grade, GradeLabel, GradeStanding, Importance
 from gongshu.model.ids import DatasetId, PartyId, SubjectId
 from gongshu.secure.keys import KeyStore
 from gongshu.secure.parties import Party, PartyRegistry
+from gongshu.secure.peer_identity import PeerIdentities
 from gongshu.secure.peer_tokens import PeerTokens
 from gongshu.share.dsp.messages import encode
 from gongshu.share.dsp.routes import route_of, status_of
@@ -187,12 +188,13 @@ class Site:
         self.parties = PartyRegistry(self.database, self.audit, clock)
         self.keys = KeyStore(folder / "keys")
         tokens = PeerTokens(self.keys, self.parties, party, clock, database=self.database)
+        doors = PeerIdentities(self.parties, [tokens], own_party_id=party)
         self.policy = SharePolicy(self.shelf, clock)
         self.book = OfferBook(self.database, self.gate, self.policy, self.audit, clock)
         self.engine = Engine(self.database, self.audit, clock, self.signals)
         inbox = Inbox(self.database, self.engine, clock, self.signals)
         self.intake = Intake(
-            self.database, self.engine, inbox, self.book, self.policy, self.parties, tokens, own_party_id=party
+            self.database, self.engine, inbox, self.book, self.policy, self.parties, doors, own_party_id=party
         )
         reactor = Reactor(self.database, self.engine, self.policy, self.audit, clock, party, self.signals)
         self.outbox = Outbox(

@@ -1,0 +1,145 @@
+"""How organisations prove to each other who they are: one door for every scheme, ours and strangers'.
+
+A scheme turns the proof of a request into a party and makes our own proof for a party. Which scheme a party uses is
+part of its registration, and only that one counts: whoever could choose the weakest scheme would make all others
+worthless. Schemes are found through the entry point group `gongshu.identity`. Source: decision 0058.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Protocol, cast
+
+from gongshu.database import Database
+from gongshu.model.audit import AuditSink
+from gongshu.model.ids import PartyId
+from gongshu.secure.errors import IdentitySchemeUnknown, PartyUnknown, PeerTokenRejected
+from gongshu.secure.keys import KeyStore
+from gongshu.secure.parties import Party, PartyRegistry
+from gongshu.secure.peer_tls import TlsSettings
+from gongshu.secure.peer_tokens import PeerTokens
+
+ENTRY_POINT_GROUP = "gongshu.identity"
+AUTHORIZATION_SIZE_MAX = 32 * 1024
+"""Longest Authorization header that any scheme looks at; a token with a presentation inside stays below."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What an incoming request shows."""
+
+    authorization: str
+    """The Authorization header, empty if there is none or more than one."""
+    body: bytes | None
+    """The bytes it came with; None for GET."""
+    client_certificate: bytes | None = None
+    """In DER, when mutual TLS ended in this process."""
+
+
+class PeerIdentity(Protocol):
+    """One scheme. Threads share it; `gongshu.testing.identity_contract` says what it has to withstand."""
+
+    @property
+    def name(self) -> str:
+        """What parties are registered with (`Party.identity`)."""
+
+    def headers_for(self, party: Party, body: bytes | None) -> Mapping[str, str]:
+        """Return the headers that prove us to that party, for one request with this body (None for GET)."""
+
+    def party_of(self, proof: Proof) -> PartyId | None:
+        """Return who proves itself; None if it is not a proof of this form.
+
+        Raises: PeerTokenRejected when it is one of this form and wrong.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class SchemeParts:
+    """What a node gives its schemes to work with."""
+
+    own_party_id: PartyId
+    keys: KeyStore
+    parties: PartyRegistry
+    peers: PeerTokens
+    database: Database
+    audit: AuditSink
+    clock: Callable[[], datetime]
+    public_address: Callable[[], str]
+    tls: TlsSettings
+
+
+@dataclass(frozen=True, slots=True)
+class IdentitySpec:
+    """The declaration of a scheme, found through its entry point."""
+
+    name: str
+    """Also the entry point's name and `PeerIdentity.name`."""
+    title: str
+    opens: str
+    """`package.module:factory`; the factory takes SchemeParts and returns the scheme, None where it is not set up."""
+    sources: tuple[str, ...]
+    """The standards it follows."""
+
+    def open(self, parts: SchemeParts) -> PeerIdentity | None:
+        """Return the scheme of one node; None where the node's configuration does not offer it."""
+        module, _, attribute = self.opens.partition(":")
+        return cast(PeerIdentity | None, getattr(import_module(module), attribute)(parts))
+
+
+def installed_schemes() -> list[IdentitySpec]:
+    """Return the declarations of all installed schemes, in order of name."""
+    found = [cast(IdentitySpec, point.load()) for point in entry_points(group=ENTRY_POINT_GROUP)]
+    return sorted(found, key=lambda spec: spec.name)
+
+
+class PeerIdentities:
+    """The schemes of one node. Whoever receives or sends a request between parties asks here and nowhere else."""
+
+    def __init__(self, parties: PartyRegistry, schemes: Iterable[PeerIdentity], *, own_party_id: PartyId) -> None:
+        self._parties = parties
+        self._own_party_id = own_party_id
+        self._schemes: Sequence[PeerIdentity] = tuple(schemes)
+        if len({scheme.name for scheme in self._schemes}) != len(self._schemes):
+            raise RuntimeError("two schemes of identity have one name")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What parties can be registered with on this node."""
+        return tuple(scheme.name for scheme in self._schemes)
+
+    def headers_for(self, party: PartyId, body: bytes | None) -> Mapping[str, str]:
+        """Return the headers of one request to that party, by the scheme it is registered with.
+
+        Raises: PartyUnknown, IdentitySchemeUnknown.
+        """
+        registered = self._parties.get(party)
+        for scheme in self._schemes:
+            if scheme.name == registered.identity:
+                return scheme.headers_for(registered, body)
+        raise IdentitySchemeUnknown(party_id=party, scheme=registered.identity, known=", ".join(self.names))
+
+    def party_of(self, proof: Proof) -> PartyId:
+        """Return the registered party that this request proves; the first scheme that knows the form decides.
+
+        Raises: PeerTokenRejected.
+        """
+        if len(proof.authorization) > AUTHORIZATION_SIZE_MAX:
+            raise PeerTokenRejected(reason="its header is too long")
+        for scheme in self._schemes:
+            party_id = scheme.party_of(proof)
+            if party_id is not None:
+                self._require_registered(party_id, scheme)
+                return party_id
+        raise PeerTokenRejected(reason="it is not of a form that this node takes")
+
+    def _require_registered(self, party_id: PartyId, scheme: PeerIdentity) -> None:
+        if party_id == self._own_party_id:
+            raise PeerTokenRejected(reason="it speaks for this organisation itself")
+        try:
+            party = self._parties.get(party_id)
+        except PartyUnknown as cause:
+            raise PeerTokenRejected(reason="its issuer is not registered here") from cause
+        if party.identity != scheme.name:
+            raise PeerTokenRejected(reason="its issuer is registered with another scheme of identity")

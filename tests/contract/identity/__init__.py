@@ -1,0 +1,1 @@
+"""Every scheme of identity against the one contract."""
