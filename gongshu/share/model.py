@@ -6,6 +6,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+import orjson
+
 from gongshu.model.ids import DatasetId, PartyId
 from gongshu.share.dsp.states import Kind, Move, Process, Side, State
 from gongshu.share.terms import Terms
@@ -17,6 +19,8 @@ class Offer:
 
     offer_id: str
     dataset_id: DatasetId
+    published_as: str
+    """The dataset's id in catalogue and contract; `dataset_id` is this node's own affair."""
     title: str
     terms: Terms
     policy: Mapping[str, Any]
@@ -107,6 +111,12 @@ class Record:
         return self.process_id if self.side is Side.CONSUMER else self.peer_pid
 
     @property
+    def target(self) -> str:
+        """The dataset's id between the two sides; as provider, `dataset_id` is the table it stands for."""
+        policy = self.own_policy or self.policy
+        return str(orjson.loads(policy).get("target", self.dataset_id)) if policy else self.dataset_id
+
+    @property
     def next_state(self) -> str:
         """What it waits for, in a few words: a person, the other side, or nothing."""
         if self.waiting:
@@ -170,5 +180,6 @@ class Delivery:
     size_bytes: int
     outcome: str
     stored_as: str
+    request_key: str
     started_at: datetime
     finished_at: datetime | None

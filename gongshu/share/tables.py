@@ -11,6 +11,7 @@ share_offers = sa.Table(
     metadata,
     sa.Column("offer_id", sa.String(200), primary_key=True),
     sa.Column("dataset_id", sa.String(200), nullable=False),
+    sa.Column("published_as", sa.String(400), nullable=False, server_default=""),
     sa.Column("title", sa.Text, nullable=False),
     sa.Column("policy", sa.Text, nullable=False),
     sa.Column("policy_hash", sa.String(64), nullable=False),
@@ -20,9 +21,10 @@ share_offers = sa.Table(
     sa.Column("created_at", UtcTime, nullable=False),
     sa.Column("created_by", sa.String(200), nullable=False),
     sa.Column("withdrawn_at", UtcTime),
-    sa.Index("ix_share_offers_visible", "withdrawn_at", "dataset_id"),
+    sa.Index("ix_share_offers_visible", "withdrawn_at", "published_as"),
 )
-"""`policy` is the canonical ODRL text, `policy_hash` its SHA-256. `is_open`: no party is named."""
+"""`published_as` is the dataset's id in the eyes of partners. `policy` is the canonical ODRL text, `policy_hash` its
+SHA-256. `is_open`: no party is named."""
 
 share_offer_parties = sa.Table(
     "share_offer_parties",
@@ -154,7 +156,90 @@ share_deliveries = sa.Table(
     sa.Column("size_bytes", sa.BigInteger, nullable=False, default=0),
     sa.Column("outcome", sa.String(20), nullable=False),
     sa.Column("stored_as", sa.String(200), nullable=False, default=""),
+    sa.Column("request_key", sa.String(200), nullable=False, server_default=""),
     sa.Column("started_at", UtcTime, nullable=False),
     sa.Column("finished_at", UtcTime),
 )
-"""The meter: what was served (`out`) and what was pulled (`in`). `outcome`: open, complete, stopped or failed."""
+"""The meter: what was served (`out`) and what was pulled (`in`). `outcome`: open, complete, stopped or failed.
+`request_key`: requests with the same one are attempts at one delivery."""
+
+share_data_addresses = sa.Table(
+    "share_data_addresses",
+    metadata,
+    sa.Column("party_id", sa.String(200), primary_key=True),
+    sa.Column("address", sa.String(800), primary_key=True),
+    sa.Column("added_at", UtcTime, nullable=False),
+    sa.Column("added_by", sa.String(200), nullable=False),
+)
+"""Addresses beside a party's own under which its data may be fetched from or delivered to."""
+
+share_pushes = sa.Table(
+    "share_pushes",
+    metadata,
+    sa.Column("process_id", sa.ForeignKey("share_processes.process_id"), primary_key=True),
+    sa.Column("push_key", sa.String(200), nullable=False),
+    sa.Column("delivery_id", sa.BigInteger),
+    sa.Column("attempts", sa.Integer, nullable=False, default=0),
+    sa.Column("next_at", UtcTime, nullable=False),
+    sa.Column("lease_until", UtcTime),
+    sa.Column("delivered_at", UtcTime),
+    sa.Column("last_error", sa.Text, nullable=False, default=""),
+)
+"""Deliveries that we carry to the consumer. `push_key` is the same in every attempt; `delivery_id` is the meter's line,
+written with the one use that all attempts together count."""
+
+share_inboxes = sa.Table(
+    "share_inboxes",
+    metadata,
+    sa.Column("process_id", sa.ForeignKey("share_processes.process_id"), primary_key=True),
+    sa.Column("token_hash", sa.String(64), nullable=False),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("title", sa.Text, nullable=False),
+    sa.Column("purpose", sa.Text, nullable=False),
+    sa.Column("encoding", sa.String(20), nullable=False),
+    sa.Column("lease_until", UtcTime),
+    sa.Column("lease_key", sa.String(64), nullable=False, default=""),
+    sa.Column("push_key", sa.String(200), nullable=False, default=""),
+    sa.Column("stored_as", sa.String(200), nullable=False, default=""),
+    sa.Column("received_at", UtcTime),
+)
+"""Where a provider may deliver to us, once. The lease is held while a delivery arrives; `received_at` ends it."""
+
+share_streams = sa.Table(
+    "share_streams",
+    metadata,
+    sa.Column("process_id", sa.ForeignKey("share_processes.process_id"), primary_key=True),
+    sa.Column("position", sa.BigInteger, nullable=False, default=0),
+    sa.Column("opening", sa.Integer, nullable=False, default=0),
+    sa.Column("rows", sa.BigInteger, nullable=False, default=0),
+    sa.Column("updated_at", UtcTime, nullable=False),
+)
+"""The provider's end of a stream: the position the consumer has confirmed, how often it was opened (a newer opening
+ends the older), and the rows sent in all."""
+
+share_follows = sa.Table(
+    "share_follows",
+    metadata,
+    sa.Column("process_id", sa.ForeignKey("share_processes.process_id"), primary_key=True),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("title", sa.Text, nullable=False),
+    sa.Column("purpose", sa.Text, nullable=False),
+    sa.Column("position", sa.BigInteger, nullable=False, default=0),
+    sa.Column("rows", sa.BigInteger, nullable=False, default=0),
+    sa.Column("stored_as", sa.String(200), nullable=False, default=""),
+    sa.Column("attempts", sa.Integer, nullable=False, default=0),
+    sa.Column("next_at", UtcTime, nullable=False),
+    sa.Column("lease_until", UtcTime),
+    sa.Column("lease_key", sa.String(64), nullable=False, default=""),
+    sa.Column("last_error", sa.Text, nullable=False, default=""),
+    sa.Column("created_by", sa.String(200), nullable=False),
+)
+"""The consumer's end of a stream: where its rows go, and up to which position they lie there."""
+
+share_high_time = sa.Table(
+    "share_high_time",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("at", UtcTime, nullable=False),
+)
+"""One row: the latest moment this node has seen, so that what ended stays ended when a clock is set back."""
