@@ -270,9 +270,9 @@ def invite() -> None:
 def join(
     invitation: Annotated[str, typer.Argument(help="The line from `gongshu share invite`, or a file that holds it")],
     fingerprint: Annotated[str, typer.Option(help="What they read out to you; then nothing is asked")] = "",
+    replace: Annotated[bool, typer.Option("--replace", help="Its key has changed, and you asked why")] = False,
 ) -> None:
     """Get to know another party: gongshu share join gongshu-invite-1.… --fingerprint sha256:…."""
-    replace: Annotated[bool, typer.Option("--replace", help="Its key has changed, and you asked why")] = False,
     line = Path(invitation).read_text(encoding="utf-8") if _is_file(invitation) else invitation
     party = read_invite(line)
     typer.echo(f"{party.title}\n  id      {party.party_id}\n  address {party.address}\n  key     {party.fingerprint}")

@@ -273,9 +273,9 @@ class InvitationBody(_Body):
 
     line: str = Field(max_length=8000)
     fingerprint: str = Field(max_length=200, examples=["sha256:3f9a…"])
-
-
     replace: bool = Field(default=False, description="Put it in the place of a known party whose key has changed")
+
+
 def create_parties_router(introductions: Introductions, subject_of: Callable[..., Any]) -> APIRouter:
     """Return the routes by which parties come to know each other, under `/api/v1/share`."""
     router = APIRouter(prefix="/api/v1/share", tags=["share"])
@@ -306,6 +306,6 @@ def _party(party: Party) -> View:
         "address": party.address,
         "fingerprint": party.fingerprint,
         "roles": list(party.roles),
-    }
         "identity": party.identity,
         "certificate": party.certificate_pin,
+    }
