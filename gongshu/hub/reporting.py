@@ -233,7 +233,9 @@ class Reporting:
     ) -> OpenedValue:
         start, end = bounds_of(period, utc_offset_minutes=terms.utc_offset_minutes)
         sql = source.sql.replace("{period_start}", _literal(start)).replace("{period_end}", _literal(end))
-        result = self._gate.read(subject, SqlQuery(sql, rows_max=2), purpose=PURPOSE, action="aggregate")
+        result = self._gate.read(
+            subject, SqlQuery(sql, rows_max=2), purpose=PURPOSE, action="aggregate", is_onward=True
+        )
         with closing(result):
             if any(decision.obligations != Obligations() for decision in result.decisions):
                 seen = "a figure of the part that you may see only"

@@ -6,7 +6,7 @@ NotFound       TableUnknown, SnapshotUnknown
 Conflict       WriterRunning
 TooLarge       QueryMemoryExceeded
 Unavailable    LogFull, LogUnwritable, LogBusy, WarehouseUnwritable, QueryTimeout, QueryWorkerLost
-Damaged        LogDamaged, LogEntryDamaged, LogBehind
+Damaged        LogDamaged, LogEntryDamaged, LogBehind, SealedUnreadable
 """
 
 from gongshu.errors import Conflict, Damaged, InvalidInput, NotFound, Refused, Retry, TooLarge, Unavailable
@@ -170,3 +170,10 @@ class LogBehind(Damaged):
         "The log {log_id} ends at {log_end}, but the table already holds its entries up to {committed}: "
         "an old copy was put back. Move log.db away; a new log starts by itself."
     )
+
+
+class SealedUnreadable(Damaged):
+    """An encrypted file is gone, altered, or not the one that its key was made for."""
+
+    code = "lake.sealed_unreadable"
+    template = "An encrypted dataset cannot be read: {reason}. Fetch it again from where it came."

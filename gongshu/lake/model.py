@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from gongshu.model.sealed import SealedRows
+
 READINGS_TABLE = "readings"
 """The one table of all readings; written by the writer alone."""
 
@@ -28,7 +30,7 @@ class TableRelation:
     snapshot_id: int | None = None
 
 
-Relation = ReadingsRelation | TableRelation
+Relation = ReadingsRelation | TableRelation | SealedRows
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ are first needed, so a collector stays small.
 """
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from base64 import b64encode
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +30,7 @@ from gongshu.lake.query.plan import READING_COLUMNS, RelationPlan, Tail, holds_a
 from gongshu.lake.query.result import QueryResult
 from gongshu.lake.sqlite_log import SqliteLog
 from gongshu.model.reading import READING_SCHEMA
+from gongshu.model.sealed import SealedFile, SealedReport, SealedRows
 
 if TYPE_CHECKING:
     from pyiceberg.table import Table
@@ -122,6 +124,24 @@ class Lake:
         assert mode in ("append", "replace")
         with self._translated():
             return write_table(self._warehouse(), table, data, mode=mode, properties=properties or {})  # type: ignore[arg-type]
+
+    def write_sealed(self, file: SealedFile, schema: "pa.Schema", batches: "Iterable[pa.RecordBatch]") -> SealedReport:
+        """Write one encrypted file, batch by batch; it has its name only when all of it is on disk.
+
+        Raises: TableSchemaMismatch, WarehouseUnwritable, and whatever the batches raise; no file is left then.
+        """
+        from gongshu.lake.sealed import write_sealed
+
+        try:
+            return write_sealed(file, schema, batches)
+        except PermissionError as cause:
+            raise WarehouseUnwritable(folder=self._warehouse_folder, reason=cause.strerror) from cause
+
+    def sealed_schema(self, name: str, schema: "pa.Schema") -> "pa.Schema":
+        """Return the columns as an encrypted table keeps them. Raises: ColumnTypeUnsupported."""
+        from gongshu.lake.sealed import sealed_schema
+
+        return sealed_schema(name, schema)
 
     def table_schema(self, table: str) -> "pa.Schema":
         """Return the columns of a table as it is now.
@@ -271,6 +291,8 @@ class Lake:
     def _plan(self, name: str, relation: Relation, files: "Sequence[StoredFile]") -> RelationPlan:
         if isinstance(relation, TableRelation):
             return self._plan_table(name, relation)
+        if isinstance(relation, SealedRows):
+            return _plan_sealed(name, relation)
         start_us, end_us = _micros(relation.start), _micros(relation.end)
         kept = [
             str(file.path)
@@ -325,6 +347,13 @@ class Lake:
 
 def _as_json(plan: RelationPlan) -> dict[str, Any]:
     return {name: getattr(plan, name) for name in RelationPlan.__slots__}
+
+
+def _plan_sealed(name: str, relation: SealedRows) -> RelationPlan:
+    """Keys travel over the worker's standard input, which no other process can read."""
+    sealed = tuple((str(file.path), b64encode(file.key).decode("ascii"), file.bound_to) for file in relation.files)
+    schema = b64encode(relation.schema.serialize().to_pybytes()).decode("ascii")
+    return RelationPlan(name=name, files=(), columns=(), sealed=sealed, sealed_schema=schema)
 
 
 def _newest_files(files: "Sequence[StoredFile]") -> list[tuple[str, int]]:

@@ -4,6 +4,7 @@ Each query gets a database of its own (some milliseconds), so nothing that one q
 """
 
 import json
+from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,8 @@ from gongshu.errors import GongshuError
 from gongshu.lake.errors import QueryForbidden, QueryInvalid, QueryMemoryExceeded
 from gongshu.lake.query.guard import find_escape
 from gongshu.lake.query.plan import IDS_INLINE_MAX, RelationPlan, literal, quoted, view_sql
+from gongshu.lake.sealed import open_sealed
+from gongshu.model.sealed import SealedFile, SealedRows
 
 TAIL_NAME = "__tail"
 _SHOWN = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException, duckdb.NotImplementedException)
@@ -35,8 +38,14 @@ def locked_engine(
             ids_name = f"__ids_{position}"
             if plan.series_ids is not None and len(plan.series_ids) > IDS_INLINE_MAX:
                 connection.register(ids_name, pa.table({"series_id": pa.array(plan.series_ids, pa.int32())}))
-            select = view_sql(plan, tail_name=TAIL_NAME, ids_name=ids_name)
+            sealed_name = f"__sealed_{position}"
+            if plan.sealed_schema:
+                connection.register(sealed_name, open_sealed(_sealed_rows(plan)))
+            select = view_sql(plan, tail_name=TAIL_NAME, ids_name=ids_name, sealed_name=sealed_name)
             connection.execute(f"CREATE VIEW {quoted(plan.name)} AS {select}")
+        if any(plan.sealed_schema for plan in plans):
+            # What is encrypted at rest must not be spilled in clear: such a query has its memory and nothing else.
+            connection.execute("SET temp_directory = ''")
         connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")
         yield connection
@@ -100,6 +109,12 @@ def translated(cause: BaseException, *, memory_mb: int) -> GongshuError:
 def columns_of(row: Mapping[str, Any]) -> tuple[tuple[int, str, str], ...]:
     """Return a plan's columns as they came through JSON."""
     return tuple((int(field_id), str(name), str(kind)) for field_id, name, kind in row["columns"])
+
+
+def _sealed_rows(plan: RelationPlan) -> SealedRows:
+    schema = pa.ipc.read_schema(pa.py_buffer(b64decode(plan.sealed_schema)))
+    files = tuple(SealedFile(Path(path), b64decode(key), bound_to) for path, key, bound_to in plan.sealed)
+    return SealedRows(schema, files)
 
 
 def _kind(cause: duckdb.Error) -> str:

@@ -5,7 +5,7 @@ reading exactly once, whatever the writer does meanwhile.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 IDS_INLINE_MAX = 64
@@ -44,6 +44,10 @@ class RelationPlan:
     series_ids: tuple[int, ...] | None = None
     start_us: int | None = None
     end_us: int | None = None
+    sealed: tuple[tuple[str, str, str], ...] = field(default=(), repr=False)
+    """(path, key in base64, what it is bound to) of encrypted files."""
+    sealed_schema: str = ""
+    """Their columns, an Arrow schema in base64; empty for any other relation."""
 
 
 class _Prunable(Protocol):
@@ -65,8 +69,13 @@ def holds_any(file: _Prunable, *, series_ids: Sequence[int] | None, start_us: in
     return True
 
 
-def view_sql(plan: RelationPlan, *, tail_name: str, ids_name: str) -> str:
-    """Return the SELECT that stands for the relation: its files and, for readings, the log's tail."""
+def view_sql(plan: RelationPlan, *, tail_name: str, ids_name: str, sealed_name: str = "") -> str:
+    """Return the SELECT that stands for the relation: its files and, for readings, the log's tail.
+
+    `sealed_name` is what a relation of encrypted files is registered as.
+    """
+    if plan.sealed_schema:
+        return f"SELECT * FROM {quoted(sealed_name)}"
     if not plan.is_readings:
         return f"SELECT {_listed(plan.columns)} FROM {_files(plan)}"
     condition = _condition(plan, ids_name=ids_name)

@@ -4,9 +4,21 @@
 pure); `readable` knows which series a subject may read; `service` is the shell, `result` counts what leaves.
 """
 
+from gongshu.secure.gate.copies import CopyLaw, CopyRead, CopyVerdict
 from gongshu.secure.gate.model import DatasetQuery, IbisQuery, Query, SqlQuery
 from gongshu.secure.gate.result import GateResult
 from gongshu.secure.gate.rows import python_rows
 from gongshu.secure.gate.service import Gate
 
-__all__ = ["DatasetQuery", "Gate", "GateResult", "IbisQuery", "Query", "SqlQuery", "python_rows"]
+__all__ = [
+    "CopyLaw",
+    "CopyRead",
+    "CopyVerdict",
+    "DatasetQuery",
+    "Gate",
+    "GateResult",
+    "IbisQuery",
+    "Query",
+    "SqlQuery",
+    "python_rows",
+]

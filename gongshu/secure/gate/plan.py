@@ -3,11 +3,13 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import MappingProxyType
 
 from gongshu.lake import ReadingsRelation, Relation, TableRelation
 from gongshu.model.access import Obligations, Subject
 from gongshu.model.dataset import Dataset, DatasetKind
 from gongshu.model.ids import DatasetId, SeriesId
+from gongshu.model.sealed import SealedRows
 from gongshu.secure.gate.masking import quoted
 from gongshu.secure.gate.model import READINGS, DatasetQuery, IbisQuery, Query
 from gongshu.secure.gate.readable import SeriesIndex, Snapshot
@@ -16,6 +18,8 @@ from gongshu.secure.guard import GuardRefused, PredicateInvalid, Statement, pars
 from gongshu.secure.guard.write import write_sql
 from gongshu.secure.keys import KeyStore
 from gongshu.secure.policy import Verdict
+
+EMPTY: Mapping[str, SealedRows] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +64,16 @@ class Planner:
         subject: Subject,
         named: Mapping[str, tuple[Dataset | None, Obligations]],
         readable: Mapping[DatasetId, Verdict] | None,
+        copies: Mapping[str, SealedRows] = EMPTY,
+        group_min: int | None = None,
     ) -> Plan:
-        """Return the plan of a query whose datasets are all permitted.
+        """Return the plan of a query whose datasets are all permitted; `copies` lie encrypted, outside the tables.
 
         Raises: ObligationUnmet, GuardRefused.
         """
         statement = statement_of(query)
+        if group_min is not None:
+            statement = statement.with_group_min(group_min)
         key = self._keys.derived_secret(f"mask:{subject.party_id}")
         span = (query.start, query.end) if isinstance(query, DatasetQuery) else (None, None)
         relations: dict[str, Relation] = {}
@@ -77,7 +85,7 @@ class Planner:
                 assert readable is not None, "what is readable was decided before"
                 sources[name] = self._readings(relations, readable, key, takes_names=takes_names)
             elif dataset.kind is DatasetKind.TABLE:
-                relation = _added(relations, TableRelation(dataset.table or ""))
+                relation = _added(relations, copies.get(name) or TableRelation(dataset.table or ""))
                 sources[name] = table_sql(relation, dataset.columns, demands, key)
             else:
                 relation = _added(relations, ReadingsRelation(tuple(dataset.series), *span))

@@ -8,6 +8,7 @@ import pyarrow as pa
 from gongshu.errors import GongshuError
 from gongshu.lake.query.result import QueryResult
 from gongshu.model.access import Decision
+from gongshu.secure.errors import Denied
 
 
 class GateResult:
@@ -21,6 +22,7 @@ class GateResult:
         *,
         finish: Callable[[int, int, str], None],
         translate: Callable[[GongshuError], GongshuError],
+        going_on: Callable[[], None] | None = None,
     ) -> None:
         self.schema: pa.Schema = rows.schema
         self.decisions = decisions
@@ -33,6 +35,7 @@ class GateResult:
         self._source = rows
         self._finish: Callable[[int, int, str], None] | None = finish
         self._translate = translate
+        self._going_on = going_on
 
     @property
     def decision(self) -> Decision:
@@ -51,9 +54,15 @@ class GateResult:
         """
         try:
             for batch in self._source.batches():
+                if self._going_on is not None:
+                    self._going_on()
                 self.rows += batch.num_rows
                 self.size_bytes += batch.nbytes
                 yield batch
+        except Denied:
+            self._source.close()
+            self._end("stopped")
+            raise
         except GongshuError as cause:
             self._end("failed")
             failure = self._translate(cause)

@@ -6,6 +6,7 @@ Whatever goes wrong on the way raises, and nothing has left by then. See docs/de
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import NoReturn
 
 import cedarpy
@@ -20,6 +21,7 @@ from gongshu.model.dataset import Dataset
 from gongshu.model.ids import DatasetId, PartyId, SubjectId
 from gongshu.secure.audit import AuditLog
 from gongshu.secure.errors import Denied, SqlInvalid, SqlRefused
+from gongshu.secure.gate.copies import ORIGIN, CopyLaw, CopyRead, CopyVerdict, NoCopies
 from gongshu.secure.gate.entities import ACTIONS, authorization_request, dataset_entity, subject_entity
 from gongshu.secure.gate.failure import translated
 from gongshu.secure.gate.model import READINGS, DatasetQuery, Query
@@ -34,6 +36,7 @@ from gongshu.secure.policy import PolicyService, Verdict
 NOT_THERE = "no-such-dataset"
 HIDDEN = "not-permitted"
 ONLY_IN_PART = "obligation: only a part of it may be seen"
+ASK_PROVIDER = "The provider of the data can agree on other terms; `gongshu share kept` shows those in force."
 ASK_ADMINISTRATOR = "A security administrator can deploy a policy, or an administrator give you a role that may."
 
 
@@ -46,6 +49,8 @@ class _Judged:
     verdict: Verdict
     readable: Mapping[DatasetId, Verdict] | None = None
     """For `readings`: the verdicts on the series datasets that are permitted."""
+    copy: tuple[CopyRead, CopyVerdict] | None = None
+    """For data received under a contract, or derived from such: what was asked about them, and the answer."""
 
 
 class Gate:
@@ -61,6 +66,7 @@ class Gate:
         *,
         keys: KeyStore,
         own_party_id: PartyId,
+        copies: CopyLaw | None = None,
     ) -> None:
         self._catalogue = catalogue
         self._lake = lake
@@ -68,6 +74,7 @@ class Gate:
         self._audit = audit
         self._clock = clock
         self._own_party_id = own_party_id
+        self._copies = copies or NoCopies()
         self._index = SeriesIndex(catalogue, clock)
         self._planner = Planner(self._index, keys)
 
@@ -108,10 +115,13 @@ class Gate:
         self._audit.write(AuditEvent(self._clock(), str(actor), "policy.explained", request.dataset_id, "ok", details))
         return judged.verdict
 
-    def read(self, subject: Subject, query: Query, *, purpose: str, action: str = "read") -> GateResult:
+    def read(
+        self, subject: Subject, query: Query, *, purpose: str, action: str = "read", is_onward: bool = False
+    ) -> GateResult:
         """Return the rows that the subject may have; the record of it is on disk before the first one leaves.
 
-        Every dataset of the query is decided on, and one refusal refuses all.
+        Every dataset of the query is decided on, and one refusal refuses all. `is_onward` says that another party gets
+        what is read, as with a report; a subject of another party implies it.
         Shape: a series dataset and `readings` have the columns `gongshu.model.dataset.SERIES_COLUMNS`.
         Raises: Denied, SqlRefused, SqlInvalid, QueryFailed, and the lake's QueryTimeout, QueryMemoryExceeded,
             QueryWorkerLost.
@@ -126,16 +136,33 @@ class Gate:
         if not statement.datasets:
             self._record_refusal(subject, purpose, query, "no dataset")
             raise SqlInvalid(reason="it names no dataset")
-        judged = [self._judge_name(subject, action, purpose, name) for name in statement.datasets]
+        asked = CopyRead(
+            DatasetId(""),
+            subject,
+            action,
+            purpose,
+            is_aggregate=statement.aggregate_fault is None,
+            is_onward=is_onward or self._is_other_party(subject),
+        )
+        judged = [self._judge_name(subject, action, purpose, name, asked) for name in statement.datasets]
         if not all(item.verdict.permitted for item in judged):
             self._refuse(subject, action, purpose, judged)
         plan = self._plan(subject, action, purpose, query, judged)
         index = self._record(subject, action, purpose, judged, permitted=True, plan=plan)
         decisions = tuple(self._decision(item.verdict) for item in judged)
-        return self._run(plan, subject, decisions, index)
+        tickets = self._copies.begin([item.copy[0] for item in judged if item.copy is not None])
+        return self._run(plan, subject, decisions, index, tickets)
 
-    def _run(self, plan: Plan, subject: Subject, decisions: tuple[Decision, ...], index: int) -> GateResult:
+    def _run(
+        self,
+        plan: Plan,
+        subject: Subject,
+        decisions: tuple[Decision, ...],
+        index: int,
+        tickets: tuple[int, ...],
+    ) -> GateResult:
         def finish(rows: int, size_bytes: int, outcome: str) -> None:
+            self._copies.finish(tickets, rows, outcome)
             details = {"rows": rows, "bytes": size_bytes, "permitted_by_record": index}
             self._audit.write(
                 AuditEvent(self._clock(), subject.subject_id, "read.finished", plan.object, outcome, details)
@@ -149,15 +176,34 @@ class Gate:
         except GongshuError as cause:
             failure = translate(cause)
         else:
-            return GateResult(rows, decisions, index, finish=finish, translate=translate)
+            going_on = partial(self._require_going_on, subject, plan, tickets) if tickets else None
+            return GateResult(rows, decisions, index, finish=finish, translate=translate, going_on=going_on)
         finish(0, 0, "failed")
         raise failure  # outside of the handler: the engine's own words do not travel along
+
+    def _require_going_on(self, subject: Subject, plan: Plan, tickets: tuple[int, ...]) -> None:
+        """Stop rows under way whose contract ended. Raises: Denied."""
+        if why := self._copies.why_ended(tickets):
+            raise Denied(
+                subject=subject.subject_id,
+                action="read",
+                object=plan.object,
+                purpose="the rest of the rows",
+                reasons=f"contract: {why}",
+                ask=ASK_PROVIDER,
+            )
 
     def _plan(self, subject: Subject, action: str, purpose: str, query: Query, judged: Sequence[_Judged]) -> Plan:
         named = {item.name: (item.dataset, item.verdict.obligations) for item in judged}
         readable = next((item.readable for item in judged if item.readable is not None), None)
         try:
-            return self._planner.plan(query, subject, named, readable)
+            copies = {
+                item.name: item.copy[1].rows
+                for item in judged
+                if item.copy is not None and item.copy[1].rows is not None
+            }
+            group_min = max((item.copy[1].group_min or 0 for item in judged if item.copy is not None), default=0)
+            return self._planner.plan(query, subject, named, readable, copies, group_min or None)
         except ObligationUnmet as cause:
             unmet = Verdict(permitted=False, because=(str(cause),), ask=ASK_ADMINISTRATOR)
             self._refuse(subject, action, purpose, [replace(item, verdict=unmet) for item in judged], cause=cause)
@@ -165,9 +211,9 @@ class Gate:
             self._record_refusal(subject, purpose, query, str(cause))
             raise SqlRefused(reason=str(cause)) from cause
 
-    def _judge_name(self, subject: Subject, action: str, purpose: str, name: str) -> _Judged:
+    def _judge_name(self, subject: Subject, action: str, purpose: str, name: str, asked: CopyRead) -> _Judged:
         if name != READINGS:
-            return self._judge(subject, action, purpose, DatasetId(name))
+            return self._judge(subject, action, purpose, DatasetId(name), asked)
         if fault := _request_fault(action, purpose):
             return _Judged(name, None, Verdict(permitted=False, because=(fault,)))
         readable = self._readable(subject, action, purpose)
@@ -181,7 +227,9 @@ class Gate:
                 verdict = replace(verdict, obligations=replace(verdict.obligations, rows_max=min(rows)))
         return _Judged(name, None, verdict, readable)
 
-    def _judge(self, subject: Subject, action: str, purpose: str, dataset_id: DatasetId) -> _Judged:
+    def _judge(
+        self, subject: Subject, action: str, purpose: str, dataset_id: DatasetId, asked: CopyRead | None = None
+    ) -> _Judged:
         if fault := _request_fault(action, purpose):
             return _Judged(dataset_id, None, Verdict(permitted=False, because=(fault,)))
         if not is_dataset_name(dataset_id):
@@ -193,7 +241,30 @@ class Gate:
         except Refused as refused:
             return _Judged(dataset_id, None, Verdict(permitted=False, because=(refused.code,), ask=str(refused)))
         verdict = self._verdicts(subject, action, purpose, [dataset])[dataset_id]
-        return _Judged(dataset_id, dataset, verdict)
+        if not verdict.permitted:
+            return _Judged(dataset_id, dataset, verdict)
+        onward = action == "share" or self._is_other_party(subject)
+        read = replace(
+            asked or CopyRead(dataset_id, subject, action, purpose, action == "aggregate", onward),
+            dataset_id=dataset_id,
+        )
+        return self._judge_copy(dataset, read, verdict)
+
+    def _judge_copy(self, dataset: Dataset, read: CopyRead, verdict: Verdict) -> _Judged:
+        """Ask the contracts too: what came from a partner is closed unless they say that it is open."""
+        answer = self._copies.judge(read)
+        if answer is None:
+            if dataset.origin.startswith(ORIGIN):
+                closed = Verdict(permitted=False, because=("contract: none is known for it",), ask=ASK_PROVIDER)
+                return _Judged(dataset.dataset_id, dataset, closed)
+            return _Judged(dataset.dataset_id, dataset, verdict)
+        if not answer.permitted:
+            because = tuple(f"contract: {reason}" for reason in answer.because)
+            return _Judged(dataset.dataset_id, dataset, Verdict(permitted=False, because=because, ask=ASK_PROVIDER))
+        return _Judged(dataset.dataset_id, dataset, verdict, copy=(read, answer))
+
+    def _is_other_party(self, subject: Subject) -> bool:
+        return subject.party_id != self._own_party_id or Role.PARTNER in subject.roles
 
     def _readable(self, subject: Subject, action: str, purpose: str) -> dict[DatasetId, Verdict]:
         datasets = self._index.read().datasets

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from sqlglot import exp, parse
 from sqlglot.errors import ParseError, TokenError
 
+from gongshu.secure.guard.aggregate import aggregate_fault, with_group_min
 from gongshu.secure.guard.functions import FUNCTIONS
 from gongshu.secure.guard.nodes import ALLOWED
 from gongshu.secure.guard.predicate import UNREADABLE, node_fault
@@ -40,6 +41,15 @@ class Statement:
     def text(self) -> str:
         """The query as it was understood, with the datasets' names and without comments."""
         return _written(self._tree)
+
+    @property
+    def aggregate_fault(self) -> str | None:
+        """Why the query gives more than figures over groups of rows; None if it gives figures alone."""
+        return aggregate_fault(self._tree)
+
+    def with_group_min(self, group_min: int) -> "Statement":
+        """Return the query without groups of fewer rows; it must give figures alone."""
+        return Statement(with_group_min(self._tree, group_min))
 
     def names_any(self, columns: frozenset[str]) -> bool:
         """True if the query could touch one of the columns: it names it somewhere, or takes columns unnamed."""
