@@ -15,11 +15,12 @@ from gongshu.share.automation import Rules
 from gongshu.share.errors import GradeForbids, OfferTaken, OfferUnknown
 from gongshu.share.model import Offer
 from gongshu.share.odrl import canonical_text, offer_policy, read_terms, text_hash
+from gongshu.share.offerable import require_offerable
 from gongshu.share.policy import SharePolicy
 from gongshu.share.ports import Clock, GateDoor
 from gongshu.share.signals import new_urn
 from gongshu.share.tables import share_offer_parties, share_offers
-from gongshu.share.terms import Phase, Terms, judge_grade, require_offerable
+from gongshu.share.terms import Phase, Terms, judge_grade
 
 _O = share_offers.c
 
@@ -52,8 +53,8 @@ class OfferBook:
         Raises: a NotFound for the dataset; TermsInvalid; GradeForbids; Denied when the gate says no; OfferTaken.
         """
         dataset = self._policy.dataset(dataset_id)
-        names = [column.name for column in dataset.columns]
-        require_offerable(terms, now=self._clock(), columns=names, named_exist=known_parties)
+        columns = {column.name: column.type for column in dataset.columns}
+        require_offerable(terms, now=self._clock(), columns=columns, named_exist=known_parties)
         self.require_shareable(dataset_id, terms, actor)
         chosen = offer_id or new_urn()
         policy = offer_policy(terms, offer_id=chosen)

@@ -7,9 +7,10 @@ it is called before a transaction is opened, never inside one.
 from gongshu.errors import NotFound
 from gongshu.model.dataset import Dataset
 from gongshu.model.ids import DatasetId, PartyId
+from gongshu.share.judging import end_of, judge_terms
 from gongshu.share.model import Agreement, AgreementStatus
 from gongshu.share.ports import CatalogueReader, Clock
-from gongshu.share.terms import Circumstances, Phase, Terms, judge_grade, judge_terms
+from gongshu.share.terms import Circumstances, Phase, Terms, judge_grade
 
 
 class SharePolicy:
@@ -30,13 +31,21 @@ class SharePolicy:
         """Return why nothing may be delivered under the agreement now, None if it may."""
         if agreement.status is not AgreementStatus.ACTIVE:
             return f"the agreement is {agreement.status}"
-        case = Circumstances(self._clock(), agreement.counterparty, phase, agreement.uses, purpose, columns)
+        case = Circumstances(
+            self._clock(),
+            agreement.counterparty,
+            phase,
+            agreement.uses,
+            purpose,
+            columns,
+            agreed_at=agreement.agreed_at,
+        )
         return judge_terms(agreement.terms, case) or self._why_not_grade(agreement.dataset_id, agreement.terms)
 
     def is_alive(self, agreement: Agreement) -> bool:
         """True while rows may go on flowing that were started in time: the count is not judged again."""
-        until = agreement.terms.until
-        return agreement.status is AgreementStatus.ACTIVE and (until is None or self._clock() <= until)
+        end = end_of(agreement.terms, agreement.agreed_at)
+        return agreement.status is AgreementStatus.ACTIVE and (end is None or self._clock() <= end)
 
     def _why_not_grade(self, dataset_id: str, terms: Terms) -> str | None:
         try:

@@ -1,22 +1,64 @@
-"""The terms of a contract, and the one pure judgement that every phase asks: may this happen now?
+"""The terms of a contract, as values. What is judged of them stands in `judging`, how they are written in `odrl`.
 
-Five terms bind at the provider: until a date, a number of uses, purposes, named parties, and columns (with a bound on
-rows). They are judged when a catalogue is shown, when a contract is negotiated, when a transfer is requested and at
-every data request. This module must not know ODRL, messages or tables.
+An empty field does not restrict. Every field but the two declarations (`unrestricted`, `legal_only`) takes something
+away, so that one more restriction never opens. This module must not know ODRL, messages or tables.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
 
 from gongshu.model.grade import Grade, GradeLabel, GradeStanding, Importance
 from gongshu.model.ids import PartyId
-from gongshu.share.errors import TermsInvalid
 
 NAME_MAX = 200
 """Longest purpose, column or party id in terms; chosen by us."""
 LIST_MAX = 1000
+
+
+class Operation(StrEnum):
+    """What may be done with the data; the first two at the provider, the last two with what was received."""
+
+    READ = "read"
+    """Receive rows as they are."""
+    AGGREGATE = "aggregate"
+    """Receive figures over groups of rows."""
+    DERIVE = "derive"
+    """Make other datasets from what was received."""
+    EXPORT = "export"
+    """Take what was received out of the node, as a file."""
+
+
+class Comparison(StrEnum):
+    """How a row is compared; the words are ODRL's operators."""
+
+    EQUAL = "eq"
+    UNEQUAL = "neq"
+    BELOW = "lt"
+    AT_MOST = "lteq"
+    ABOVE = "gt"
+    AT_LEAST = "gteq"
+    AMONG = "isAnyOf"
+
+
+@dataclass(frozen=True, slots=True)
+class RowCondition:
+    """One comparison of a column with values, never SQL; a row whose column is empty does not meet it."""
+
+    column: str
+    comparison: Comparison
+    values: frozenset[str]
+    """Written as text; the column's type says how to read them. One, except for `AMONG`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """What is paid before the first transfer."""
+
+    amount: str
+    """A decimal number above 0 with a point, as `1200.00`; money is never a float."""
+    currency: str
+    """Three letters of ISO 4217, as `CNY`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +79,32 @@ class Terms:
     """At most so many rows a data request."""
     unrestricted: bool = field(default=False, kw_only=True)
     """The explicit declaration 'no restriction' (数字合约: 未声明限制); without it, empty terms are refused."""
+    groups: frozenset[str] = field(default=frozenset(), kw_only=True)
+    """Only members of one of these groups of the provider, as they stand at the moment of use."""
+    not_before: datetime | None = field(default=None, kw_only=True)
+    """The first moment of use, aware UTC."""
+    duration_s: int | None = field(default=None, kw_only=True)
+    """Use ends so long after the agreement was made."""
+    places: frozenset[str] = field(default=frozenset(), kw_only=True)
+    """Only in these places: `CN`, or a part as `CN-33`, which `CN` contains (ISO 3166)."""
+    connectors: frozenset[str] = field(default=frozenset(), kw_only=True)
+    """Only through connectors with these keys: `sha256:<hex>` fingerprints."""
+    rows_where: frozenset[RowCondition] = field(default=frozenset(), kw_only=True)
+    """Only rows that meet all of these exist for the partner."""
+    operations: frozenset[Operation] = field(default=frozenset(), kw_only=True)
+    """Only these operations."""
+    aggregate_min: int | None = field(default=None, kw_only=True)
+    """Only aggregates leave, and only of groups with at least so many rows."""
+    delete_after_s: int | None = field(default=None, kw_only=True)
+    """What was received is deleted so long after its delivery."""
+    notify: frozenset[PartyId] = field(default=frozenset(), kw_only=True)
+    """These get a signed notice of each use before rows leave."""
+    no_onward: bool = field(default=False, kw_only=True)
+    """What was received is not handed on (禁止再分发)."""
+    payment: Payment | None = field(default=None, kw_only=True)
+    """No transfer starts before this was confirmed as paid."""
+    legal_only: frozenset[str] = field(default=frozenset(), kw_only=True)
+    """Fields of `LEGAL_ONLY_ALLOWED` that the provider accepts as a mere promise of a partner."""
 
     @property
     def is_empty(self) -> bool:
@@ -46,7 +114,17 @@ class Terms:
     @property
     def bounds(self) -> tuple[object, ...]:
         """What counts when two sets of terms are compared; the declaration adds nothing to empty terms."""
-        return (self.parties, self.until, self.uses_max, self.purposes, self.columns, self.rows_max)
+        return tuple(getattr(self, part.name) for part in fields(self) if part.name != "unrestricted")
+
+    @property
+    def is_aggregate_only(self) -> bool:
+        """True if rows never leave as they are."""
+        without_read = bool(self.operations) and Operation.READ not in self.operations
+        return self.aggregate_min is not None or without_read
+
+
+LEGAL_ONLY_ALLOWED = frozenset({"delete_after_s", "no_onward"})
+"""What only the partner's node can keep."""
 
 
 class Phase(StrEnum):
@@ -56,51 +134,39 @@ class Phase(StrEnum):
     NEGOTIATION = "negotiation"
     TRANSFER = "transfer"
     ACCESS = "access"
+    KEEP = "keep"
+    """Reading a received copy, at the consumer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """What is the case at the moment of a judgement."""
+    """What is the case at the moment of a judgement; a default says 'not known', which meets no term."""
 
     now: datetime
     party: PartyId
     phase: Phase
     uses: int = 0
-    """Data requests already served under the agreement."""
+    """Data requests already served under the agreement; in `Phase.KEEP`, readings of this copy."""
     purpose: str = ""
     columns: frozenset[str] = frozenset()
     """The columns asked for by name; empty means all that the terms allow."""
-
-
-def require_offerable(terms: Terms, *, now: datetime, columns: Sequence[str], named_exist: Sequence[PartyId]) -> None:
-    """Return if the terms can be offered over a dataset with these columns.
-
-    Raises: TermsInvalid if they are empty without being declared so, contradict themselves, lie in the past, name a
-    column the dataset lacks, or a party that is not registered.
-    """
-    for reason in _faults(terms, now, columns, named_exist):
-        raise TermsInvalid(reason=reason)
-
-
-def judge_terms(terms: Terms, case: Circumstances) -> str | None:
-    """Return why the terms forbid this, None if they allow it.
-
-    What cannot be known in a phase is not judged in it: the purpose and the columns only at access.
-
-    >>> from datetime import UTC
-    >>> case = Circumstances(datetime(2026, 1, 2, tzinfo=UTC), PartyId("p"), Phase.ACCESS, uses=2)
-    >>> judge_terms(Terms(uses_max=2), case)
-    'its 2 uses are used up'
-    """
-    if terms.parties and case.party not in terms.parties:
-        return "it is not made for this party"
-    if terms.until is not None and case.now > terms.until:
-        return f"it ended at {terms.until:%Y-%m-%dT%H:%M:%SZ}"
-    if case.phase in (Phase.TRANSFER, Phase.ACCESS) and terms.uses_max is not None and case.uses >= terms.uses_max:
-        return f"its {terms.uses_max} uses are used up"
-    if case.phase is Phase.ACCESS:
-        return _judge_access(terms, case)
-    return None
+    agreed_at: datetime | None = field(default=None, kw_only=True)
+    """When the agreement was made."""
+    received_at: datetime | None = field(default=None, kw_only=True)
+    """When the copy was received; for `Phase.KEEP`."""
+    groups: frozenset[str] = field(default=frozenset(), kw_only=True)
+    """The provider's groups that the party is in now."""
+    place: str = field(default="", kw_only=True)
+    """Where the party is, as registered or attested."""
+    connector: str = field(default="", kw_only=True)
+    """Fingerprint of the key of the connector that asks, or that keeps."""
+    operation: Operation = field(default=Operation.READ, kw_only=True)
+    is_onward: bool = field(default=False, kw_only=True)
+    """True where rows would be handed to another party; for `Phase.KEEP`."""
+    keeps_terms: bool = field(default=False, kw_only=True)
+    """True if the partner's node declares that it enforces terms on what it received."""
+    is_paid: bool = field(default=False, kw_only=True)
+    """True if the payment was confirmed."""
 
 
 def judge_grade(label: GradeLabel, terms: Terms) -> str | None:
@@ -122,35 +188,3 @@ def judge_grade(label: GradeLabel, terms: Terms) -> str | None:
     if label.grade is Grade.TWO and not terms.parties:
         return f"it is graded {Grade.TWO.term} and may be offered to named parties only"
     return None
-
-
-def _judge_access(terms: Terms, case: Circumstances) -> str | None:
-    if terms.purposes and case.purpose not in terms.purposes:
-        stated = f"the purpose {case.purpose[:NAME_MAX]!r}" if case.purpose else "a request without a purpose"
-        return f"it does not cover {stated}"
-    beyond = sorted(case.columns - terms.columns) if terms.columns else []
-    if beyond:
-        return f"it does not cover the column {beyond[0][:NAME_MAX]!r}"
-    return None
-
-
-def _faults(terms: Terms, now: datetime, columns: Sequence[str], named_exist: Sequence[PartyId]) -> list[str]:
-    faults = []
-    if terms.is_empty and not terms.unrestricted:
-        faults.append("they restrict nothing")
-    if terms.unrestricted and not terms.is_empty:
-        faults.append("they declare no restriction and restrict at once")
-    if terms.until is not None and terms.until <= now:
-        faults.append("their end lies in the past")
-    if (terms.uses_max is not None and terms.uses_max < 1) or (terms.rows_max is not None and terms.rows_max < 1):
-        faults.append("a number of uses or rows is at least 1")
-    names = [*terms.purposes, *terms.columns, *terms.parties]
-    if any(not name or len(name) > NAME_MAX for name in names) or len(names) > LIST_MAX:
-        faults.append(f"a purpose, column or party has 1 to {NAME_MAX} characters, {LIST_MAX} in all")
-    missing = sorted(terms.columns - set(columns))
-    if missing:
-        faults.append(f"the dataset has no column {missing[0]!r}")
-    strangers = sorted(terms.parties - set(named_exist))
-    if strangers:
-        faults.append(f"{strangers[0]} is not a registered party")
-    return faults

@@ -61,6 +61,7 @@ _LIST = frozenset(
         "permission",
         "prohibition",
         "obligation",
+        "duty",
         "constraint",
         "and",
         "andSequence",
@@ -76,7 +77,7 @@ _LIST = frozenset(
     }
 )
 _OBJECT = frozenset({"offer", "agreement", "dataAddress"})
-_COMPACTED_VALUES = frozenset({"eventType", "state", "action", "operator", "@type"})
+_COMPACTED_VALUES = frozenset({"eventType", "state", "operator", "@type"})
 """Terms whose value is itself a name of the vocabulary."""
 
 _KNOWN = _ONE | _LIST | _OBJECT | {"rightOperand", "@type", "@context"}
@@ -194,6 +195,8 @@ def _compact_value(name: str, value: Any) -> Any:
         return value
     if name in _ONE or name == "@type":
         single = _unwrap(value[0] if isinstance(value, list) and len(value) == 1 else value)
+        if name == "action" and isinstance(single, str):
+            return _settled_action(single)
         if name in _COMPACTED_VALUES and isinstance(single, str):
             return compact_name(single)
         return single
@@ -208,6 +211,12 @@ def _compact_value(name: str, value: Any) -> Any:
     if name == "accessService":
         return _compact_object(value) if isinstance(value, dict) and len(value) > 1 else _unwrap(value)
     return value
+
+
+def _settled_action(name: str) -> str:
+    """`use` stands bare in the official context; other actions of ODRL need their prefix to mean the same elsewhere."""
+    bare = compact_name(name)
+    return bare if bare in ("use", name) else f"odrl:{bare}"
 
 
 def _unwrap(value: Any) -> Any:
