@@ -28,6 +28,8 @@ ROOMS_WITH_TABLES = (
     "gongshu.secure.tables",
     "gongshu.gather.tables",
     "gongshu.share.tables",
+    "gongshu.share.crawl.tables",
+    "gongshu.share.keeping.tables",
     "gongshu.apply.tables",
     "gongshu.hub.tables",
 )
