@@ -1,15 +1,19 @@
 """What sharing needs from outside, as small protocols: services of lower rooms, and the wire."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
 
 from gongshu.model.access import Decision, Request, Subject
 from gongshu.model.dataset import Dataset
 from gongshu.model.ids import AssetId, DatasetId, PartyId
+from gongshu.share.model import Agreement, Record
+
+if TYPE_CHECKING:
+    from gongshu.share.model import Agreement, Record
 
 Clock = Callable[[], datetime]
 
@@ -70,6 +74,49 @@ class DatasetWriter(Protocol):
         asset: AssetId | None = None,
     ) -> DatasetId:
         """Store and register; return the dataset's id."""
+        ...
+
+
+class Keeper(Protocol):
+    """Keeps what was received under a contract."""
+
+    def keep(
+        self,
+        record: Record,
+        agreement: Agreement,
+        name: str,
+        batches: Iterable[pa.RecordBatch],
+        schema: pa.Schema,
+        *,
+        title: str,
+        actor: str,
+    ) -> DatasetId:
+        """Keep all rows under a name, or none of them if `batches` raises; return the dataset's id."""
+        ...
+
+
+class Keeper(Protocol):
+    """Who keeps what arrives under a contract: encrypted, readable only through the gate, under the terms."""
+
+    def keep(
+        self,
+        record: "Record",
+        agreement: "Agreement",
+        name: str,
+        batches: Iterable[pa.RecordBatch],
+        schema: pa.Schema,
+        *,
+        title: str,
+        actor: Subject,
+        append: bool = False,
+    ) -> DatasetId:
+        """Keep the batches as the dataset of this name and return its id; they are seen when all of them are on disk.
+
+        A delivery makes a new version; with `append` the rows join the version of the same transfer, as a stream does.
+        Raises: CopyForbidden if the contract has ended or the name is taken by other data; NameUnusable; what a table
+            cannot hold; and whatever the batches raise. Nothing is kept then.
+        Cost: about a million rows in memory, and nothing on disk in clear.
+        """
         ...
 
 
