@@ -45,6 +45,7 @@ def offer(
     unrestricted: Free = False,
     ask_first: Annotated[bool, typer.Option("--ask-first", help="A person approves each contract")] = False,
     preview: Annotated[bool, typer.Option("--preview", help="Show what the partner would see; offer nothing")] = False,
+    published_as: Annotated[str, typer.Option(help="The dataset's id for partners; empty: its own")] = "",
     format: AsFormat = Format.TABLE,
 ) -> None:
     """Offer a dataset: gongshu share offer orders --to urn:gongshu:party:partner --uses 2 --until 2027-12-31."""
@@ -56,7 +57,8 @@ def offer(
             table = node.share.preview(DatasetId(dataset), terms, party, subject)
             show(table.to_pylist(), table.column_names, format)
             return
-        made = node.share.offer(DatasetId(dataset), terms, subject, rules=ASK_FIRST if ask_first else None)
+        rules = ASK_FIRST if ask_first else None
+        made = node.share.offer(DatasetId(dataset), terms, subject, rules=rules, published_as=published_as)
     show([_flat(offer_view(made))], ["offer_id", "dataset_id", "terms"], format)
 
 

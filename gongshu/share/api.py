@@ -59,6 +59,7 @@ class OfferBody(_Body):
     dataset_id: str
     terms: TermsBody
     ask_first: bool = Field(default=False, description="A person approves each contract")
+    published_as: str = Field(default="", max_length=400, description="The dataset's id for partners; empty: its own")
 
 
 class PreviewBody(_Body):
@@ -126,7 +127,8 @@ def _add_offers(router: APIRouter, share: ShareService, subject_of: Callable[...
     def offer(body: OfferBody, subject: Subject = Depends(subject_of)) -> View:
         """Publish a dataset under terms."""
         rules = ASK_FIRST if body.ask_first else None
-        return offer_view(share.offer(DatasetId(body.dataset_id), body.terms.terms(), subject, rules=rules))
+        terms, name = body.terms.terms(), body.published_as
+        return offer_view(share.offer(DatasetId(body.dataset_id), terms, subject, rules=rules, published_as=name))
 
     @router.delete("/offers/{offer_id}")
     def withdraw(offer_id: str, subject: Subject = Depends(subject_of)) -> View:

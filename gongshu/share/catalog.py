@@ -65,7 +65,7 @@ def build_service(*, service_id: str, address: str) -> Json:
 
 
 def build_dataset(dataset: Dataset, offers: Sequence[Offer], *, service: Json) -> Json:
-    """Return one dataset with its offers; columns that every offer withholds are not even named."""
+    """Return one dataset, under its published id, with its offers; columns that every one withholds are not named."""
     visible: set[str] = set()
     for offer in offers:
         visible |= offer.terms.columns or {column.name for column in dataset.columns}
@@ -74,7 +74,7 @@ def build_dataset(dataset: Dataset, offers: Sequence[Offer], *, service: Json) -
         f"{column.name} {column.type}" + (f" [{column.unit}]" if column.unit else "") for column in columns
     )
     return {
-        "@id": dataset.dataset_id,
+        "@id": offers[0].published_as,
         "@type": "Dataset",
         "dct:title": dataset.title,
         "dct:description": described[:TEXT_MAX],

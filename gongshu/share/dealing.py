@@ -107,7 +107,7 @@ class Dealing:
         self._require_possible(record, move)
         if record.side is Side.PROVIDER:
             self._book.require_shareable(DatasetId(record.dataset_id), terms, actor)
-        policy = message_offer(terms, offer_id=record.offer_id, target=record.dataset_id)
+        policy = message_offer(terms, offer_id=record.offer_id, target=record.target)
         return self._queue(record, action, actor, "", own_policy=canonical_text(policy))
 
     def act(self, process_id: str, action: Action, actor: Subject, reason: str) -> Record:

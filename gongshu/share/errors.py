@@ -85,6 +85,15 @@ class OfferTaken(Conflict):
     template = "There is already an offer {offer_id}. Its terms never change: choose another id, or none."
 
 
+class NameTaken(Conflict):
+    """Another dataset is known to partners under this id."""
+
+    code = "share.name_taken"
+    template = (
+        "Another dataset was published as {published_as} before. Choose another id: partners keep contracts by it."
+    )
+
+
 class TermsInvalid(InvalidInput):
     """The terms of an offer contradict themselves or bind nobody."""
 

@@ -73,7 +73,7 @@ class Intake:
         inbound = read_message(body, "CatalogRequestMessage")
         wanted = read_filter(inbound.document.get("filter") or [])
         offers, following = self._book.visible_page(
-            party, after=after, limit=wanted.limit, dataset_id=wanted.dataset_id, search=wanted.search
+            party, after=after, limit=wanted.limit, published_as=wanted.dataset_id, search=wanted.search
         )
         service = self._service(address)
         document = build_catalog(
@@ -86,7 +86,7 @@ class Intake:
 
     def dataset(self, party: PartyId, dataset_id: str, *, address: str) -> Json:
         """Return one dataset with the offers this party may see. Raises: DatasetNotOffered."""
-        offers, _ = self._book.visible_page(party, after="", limit=1, dataset_id=dataset_id)
+        offers, _ = self._book.visible_page(party, after="", limit=1, published_as=dataset_id)
         found = self._datasets(offers, self._service(address))
         if not found:
             raise DatasetNotOffered(dataset_id=dataset_id[:200])
@@ -98,8 +98,11 @@ class Intake:
     def _datasets(self, offers: list[Offer], service: Json) -> list[Json]:
         grouped: dict[str, list[Offer]] = {}
         for offer in offers:
-            grouped.setdefault(offer.dataset_id, []).append(offer)
-        return [build_dataset(self._policy.dataset(key), found, service=service) for key, found in grouped.items()]
+            grouped.setdefault(offer.published_as, []).append(offer)
+        return [
+            build_dataset(self._policy.dataset(found[0].dataset_id), found, service=service)
+            for found in grouped.values()
+        ]
 
     # ---- processes --------------------------------------------------------------------------------------------------
 
@@ -158,14 +161,14 @@ class Intake:
     def _contract_request(self, party: PartyId, inbound: Inbound) -> Json:
         asked = inbound.document["offer"]
         offer = self._book.visible(str(asked.get("@id")), party)
-        if offer is None or asked.get("target", offer.dataset_id) != offer.dataset_id:
+        if offer is None or asked.get("target", offer.published_as) != offer.published_as:
             raise OfferUnknown(offer_id=str(asked.get("@id"))[:200])
         read_terms(asked)
-        ours = message_offer(offer.terms, offer_id=offer.offer_id, target=offer.dataset_id)
+        ours = message_offer(offer.terms, offer_id=offer.offer_id, target=offer.published_as)
         return {
             "dataset_id": offer.dataset_id,
             "offer_id": offer.offer_id,
-            "policy": canonical_text({**asked, "target": offer.dataset_id}),
+            "policy": canonical_text({**asked, "target": offer.published_as}),
             "own_policy": canonical_text(ours),
             "rules": offer.rules,
         }
@@ -203,9 +206,10 @@ class Intake:
     def _next_offer(self, party: PartyId, inbound: Inbound, process_id: str) -> Json:
         record = self._engine.record(process_id)
         offer = inbound.document["offer"]
-        if record.counterparty == party and offer.get("target", record.dataset_id) != record.dataset_id:
+        target = record.target
+        if record.counterparty == party and offer.get("target", target) != target:
             raise MessageInvalid(what=inbound.message_type, reason="its offer is for another dataset")
-        return {"policy": canonical_text({**offer, "target": record.dataset_id})}
+        return {"policy": canonical_text({**offer, "target": target})}
 
 
 def _short(identity: str) -> str:

@@ -12,7 +12,7 @@ from gongshu.model.audit import AuditEvent, AuditSink
 from gongshu.model.ids import DatasetId, PartyId
 from gongshu.secure.errors import Denied
 from gongshu.share.automation import Rules
-from gongshu.share.errors import GradeForbids, OfferTaken, OfferUnknown
+from gongshu.share.errors import GradeForbids, NameTaken, OfferTaken, OfferUnknown, TermsInvalid
 from gongshu.share.model import Offer
 from gongshu.share.odrl import canonical_text, offer_policy, read_terms, text_hash
 from gongshu.share.offerable import require_offerable
@@ -23,6 +23,9 @@ from gongshu.share.tables import share_offer_parties, share_offers
 from gongshu.share.terms import Phase, Terms, judge_grade
 
 _O = share_offers.c
+
+ID_MAX = 400
+"""Longest id of a dataset in a catalogue; as long as those of others that are kept."""
 
 PURPOSE = "share"
 """The purpose under which the gate is asked whether an offer may be made."""
@@ -46,12 +49,18 @@ class OfferBook:
         *,
         rules: Rules | None = None,
         offer_id: str = "",
+        published_as: str = "",
         known_parties: Sequence[PartyId] = (),
     ) -> Offer:
         """Publish a dataset under terms and return the offer; asking twice makes two offers.
 
-        Raises: a NotFound for the dataset; TermsInvalid; GradeForbids; Denied when the gate says no; OfferTaken.
+        Partners see the dataset under the id `published_as`, empty for its own.
+        Raises: a NotFound for the dataset; TermsInvalid; GradeForbids; Denied when the gate says no; OfferTaken;
+            NameTaken.
         """
+        name = published_as or dataset_id
+        if not is_public_id(name):
+            raise TermsInvalid(reason=f"a published id has 1 to {ID_MAX} printable characters without spaces")
         dataset = self._policy.dataset(dataset_id)
         columns = {column.name: column.type for column in dataset.columns}
         require_offerable(terms, now=self._clock(), columns=columns, named_exist=known_parties)
@@ -62,10 +71,12 @@ class OfferBook:
         with self._database.begin() as connection:
             if connection.execute(sa.select(_O.offer_id).where(_O.offer_id == chosen)).first():
                 raise OfferTaken(offer_id=chosen[:200])
+            self._require_free(connection, name, dataset_id)
             connection.execute(
                 sa.insert(share_offers).values(
                     offer_id=chosen,
                     dataset_id=dataset_id,
+                    published_as=name,
                     title=dataset.title,
                     policy=text,
                     policy_hash=text_hash(text),
@@ -78,8 +89,14 @@ class OfferBook:
             )
             for party in sorted(terms.parties):
                 connection.execute(sa.insert(share_offer_parties).values(offer_id=chosen, party_id=party))
-            self._write(actor, "offer.published", chosen, {"dataset": dataset_id, "policy_hash": text_hash(text)})
+            details = {"dataset": dataset_id, "published_as": name, "policy_hash": text_hash(text)}
+            self._write(actor, "offer.published", chosen, details)
         return self.get(chosen)
+
+    def _require_free(self, connection: sa.Connection, name: str, dataset_id: DatasetId) -> None:
+        other = sa.select(_O.dataset_id).where(_O.published_as == name, _O.dataset_id != dataset_id)
+        if connection.execute(other.limit(1)).first():
+            raise NameTaken(published_as=name[:200])
 
     def require_shareable(self, dataset_id: DatasetId, terms: Terms, actor: Subject) -> None:
         """Return if the grade and the gate allow this actor to share the dataset under the terms.
@@ -136,23 +153,24 @@ class OfferBook:
         return offers[0] if offers else None
 
     def visible_page(
-        self, party: PartyId, *, after: str, limit: int, dataset_id: str = "", search: str = ""
+        self, party: PartyId, *, after: str, limit: int, published_as: str = "", search: str = ""
     ) -> tuple[list[Offer], str]:
         """Return the offers of the next datasets this party may see, and where the page after begins (empty: nowhere).
 
         Cost: two indexed queries and one catalogue look-up a dataset of the page.
         """
-        seen = sa.select(_O.dataset_id).where(self._is_visible_to(party), _O.dataset_id > after)
-        if dataset_id:
-            seen = seen.where(_O.dataset_id == dataset_id)
+        name = _O.published_as
+        seen = sa.select(name).where(self._is_visible_to(party), name > after)
+        if published_as:
+            seen = seen.where(name == published_as)
         if search:
-            like = sa.or_(_O.title.icontains(search, autoescape=True), _O.dataset_id.icontains(search, autoescape=True))
+            like = sa.or_(_O.title.icontains(search, autoescape=True), name.icontains(search, autoescape=True))
             seen = seen.where(like)
         with self._database.connect() as connection:
-            ids = list(connection.execute(seen.distinct().order_by(_O.dataset_id).limit(limit + 1)).scalars())
+            ids = list(connection.execute(seen.distinct().order_by(name).limit(limit + 1)).scalars())
             page = ids[:limit]
-            query = sa.select(share_offers).where(_O.dataset_id.in_(page), self._is_visible_to(party))
-            rows = list(connection.execute(query.order_by(_O.dataset_id, _O.created_at, _O.offer_id)))
+            query = sa.select(share_offers).where(name.in_(page), self._is_visible_to(party))
+            rows = list(connection.execute(query.order_by(name, _O.created_at, _O.offer_id)))
         offers = self._still_shareable([_offer_of(row) for row in rows], party)
         return offers, page[-1] if len(ids) > limit else ""
 
@@ -174,11 +192,21 @@ class OfferBook:
         self._audit.write(AuditEvent(self._clock(), actor.subject_id, action, what, outcome, details))
 
 
+def is_public_id(text: str) -> bool:
+    """True if partners can be shown the text as an id.
+
+    >>> is_public_id("urn:mill:orders"), is_public_id("two words")
+    (True, False)
+    """
+    return 0 < len(text) <= ID_MAX and text.isprintable() and not any(character.isspace() for character in text)
+
+
 def _offer_of(row: Any) -> Offer:
     policy = orjson.loads(row.policy)
     return Offer(
         offer_id=row.offer_id,
         dataset_id=DatasetId(row.dataset_id),
+        published_as=row.published_as,
         title=row.title,
         terms=read_terms(policy),
         policy=policy,

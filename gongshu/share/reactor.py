@@ -177,7 +177,7 @@ class Reactor:
         agreement = agreement_policy(
             terms,
             agreement_id=agreement_id,
-            target=record.dataset_id,
+            target=record.target,
             assigner=self._own,
             assignee=record.counterparty,
             at=self._clock(),

@@ -163,14 +163,18 @@ class ShareService:
         *,
         rules: Rules | None = None,
         offer_id: str = "",
+        published_as: str = "",
     ) -> Offer:
         """Publish a dataset under terms; an offer id of one's own stays the same where a catalogue is published again.
 
-        Raises: NotAllowed; a NotFound for the dataset; TermsInvalid; GradeForbids; Denied; OfferTaken.
+        Partners see the dataset under the id `published_as`, empty for its own.
+        Raises: NotAllowed; a NotFound for the dataset; TermsInvalid; GradeForbids; Denied; OfferTaken; NameTaken.
         """
         require_right(actor, DEALERS, "offer data")
         known = [party.party_id for party in self._parties.all()]
-        return self._book.offer(dataset_id, terms, actor, rules=rules, offer_id=offer_id, known_parties=known)
+        return self._book.offer(
+            dataset_id, terms, actor, rules=rules, offer_id=offer_id, published_as=published_as, known_parties=known
+        )
 
     def withdraw(self, offer_id: str, actor: Subject) -> Offer:
         """Take an offer out of the catalogue; agreements made from it stand. Raises: NotAllowed, OfferUnknown."""

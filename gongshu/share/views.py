@@ -27,6 +27,7 @@ def offer_view(offer: Offer) -> View:
     return {
         "offer_id": offer.offer_id,
         "dataset_id": offer.dataset_id,
+        "published_as": offer.published_as,
         "title": offer.title,
         "terms": terms_view(offer.terms),
         "asks_first": offer.rules is not None,

@@ -93,6 +93,7 @@ def upgrade() -> None:
         "share_deliveries", sa.Column("request_key", sa.String(length=200), server_default="", nullable=False)
     )
     op.add_column("share_offers", sa.Column("published_as", sa.String(length=400), server_default="", nullable=False))
+    op.execute("UPDATE share_offers SET published_as = dataset_id")
     op.drop_index(op.f("ix_share_offers_visible"), table_name="share_offers")
     op.create_index("ix_share_offers_visible", "share_offers", ["withdrawn_at", "published_as"], unique=False)
     # ### end Alembic commands ###

@@ -9,15 +9,17 @@ import pytest
 
 from gongshu.model.access import Role
 from gongshu.model.grade import Grade, GradeStanding
+from gongshu.model.ids import DatasetId
 from gongshu.share.agreements import find_agreement, list_agreements
 from gongshu.share.automation import ASK_FIRST, Action, Rules, rule
+from gongshu.share.dsp.messages import build_catalog_request
 from gongshu.share.dsp.states import Kind, Move, State
-from gongshu.share.errors import MoveIllegal
+from gongshu.share.errors import MoveIllegal, NameTaken, TermsInvalid
 from gongshu.share.model import Agreement, AgreementStatus, Record
 from gongshu.share.odrl import text_hash
 from gongshu.share.terms import Terms
 from tests.conftest import Clock
-from tests.unit.share.world import MILL, ORDERS, SHOP, Site, World, subject
+from tests.unit.share.world import MILL, ORDERS, SHOP, Site, World, body_of, subject
 
 TERMS = Terms(parties=frozenset({SHOP}), uses_max=2, purposes=frozenset({"quality"}))
 
@@ -350,3 +352,23 @@ def test_what_was_asked_of_a_process_that_has_ended_is_forgotten(world: World) -
     world.shop.runner.step()
     world.mill.engine.end_here(str(running.peer_pid), "gone")
     assert not world.is_busy()
+
+
+def test_partners_know_a_dataset_by_its_published_id(world: World) -> None:
+    offer = world.mill.book.offer(ORDERS, TERMS, subject(), published_as="urn:Mill:Orders", known_parties=[SHOP])
+    shown, _ = world.mill.intake.catalogue(SHOP, body_of(build_catalog_request()), after="", address="http://mill")
+    assert [item["@id"] for item in shown["dataset"]] == ["urn:Mill:Orders"]
+    record = world.shop.ask_contract(MILL, offer.offer_id, TERMS, target="urn:Mill:Orders")
+    world.settle()
+    with world.mill.database.connect() as connection:
+        agreement = find_agreement(connection, world.shop.engine.record(record.process_id).agreement_id)
+    assert (agreement.dataset_id, agreement.policy["target"]) == (ORDERS, "urn:Mill:Orders")
+
+
+def test_a_published_id_stays_with_its_dataset(world: World) -> None:
+    made = world.mill.book.offer(ORDERS, TERMS, subject(), published_as="A1", known_parties=[SHOP])
+    world.mill.book.withdraw(made.offer_id, subject())
+    with pytest.raises(NameTaken):
+        world.mill.book.offer(DatasetId("parts"), TERMS, subject(), published_as="A1", known_parties=[SHOP])
+    with pytest.raises(TermsInvalid):
+        world.mill.book.offer(ORDERS, TERMS, subject(), published_as="two words", known_parties=[SHOP])

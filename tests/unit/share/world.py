@@ -240,10 +240,12 @@ class Site:
     def callback(self) -> str:
         return f"http://{self.party.rsplit(':', 1)[1]}.example/dsp/2025-1"
 
-    def ask_contract(self, provider: PartyId, offer_id: str, terms: Terms, **values: Any) -> Record:
-        policy = message_offer(terms, offer_id=offer_id, target=ORDERS)
+    def ask_contract(
+        self, provider: PartyId, offer_id: str, terms: Terms, *, target: str = ORDERS, **values: Any
+    ) -> Record:
+        policy = message_offer(terms, offer_id=offer_id, target=target)
         text = canonical_text(policy)
-        fields = {"counterparty": provider, "dataset_id": ORDERS, "offer_id": offer_id}
+        fields = {"counterparty": provider, "dataset_id": target, "offer_id": offer_id}
         content = {"offer": policy, "callbackAddress": self.callback}
         return self.engine.open_process(
             Kind.NEGOTIATION,
