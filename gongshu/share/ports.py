@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import pyarrow as pa
 
@@ -11,9 +11,6 @@ from gongshu.model.access import Decision, Request, Subject
 from gongshu.model.dataset import Dataset
 from gongshu.model.ids import AssetId, DatasetId, PartyId
 from gongshu.share.model import Agreement, Record
-
-if TYPE_CHECKING:
-    from gongshu.share.model import Agreement, Record
 
 Clock = Callable[[], datetime]
 
@@ -78,7 +75,7 @@ class DatasetWriter(Protocol):
 
 
 class Keeper(Protocol):
-    """Keeps what was received under a contract."""
+    """Who keeps what arrives under a contract: encrypted, readable only through the gate, under the terms."""
 
     def keep(
         self,
@@ -90,24 +87,6 @@ class Keeper(Protocol):
         *,
         title: str,
         actor: str,
-    ) -> DatasetId:
-        """Keep all rows under a name, or none of them if `batches` raises; return the dataset's id."""
-        ...
-
-
-class Keeper(Protocol):
-    """Who keeps what arrives under a contract: encrypted, readable only through the gate, under the terms."""
-
-    def keep(
-        self,
-        record: "Record",
-        agreement: "Agreement",
-        name: str,
-        batches: Iterable[pa.RecordBatch],
-        schema: pa.Schema,
-        *,
-        title: str,
-        actor: Subject,
         append: bool = False,
     ) -> DatasetId:
         """Keep the batches as the dataset of this name and return its id; they are seen when all of them are on disk.
