@@ -165,9 +165,11 @@ class Lake:
         *,
         rows_max: int | None = None,
         timeout_s: float | None = None,
+        parameters: Sequence[str] = (),
     ) -> QueryResult:
         """Run one SELECT in DuckDB's SQL over the named relations, in a process that can reach nothing else.
 
+        `parameters` stand for `$1`, `$2` and so on; they are text, which the SQL casts.
         Readings are those acknowledged before the call, each once, whether the writer has moved them or not.
         Shape: rows beyond `rows_max` are cut off, and the result says so. Times come in UTC.
         Raises: QueryInvalid, QueryForbidden, QueryTimeout, QueryMemoryExceeded, QueryWorkerLost, TableUnknown,
@@ -181,6 +183,7 @@ class Lake:
                 "op": "query",
                 "sql": sql,
                 "rows_max": rows_max,
+                "parameters": list(parameters),
                 "tail": {"after": tail.after, "up_to": tail.up_to},
                 "relations": [_as_json(plan) for plan in plans],
             }

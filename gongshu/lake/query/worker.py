@@ -80,7 +80,7 @@ class _Worker:
         fresh, self._spare = self._spare or self._open(), None
         with locked_engine(fresh, plans, tail) as engine:
             require_contained(engine, request["sql"], names=[plan.name for plan in plans], reserved=self._reserved)
-            reader = engine.sql(request["sql"]).to_arrow_reader(BATCH_ROWS)
+            reader = engine.sql(request["sql"], params=request["parameters"] or None).to_arrow_reader(BATCH_ROWS)
             self._send_reader(reader, rows_max=request["rows_max"])
 
     def _send_reader(self, reader: pa.RecordBatchReader, *, rows_max: int | None) -> None:

@@ -5,7 +5,7 @@ pure); `readable` knows which series a subject may read; `service` is the shell,
 """
 
 from gongshu.secure.gate.copies import CopyLaw, CopyRead, CopyVerdict
-from gongshu.secure.gate.model import DatasetQuery, IbisQuery, Query, SqlQuery
+from gongshu.secure.gate.model import DatasetQuery, IbisQuery, Query, RowBound, SqlQuery
 from gongshu.secure.gate.result import GateResult
 from gongshu.secure.gate.rows import python_rows
 from gongshu.secure.gate.service import Gate
@@ -19,6 +19,7 @@ __all__ = [
     "GateResult",
     "IbisQuery",
     "Query",
+    "RowBound",
     "SqlQuery",
     "python_rows",
 ]

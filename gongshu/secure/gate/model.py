@@ -11,11 +11,26 @@ READINGS = "readings"
 
 
 @dataclass(frozen=True, slots=True)
+class RowBound:
+    """One comparison that rows have to meet, below whatever the query asks. Values reach the engine as parameters."""
+
+    column: str
+    operator: str
+    """`=`, `<>`, `<`, `<=`, `>`, `>=` or `IN`."""
+    values: tuple[str, ...]
+    """As text; the engine casts them to the column's type. One, except for `IN`."""
+
+
+@dataclass(frozen=True, slots=True)
 class SqlQuery:
     """One SELECT in DuckDB's SQL. Tables are dataset ids, and `readings`."""
 
     sql: str
     rows_max: int | None = None
+    only: tuple[RowBound, ...] = ()
+    """Rows that do not meet all of these do not exist for this query."""
+    group_min: int | None = None
+    """The query gives figures over groups; groups of fewer rows are left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +46,8 @@ class DatasetQuery:
     where: tuple[str, ...] = ()
     """SQL conditions on the columns as the subject sees them; all must hold."""
     rows_max: int | None = None
+    only: tuple[RowBound, ...] = ()
+    """Rows that do not meet all of these do not exist for this query."""
 
 
 @dataclass(frozen=True, slots=True)

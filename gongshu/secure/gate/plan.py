@@ -7,11 +7,12 @@ from types import MappingProxyType
 
 from gongshu.lake import ReadingsRelation, Relation, TableRelation
 from gongshu.model.access import Obligations, Subject
-from gongshu.model.dataset import Dataset, DatasetKind
+from gongshu.model.dataset import SERIES_COLUMNS, Dataset, DatasetKind
 from gongshu.model.ids import DatasetId, SeriesId
 from gongshu.model.sealed import SealedRows
+from gongshu.secure.gate.bounds import bounded_sql
 from gongshu.secure.gate.masking import quoted
-from gongshu.secure.gate.model import READINGS, DatasetQuery, IbisQuery, Query
+from gongshu.secure.gate.model import READINGS, DatasetQuery, IbisQuery, Query, SqlQuery
 from gongshu.secure.gate.readable import SeriesIndex, Snapshot
 from gongshu.secure.gate.relations import NAMED, needs_names, series_sql, table_sql
 from gongshu.secure.guard import GuardRefused, PredicateInvalid, Statement, parse_predicate, parse_statement
@@ -35,6 +36,8 @@ class Plan:
     """The SQL carries a mask's key: errors must not quote it."""
     object: str
     """The datasets' names, for the record of what left."""
+    parameters: tuple[str, ...] = ()
+    """Values of the bounds on rows, in the order of their numbers in the SQL."""
 
 
 def statement_of(query: Query) -> Statement:
@@ -72,13 +75,18 @@ class Planner:
         Raises: ObligationUnmet, GuardRefused.
         """
         statement = statement_of(query)
-        if group_min is not None:
-            statement = statement.with_group_min(group_min)
+        wanted_min = query.group_min if isinstance(query, SqlQuery) else None
+        if wanted_min is not None and statement.aggregate_fault is not None:
+            raise GuardRefused(f"{statement.aggregate_fault}, and figures over groups are asked for")
+        if smallest := max(group_min or 0, wanted_min or 0):
+            statement = statement.with_group_min(smallest)
+        only = () if isinstance(query, IbisQuery) else query.only
+        parameters: list[str] = []
         key = self._keys.derived_secret(f"mask:{subject.party_id}")
         span = (query.start, query.end) if isinstance(query, DatasetQuery) else (None, None)
         relations: dict[str, Relation] = {}
         sources: dict[str, str] = {}
-        takes_names = statement.names_any(NAMED)
+        takes_names = statement.names_any(NAMED) or any(bound.column in NAMED for bound in only)
         for name, (dataset, demands) in named.items():
             if dataset is None:
                 assert name == READINGS, "only readings are no dataset"
@@ -90,16 +98,20 @@ class Planner:
             else:
                 relation = _added(relations, ReadingsRelation(tuple(dataset.series), *span))
                 sources[name] = self._series(relation, dataset.series, demands, key, takes_names=takes_names)
+            if only:
+                columns = SERIES_COLUMNS if dataset is None else dataset.columns
+                sources[name] = bounded_sql(sources[name], only, columns, parameters)
         everything = [demands for _, demands in named.values()]
         everything += [verdict.obligations for verdict in (readable or {}).values()]
         bounds = [query.rows_max, *(demands.rows_max for demands in everything)]
         return Plan(
-            asked=statement.text,
+            asked=statement.text + "".join(f" | only {b.column} {b.operator} {', '.join(b.values)}" for b in only),
             sql=statement.write(sources),
             relations=relations,
             rows_max=min((bound for bound in bounds if bound is not None), default=None),
             has_secret=any(mask.rule == "hash" for demands in everything for mask in demands.masks),
             object=",".join(named),
+            parameters=tuple(parameters),
         )
 
     def _series(

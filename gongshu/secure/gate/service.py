@@ -172,7 +172,7 @@ class Gate:
             return translated(error, has_secret=plan.has_secret)
 
         try:
-            rows = self._lake.query(plan.sql, plan.relations, rows_max=plan.rows_max)
+            rows = self._lake.query(plan.sql, plan.relations, rows_max=plan.rows_max, parameters=plan.parameters)
         except GongshuError as cause:
             failure = translate(cause)
         else:

@@ -14,7 +14,7 @@ from gongshu.model.dataset import SERIES_COLUMNS
 from gongshu.model.grade import Grade
 from gongshu.model.ids import DatasetId, PartyId, SubjectId
 from gongshu.secure.errors import Denied, QueryFailed, SqlInvalid, SqlRefused
-from gongshu.secure.gate import DatasetQuery, Gate, IbisQuery, SqlQuery
+from gongshu.secure.gate import DatasetQuery, Gate, IbisQuery, RowBound, SqlQuery
 from gongshu.secure.policy.text import default_text
 from tests.integration.secure.conftest import MINUTES, ORDERS, OWN, START, Plant, partner, person
 
@@ -58,6 +58,42 @@ def test_a_dataset_query_chooses_columns_span_and_conditions(plant: Plant) -> No
     table = plant.ask(ENGINEER, query)
     assert table.column_names == ["time", "value"]
     assert sorted(table["value"].to_pylist()) == [10, 11, 12, 13, 14, 16, 17, 18, 19]
+
+
+def test_rows_outside_of_a_bound_do_not_exist_for_the_query(plant: Plant) -> None:
+    hostile = "A' OR '1'='1"
+    only = (RowBound("line", "IN", ("A", hostile)), RowBound("amount", ">=", ("100",)))
+    table = plant.ask(ENGINEER, DatasetQuery(DatasetId("orders"), ("line", "amount"), only=only))
+    assert table.to_pylist() == [{"line": "A", "amount": 987654.0}, {"line": "A", "amount": 250.0}]
+    only = (RowBound("series", "=", ("spindle_load",)), RowBound("time", "<", ("2026-11-01T00:10:00+00:00",)))
+    counted = plant.ask(ENGINEER, SqlQuery(f"SELECT count(*) AS n FROM {MILL}", only=only))
+    assert counted.to_pylist() == [{"n": 10}]
+
+
+@pytest.mark.parametrize(
+    "bound",
+    [
+        RowBound("nothing", "=", ("1",)),
+        RowBound("amount", "LIKE", ("1",)),
+        RowBound("amount", "=", ("1", "2")),
+        RowBound("amount", "IN", ()),
+    ],
+)
+def test_a_bound_that_cannot_be_met_denies(plant: Plant, bound: RowBound) -> None:
+    with pytest.raises(Denied, match="bound"):
+        plant.ask(ENGINEER, DatasetQuery(DatasetId("orders"), only=(bound,)))
+
+
+def test_a_bound_whose_value_does_not_fit_gives_nothing(plant: Plant) -> None:
+    with pytest.raises(QueryFailed):
+        plant.ask(ENGINEER, DatasetQuery(DatasetId("orders"), only=(RowBound("amount", "=", ("x",)),)))
+
+
+def test_small_groups_stay_away_and_rows_do_not_pass_for_groups(plant: Plant) -> None:
+    table = plant.ask(ENGINEER, SqlQuery("SELECT line, sum(amount) AS s FROM orders GROUP BY line", group_min=2))
+    assert table.to_pylist() == [{"line": "A", "s": 987904.0}]
+    with pytest.raises(SqlRefused, match="figures"):
+        plant.ask(ENGINEER, SqlQuery("SELECT line FROM orders", group_min=2))
 
 
 def test_an_ibis_expression_goes_the_same_way(plant: Plant) -> None:
