@@ -63,6 +63,16 @@ def test_nobody_sees_a_page_without_signing_in(visit: NewVisit) -> None:
     window.page.wait_for_url("**/catalogue/orders?x=1")
 
 
+@pytest.mark.parametrize("path", [*LISTED, *DETAILS])
+def test_a_forged_session_shows_no_page(node_address: str, path: str) -> None:
+    """The wrong input of pages that ask for none, such as home, components and agreements."""
+    forged = {"gongshu_session": "eyJhbGciOiJub25lIn0.e30."}
+    answer = httpx.get(node_address + path, cookies=forged, trust_env=False, follow_redirects=False, timeout=60)
+    assert answer.status_code == 303
+    assert answer.headers["location"].startswith("/sign-in?to=")
+    assert "<h1" not in answer.text
+
+
 def test_signing_out_ends_the_session(visit: NewVisit) -> None:
     window = visit("")
     window.sign_in("li")
