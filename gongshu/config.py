@@ -65,6 +65,14 @@ class NodeConfig(BaseModel):
     host: str = Field(default="127.0.0.1", description="Address that the HTTP server binds to")
     port: int = Field(default=6720, ge=0, le=65535, description="Port of the HTTP server; 0 takes a free one")
     public_url: str = Field(default="", description="Address that partners use; empty means http://host:port")
+    tls_certificate: str = Field(
+        default="",
+        description="Our TLS certificate and its intermediates, PEM, in the home folder or absolute; empty: plain HTTP",
+    )
+    tls_key: str = Field(default="", description="The private key of tls_certificate, PEM, mode 0600")
+    tls_partner_ca: str = Field(
+        default="", description="Authorities that vouch for partners' certificates, PEM; empty: only registered ones"
+    )
     database_url: str = Field(default="", description="SQLAlchemy URL; empty means SQLite in the home folder")
     warehouse: str = Field(
         default="", description="Folder of the Iceberg tables; empty means `lake/` in the home folder"

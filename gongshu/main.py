@@ -5,17 +5,20 @@ import contextlib
 import fcntl
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from fastapi_offline import FastAPIOffline
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from gongshu import __version__
 from gongshu.apply.api import create_router as create_apply_router
@@ -28,6 +31,8 @@ from gongshu.hub.api import create_router as create_hub_router
 from gongshu.node import Node, open_node
 from gongshu.secure.api import create_router as create_secure_router
 from gongshu.secure.api import subject_dependency
+from gongshu.secure.parties import PartyRegistry
+from gongshu.secure.peer_tls import TlsSettings, server_context
 from gongshu.share.api import create_parties_router
 from gongshu.share.api import create_router as create_share_router
 from gongshu.share.dsp.api import create_dsp_router
@@ -172,14 +177,42 @@ def _listen(node: Node, home: Home) -> socket.socket:
             host=node.config.host, port=node.config.port, reason=cause.strerror, file=home.config_file
         ) from cause
     home.run.mkdir(parents=True, exist_ok=True)
-    _write_whole(home.run / "address", f"http://{node.config.host}:{listener.getsockname()[1]}")
+    scheme = "http" if node.tls.certificate is None else "https"
+    _write_whole(home.run / "address", f"{scheme}://{node.config.host}:{listener.getsockname()[1]}")
     return listener
 
 
+class _CertifiedProtocol(AutoHTTPProtocol):  # type: ignore[misc,valid-type]
+    """Hands each connection's client certificate to the application, as the ASGI TLS extension has it."""
+
+    app: Any
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        tls = transport.get_extra_info("ssl_object")
+        shown = None if tls is None else tls.getpeercert(binary_form=True)
+        chain = [] if shown is None else [ssl.DER_cert_to_PEM_cert(shown)]
+        application = self.app
+
+        async def certified(scope: Any, receive: Any, send: Any) -> None:
+            extensions = {**scope.get("extensions", {}), "tls": {"client_cert_chain": chain}}
+            await application({**scope, "extensions": extensions}, receive, send)
+
+        if tls is not None:
+            self.app = certified
+
+
+def server_config(app: FastAPI, tls: TlsSettings, parties: PartyRegistry) -> uvicorn.Config:
+    """Return how an application is served: in TLS if the node has a certificate, else in plain HTTP."""
+    quiet: dict[str, Any] = {"log_level": "warning", "access_log": False}
+    if tls.certificate is not None:
+        context = server_context(tls, parties.pinned_certificates)
+        quiet |= {"http": _CertifiedProtocol, "ssl_context_factory": lambda _config, _default: context}
+    return uvicorn.Config(app, lifespan="on", ws="websockets-sansio", **quiet)
+
+
 async def _serve(node: Node, listener: socket.socket) -> None:
-    server = uvicorn.Server(
-        uvicorn.Config(create_app(node), log_level="warning", access_log=False, lifespan="on", ws="websockets-sansio")
-    )
+    server = uvicorn.Server(server_config(create_app(node), node.tls, node.parties))
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from gongshu.apply.service import AppService
-from gongshu.config import Home, NodeConfig, read_config
+from gongshu.config import ConfigInvalid, Home, NodeConfig, read_config
 from gongshu.database import Database
 from gongshu.gather.service import SourceService
 from gongshu.govern.catalogue import CatalogueService
@@ -23,7 +23,7 @@ from gongshu.packs import Packs, load_packs
 from gongshu.secure.audit import AuditLog
 from gongshu.secure.gate import Gate
 from gongshu.secure.identity.service import IdentityService
-from gongshu.secure.keys import KeyStore
+from gongshu.secure.keys import KeyStore, require_private
 from gongshu.secure.parties import PartyRegistry
 from gongshu.secure.peer_identity import PeerIdentities, PeerIdentity, SchemeParts, installed_schemes
 from gongshu.secure.peer_tls import TlsSettings
@@ -52,6 +52,7 @@ class Node:
     parties: PartyRegistry
     peers: PeerTokens
     identities: PeerIdentities
+    tls: TlsSettings
     policies: PolicyService
     gate: Gate
     sources: SourceService
@@ -84,7 +85,21 @@ def public_address(home: Home, config: NodeConfig) -> str:
     answering = home.run / "address"
     if answering.is_file():
         return answering.read_text(encoding="utf-8").strip()
-    return f"http://{config.host}:{config.port}"
+    return f"{'https' if config.tls_certificate else 'http'}://{config.host}:{config.port}"
+
+
+def tls_settings(home: Home, config: NodeConfig) -> TlsSettings:
+    """Return where the files of TLS lie.
+
+    Raises: ConfigInvalid if the certificate or the key is named alone; KeysUnsafe if others can read the key.
+    """
+    if bool(config.tls_certificate) != bool(config.tls_key):
+        raise ConfigInvalid(file=home.config_file, reason="tls_certificate and tls_key belong together")
+    named = (config.tls_certificate, config.tls_key, config.tls_partner_ca)
+    certificate, key, authorities = (home.path / name if name else None for name in named)
+    if key is not None and key.is_file():
+        require_private(key)
+    return TlsSettings(certificate, key, authorities)
 
 
 def open_node(home: Home, *, clock: Callable[[], datetime] = utc_now, identities: Sequence[PeerIdentity] = ()) -> Node:
@@ -92,9 +107,10 @@ def open_node(home: Home, *, clock: Callable[[], datetime] = utc_now, identities
 
     `identities` are schemes beside the installed ones, by which parties registered with them prove themselves.
 
-    Raises: ConfigMissing, ConfigInvalid, KeysUnsafe, PackBroken.
+    Raises: ConfigMissing, ConfigInvalid, KeysUnsafe, PackBroken, CertificateUnusable.
     """
     config = read_config(home)
+    tls = tls_settings(home, config)
     own_party_id = PartyId(config.party_id)
     packs = load_packs()
     database = Database(home.database_url(config))
@@ -112,7 +128,7 @@ def open_node(home: Home, *, clock: Callable[[], datetime] = utc_now, identities
     def address() -> str:
         return public_address(home, config)
 
-    schemes = SchemeParts(own_party_id, keys, parties, peers, database, audit, clock, address, TlsSettings())
+    schemes = SchemeParts(own_party_id, keys, parties, peers, database, audit, clock, address, tls)
     doors = PeerIdentities(parties, [*_offered(schemes), *identities], own_party_id=own_party_id)
     share = ShareService(
         database=database,
@@ -125,6 +141,7 @@ def open_node(home: Home, *, clock: Callable[[], datetime] = utc_now, identities
         clock=clock,
         own_party_id=own_party_id,
         public_address=address,
+        tls=tls,
     )
     own = Own(own_party_id, config.title, config.division, address)
     return Node(
@@ -143,11 +160,20 @@ def open_node(home: Home, *, clock: Callable[[], datetime] = utc_now, identities
         parties=parties,
         peers=peers,
         identities=doors,
+        tls=tls,
         policies=policies,
         gate=gate,
         sources=SourceService(database, catalogue, audit, clock, home),
         share=share,
-        introductions=Introductions(keys, parties, own_party_id, config.title, address),
+        introductions=Introductions(
+            keys,
+            parties,
+            own_party_id,
+            config.title,
+            address,
+            certificate=tls.own_certificate(),
+            schemes=doors.names,
+        ),
         apps=AppService(database, gate, store, catalogue, audit, clock, own_party_id, packs=packs),
         hub=HubService(database, keys, parties, peers, gate, packs, audit, clock, own),
     )

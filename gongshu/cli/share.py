@@ -273,6 +273,8 @@ def join(
     invitation: Annotated[str, typer.Argument(help="The line from `gongshu share invite`, or a file that holds it")],
     fingerprint: Annotated[str, typer.Option(help="What they read out to you; then nothing is asked")] = "",
     replace: Annotated[bool, typer.Option("--replace", help="Its key has changed, and you asked why")] = False,
+    identity: Annotated[str, typer.Option(help="The scheme that both sides agreed on")] = "gongshu",
+    certificate: Annotated[str, typer.Option(help="File or sha256:… of its TLS certificate, if not in the line")] = "",
 ) -> None:
     """Get to know another party: gongshu share join gongshu-invite-1.… --fingerprint sha256:…."""
     line = Path(invitation).read_text(encoding="utf-8") if _is_file(invitation) else invitation
@@ -284,7 +286,10 @@ def join(
         typer.confirm("Did they read out the same fingerprint to you?", abort=True)
     with opened_node() as node:
         subject = current_subject(node)
-        node.introductions.accept(line, party.fingerprint, subject, replace=replace)
+        shown = Path(certificate).read_text(encoding="utf-8") if _is_file(certificate) else certificate
+        node.introductions.accept(
+            line, party.fingerprint, subject, replace=replace, identity=identity, certificate=shown
+        )
         own, _ = node.introductions.own(subject)
     done(f"{party.title} is known here. Hand them your own line, so that they know you:")
     typer.echo(own)

@@ -1,7 +1,8 @@
 """Errors of this room.
 
 GongshuError
-├── InvalidInput      SqlInvalid, PolicyInvalid, PasswordTooWeak, AccountInvalid, TokenLifeInvalid, PartyInvalid
+├── InvalidInput      SqlInvalid, PolicyInvalid, PasswordTooWeak, AccountInvalid, TokenLifeInvalid, PartyInvalid,
+│                     CertificateUnusable
 ├── NotAuthenticated  TokenRejected, LoginFailed, LoginThrottled, PeerTokenRejected, CodeRejected
 ├── Refused           Denied, SqlRefused, NotAllowed
 ├── NotFound          AccountUnknown, PartyUnknown, IdentitySchemeUnknown
@@ -54,6 +55,13 @@ class PartyInvalid(InvalidInput):
 
     code = "secure.party_invalid"
     template = "The party {party_id!r} cannot be registered: {reason}."
+
+
+class CertificateUnusable(InvalidInput):
+    """A file of TLS cannot be used; nothing is served or called without it."""
+
+    code = "secure.certificate_unusable"
+    template = "The TLS file {path} cannot be used: {reason}. Correct tls_certificate, tls_key or tls_partner_ca."
 
 
 class PolicyInvalid(InvalidInput):

@@ -103,6 +103,11 @@ def _read_or_make(path: Path, make: Callable[[], bytes]) -> bytes:
     return path.read_bytes()
 
 
+def require_private(path: Path) -> None:
+    """Raise KeysUnsafe if others on this machine can read the file of a private key."""
+    _require_mode(path, 0o600)
+
+
 def _require_mode(path: Path, expected: int) -> None:
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & ~expected:

@@ -10,7 +10,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
-from cryptography.x509 import load_pem_x509_certificate
+from cryptography.x509 import load_pem_x509_certificates
 
 from gongshu.database import Database
 from gongshu.model.audit import AuditEvent, AuditSink
@@ -64,9 +64,10 @@ class Party:
         if not self.certificate or re.fullmatch(r"sha256:[0-9a-f]{64}", self.certificate):
             return self.certificate
         try:
-            certificate = load_pem_x509_certificate(self.certificate.encode("utf-8"))
+            (certificate,) = load_pem_x509_certificates(self.certificate.encode("utf-8"))
         except ValueError as cause:
-            raise PartyInvalid(party_id=self.party_id, reason="its certificate is neither PEM nor sha256:…") from cause
+            reason = "its certificate is neither one certificate in PEM nor sha256:…"
+            raise PartyInvalid(party_id=self.party_id, reason=reason) from cause
         return "sha256:" + certificate.fingerprint(hashes.SHA256()).hex()
 
 
@@ -139,6 +140,22 @@ class PartyRegistry:
             raise PartyUnknown(party_id=party_id)
         return _party(row)
 
+    def find_by_pin(self, pin: str, identity: str) -> Party | None:
+        """Return the one party of this scheme whose registered certificate has the fingerprint; None if there is none.
+
+        A certificate that two parties share stands for neither.
+        """
+        wanted = sa.select(parties).where(parties.c.certificate_pin == pin, parties.c.identity == identity)
+        with self._database.connect() as connection:
+            rows = connection.execute(wanted.limit(2)).all()
+        return _party(rows[0]) if pin and len(rows) == 1 else None
+
+    def pinned_certificates(self) -> list[str]:
+        """Return the registered certificates that are there whole, in PEM."""
+        wanted = sa.select(parties.c.certificate).where(parties.c.certificate.like("-----BEGIN%"))
+        with self._database.connect() as connection:
+            return list(connection.scalars(wanted))
+
     def all(self) -> list[Party]:
         """Return every party, by id."""
         with self._database.connect() as connection:
@@ -174,6 +191,8 @@ def _require_valid(party: Party) -> None:
         reason = "its scheme of identity is no name of lower-case letters"
     elif party.identity == "gongshu" and not party.public_key_pem:
         reason = "its public key is missing"
+    elif (party.certificate or party.identity.startswith("mtls")) and party.address.startswith("http:"):
+        reason = "a certificate is shown in TLS only, but its address begins with http:"
     if reason:
         raise PartyInvalid(party_id=party.party_id[:200], reason=reason)
     if party.public_key_pem:
@@ -202,6 +221,7 @@ def _values(party: Party) -> dict[str, str]:
         "roles": ",".join(sorted(party.roles)),
         "identity": party.identity,
         "certificate": party.certificate,
+        "certificate_pin": party.certificate_pin,
     }
 
 

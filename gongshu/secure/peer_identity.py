@@ -132,7 +132,7 @@ class PeerIdentities:
             if party_id is not None:
                 self._require_registered(party_id, scheme)
                 return party_id
-        raise PeerTokenRejected(reason="it is not of a form that this node takes")
+        raise PeerTokenRejected(reason="it is not of a form that this node takes from this party")
 
     def _require_registered(self, party_id: PartyId, scheme: PeerIdentity) -> None:
         if party_id == self._own_party_id:

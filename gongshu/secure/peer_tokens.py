@@ -71,16 +71,16 @@ class PeerTokens:
         return {"Authorization": self.issue(party.party_id, claims=claims)}
 
     def party_of(self, proof: "Proof", *, scheme: str = NAME) -> PartyId | None:
-        """Return the party whose token this is, made for this very body; None if it is no token of this form.
+        """Return the party whose token this is, made for this very body; None if it is none of this scheme.
 
         Raises: PeerTokenRejected.
         """
         kind, _, token = proof.authorization.strip().partition(" ")
         try:
-            decode_jws(token.strip())
+            claims, _, _ = decode_jws(token.strip())
         except JwsInvalid:
             return None
-        if kind.lower() != "bearer":
+        if kind.lower() != "bearer" or not self._is_of(claims.get("iss"), scheme):
             return None
         subject = self.subject_of(proof.authorization, scheme=scheme)
         made_for = subject.attributes.get(f"claim.{BODY_CLAIM}")
@@ -109,6 +109,13 @@ class PeerTokens:
         self._require_unused(party.party_id, claims)
         attributes = {f"claim.{k}": v for k, v in claims.items() if k not in RESERVED and isinstance(v, str)}
         return Subject(SubjectId(f"partner:{party.party_id}"), party.party_id, frozenset({Role.PARTNER}), attributes)
+
+    def _is_of(self, issuer: object, scheme: str) -> bool:
+        """False if the named issuer is registered with another scheme: then its tokens are not judged by this one."""
+        try:
+            return not isinstance(issuer, str) or self._parties.get(PartyId(issuer)).identity == scheme
+        except PartyUnknown:
+            return True
 
     def _issuer(self, claims: Mapping[str, Any], scheme: str) -> Party:
         issuer = claims.get("iss")

@@ -94,6 +94,7 @@ parties = sa.Table(
     sa.Column("roles", sa.String(400), nullable=False),
     sa.Column("identity", sa.String(60), nullable=False, server_default="gongshu"),
     sa.Column("certificate", sa.Text, nullable=False, server_default=""),
+    sa.Column("certificate_pin", sa.String(80), nullable=False, server_default="", index=True),
     sa.Column("added_at", UtcTime, nullable=False),
 )
 

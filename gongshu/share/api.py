@@ -273,9 +273,11 @@ def _add_agreements(router: APIRouter, share: ShareService, subject_of: Callable
 class InvitationBody(_Body):
     """Another party's line, and the fingerprint its people read out."""
 
-    line: str = Field(max_length=8000)
+    line: str = Field(max_length=12_000)
     fingerprint: str = Field(max_length=200, examples=["sha256:3f9a…"])
     replace: bool = Field(default=False, description="Put it in the place of a known party whose key has changed")
+    identity: str = Field(default="gongshu", max_length=60, description="The scheme that both sides agreed on")
+    certificate: str = Field(default="", max_length=8000, description="Its TLS certificate, if not in the line")
 
 
 def create_parties_router(introductions: Introductions, subject_of: Callable[..., Any]) -> APIRouter:
@@ -296,7 +298,8 @@ def create_parties_router(introductions: Introductions, subject_of: Callable[...
     @router.post("/parties", status_code=201)
     def accept(body: InvitationBody, subject: Subject = Depends(subject_of)) -> View:
         """Get to know another party."""
-        return _party(introductions.accept(body.line, body.fingerprint, subject, replace=body.replace))
+        more = {"identity": body.identity, "certificate": body.certificate}
+        return _party(introductions.accept(body.line, body.fingerprint, subject, replace=body.replace, **more))
 
     return router
 

@@ -1,11 +1,14 @@
 """How this node's people let it know other parties: our own line, theirs, and the fingerprint that both compare."""
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Sequence
 
 from gongshu.model.access import Subject
 from gongshu.model.ids import PartyId
+from gongshu.secure.errors import IdentitySchemeUnknown
 from gongshu.secure.keys import KeyStore
 from gongshu.secure.parties import Party, PartyRegistry
+from gongshu.secure.peer_tls import is_self_signed
 from gongshu.share.errors import InviteInvalid
 from gongshu.share.invites import read_invite, write_invite
 from gongshu.share.rights import DEALERS, require_right
@@ -15,32 +18,67 @@ class Introductions:
     """Our invitation and the register of those whose invitations we took."""
 
     def __init__(
-        self, keys: KeyStore, parties: PartyRegistry, own_party_id: PartyId, title: str, address: Callable[[], str]
+        self,
+        keys: KeyStore,
+        parties: PartyRegistry,
+        own_party_id: PartyId,
+        title: str,
+        address: Callable[[], str],
+        *,
+        certificate: str = "",
+        schemes: Sequence[str] = ("gongshu",),
     ) -> None:
         self._keys = keys
         self._parties = parties
         self._own_party_id = own_party_id
         self._title = title
         self._address = address
+        self._certificate = certificate if is_self_signed(certificate) else ""
+        self._schemes = tuple(schemes)
 
     def own(self, actor: Subject) -> tuple[str, str]:
         """Return our line, and the fingerprint to read out over another channel.
 
+        A certificate that no authority vouches for is in the line, since nobody could take it otherwise.
+
         Raises: NotAllowed.
         """
         require_right(actor, DEALERS, "invite parties")
-        line = write_invite(self._keys, party_id=self._own_party_id, title=self._title, address=self._address())
+        line = write_invite(
+            self._keys,
+            party_id=self._own_party_id,
+            title=self._title,
+            address=self._address(),
+            certificate=self._certificate,
+        )
         return line, self._keys.fingerprint()
 
-    def accept(self, line: str, fingerprint: str, actor: Subject, *, replace: bool = False) -> Party:
+    def accept(
+        self,
+        line: str,
+        fingerprint: str,
+        actor: Subject,
+        *,
+        replace: bool = False,
+        identity: str = "gongshu",
+        certificate: str = "",
+    ) -> Party:
         """Register the party of a line whose fingerprint was compared; `replace` lets a known party's key change.
 
-        Raises: NotAllowed, InviteInvalid; PartyKeyDiffers unless it is replaced.
+        `identity` is the scheme that both sides agreed on; `certificate` (PEM or fingerprint) stands for one that is
+        not in the line.
+
+        Raises: NotAllowed, InviteInvalid, IdentitySchemeUnknown; PartyKeyDiffers unless it is replaced.
         """
         require_right(actor, DEALERS, "register parties")
         party = read_invite(line)
         if fingerprint.strip() != party.fingerprint:
             raise InviteInvalid(reason="the fingerprint read out to you is not that of its key")
+        if party.party_id == self._own_party_id:
+            raise InviteInvalid(reason="it is this organisation's own")
+        if identity not in self._schemes:
+            raise IdentitySchemeUnknown(party_id=party.party_id, scheme=identity, known=", ".join(self._schemes))
+        party = dataclasses.replace(party, identity=identity, certificate=certificate or party.certificate)
         is_known = any(party.party_id == known.party_id for known in self._parties.all())
         if replace and is_known:
             return self._parties.replace(party, actor=actor.subject_id)

@@ -6,6 +6,7 @@ fingerprint over another channel before they accept. Pure.
 
 import base64
 import binascii
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -21,12 +22,15 @@ from gongshu.share.errors import InviteInvalid
 PREFIX = "gongshu-invite-1."
 _DOMAIN = b"gongshu invitation 1\n"
 """Stands in front of what is signed, so that the signature counts for nothing else."""
-LENGTH_MAX = 8000
+LENGTH_MAX = 12_000
+"""Room for a certificate of an RSA key of 4096 bits."""
 
 
-def write_invite(keys: KeyStore, *, party_id: PartyId, title: str, address: str) -> str:
-    """Return the line that another party pastes to know this one."""
+def write_invite(keys: KeyStore, *, party_id: PartyId, title: str, address: str, certificate: str = "") -> str:
+    """Return the line that another party pastes to know this one; `certificate` (PEM) is what our node shows in TLS."""
     fields = {"party_id": party_id, "title": title, "address": address, "public_key_pem": keys.public_key_pem()}
+    if certificate:
+        fields["certificate"] = certificate
     payload = orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
     signature = keys.sign(_DOMAIN + payload)
     return f"{PREFIX}{_text(payload)}.{_text(signature)}"
@@ -46,12 +50,13 @@ def read_invite(line: str) -> Party:
         party = Party(
             PartyId(fields["party_id"]), fields["title"], fields["public_key_pem"], fields["address"], ("partner",)
         )
+        party = replace(party, certificate=fields.get("certificate", ""))
         party.public_key.verify(signature, _DOMAIN + payload)
     except (binascii.Error, orjson.JSONDecodeError, KeyError, TypeError, AttributeError, PartyInvalid) as cause:
         raise InviteInvalid(reason="it is cut or altered") from cause
     except InvalidSignature as cause:
         raise InviteInvalid(reason="its signature does not belong to its key") from cause
-    if not all(isinstance(value, str) for value in (party.party_id, party.title, party.address)):
+    if not all(isinstance(value, str) for value in (party.party_id, party.title, party.address, party.certificate)):
         raise InviteInvalid(reason="its fields are not text")
     if not is_under(party.address, party.address):
         raise InviteInvalid(reason="its address is no plain http or https address")

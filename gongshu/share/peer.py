@@ -12,6 +12,7 @@ import httpx
 from gongshu.model.ids import PartyId
 from gongshu.secure.parties import PartyRegistry
 from gongshu.secure.peer_identity import PeerIdentities
+from gongshu.secure.peer_tls import TlsSettings, client_context
 from gongshu.share.addresses import is_under, join
 from gongshu.share.dsp.messages import VERSION
 from gongshu.share.dsp.reader import read_document
@@ -30,19 +31,18 @@ BASE_KEPT = timedelta(minutes=10)
 class HttpWire:
     """Implements `ports.Wire`."""
 
-    def __init__(self, parties: PartyRegistry, identities: PeerIdentities, clock: Clock) -> None:
+    def __init__(
+        self, parties: PartyRegistry, identities: PeerIdentities, clock: Clock, *, tls: TlsSettings | None = None
+    ) -> None:
         self._parties = parties
         self._identities = identities
         self._clock = clock
         self._bases: dict[tuple[PartyId, str], tuple[str, datetime]] = {}
         self._lock = threading.Lock()
-        self._client = httpx.Client(
-            follow_redirects=False,
-            trust_env=False,
-            timeout=httpx.Timeout(ANSWER_S, connect=CONNECT_S),
-            limits=httpx.Limits(max_connections=32, keepalive_expiry=30.0),
-        )
-        self._finalizer = weakref.finalize(self, self._client.close)
+        self._tls = tls or TlsSettings()
+        self._clients: dict[str, httpx.Client] = {}
+        """By the registered certificate; parties without one share the client of the key ''."""
+        self._finalizer = weakref.finalize(self, _close_all, self._clients)
 
     def close(self) -> None:
         """Close the connections; whoever forgets it has them closed when the object goes."""
@@ -72,7 +72,7 @@ class HttpWire:
         """
         self._require_own(party, address)
         try:
-            with self._client.stream("GET", address, headers=headers) as response:
+            with self.client_of(party).stream("GET", address, headers=headers) as response:
                 yield response
         except httpx.HTTPError as cause:
             raise PeerUnreachable(party=party, address=address[:200], reason=_said(cause)) from cause
@@ -128,16 +128,39 @@ class HttpWire:
             headers = {**headers, "Content-Type": "application/json"}
         deadline = time.monotonic() + ANSWER_S
         try:
-            with self._client.stream(method, address, content=body or None, headers=headers) as response:
+            with self.client_of(party).stream(method, address, content=body or None, headers=headers) as response:
                 content = _read_bounded(response, deadline, lambda: self._too_much(party, address))
                 names = {name.lower(): value for name, value in response.headers.items()}
                 return Reply(response.status_code, content, names)
         except httpx.HTTPError as cause:
             raise PeerUnreachable(party=party, address=address[:200], reason=_said(cause)) from cause
 
+    def client_of(self, party: PartyId) -> httpx.Client:
+        """Return the client that takes this party's certificate and no other. Raises: PartyUnknown, PartyInvalid."""
+        registered = self._parties.get(party)
+        with self._lock:
+            found = self._clients.get(registered.certificate)
+            if found is None:
+                found = httpx.Client(
+                    verify=client_context(
+                        self._tls, certificate=registered.certificate, pin=registered.certificate_pin
+                    ),
+                    follow_redirects=False,
+                    trust_env=False,
+                    timeout=httpx.Timeout(ANSWER_S, connect=CONNECT_S),
+                    limits=httpx.Limits(max_connections=32, keepalive_expiry=30.0),
+                )
+                self._clients[registered.certificate] = found
+            return found
+
     def _too_much(self, party: PartyId, address: str) -> PeerUnreachable:
         reason = f"its answer is over {ANSWER_BYTES_MAX} bytes or takes over {ANSWER_S:.0f} s"
         return PeerUnreachable(party=party, address=address[:200], reason=reason)
+
+
+def _close_all(clients: dict[str, httpx.Client]) -> None:
+    for client in clients.values():
+        client.close()
 
 
 def _read_bounded(response: httpx.Response, deadline: float, too_much: Callable[[], Exception]) -> bytes:

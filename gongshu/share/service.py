@@ -17,6 +17,7 @@ from gongshu.model.audit import AuditEvent, AuditSink
 from gongshu.model.ids import DatasetId, PartyId
 from gongshu.secure.parties import PartyRegistry
 from gongshu.secure.peer_identity import PeerIdentities
+from gongshu.secure.peer_tls import TlsSettings
 from gongshu.share import processes as store
 from gongshu.share.agreements import find_agreement, list_agreements, retire_agreement, set_transfer_rules
 from gongshu.share.automation import Action, Rules
@@ -81,6 +82,7 @@ class ShareService:
         own_party_id: PartyId,
         public_address: Callable[[], str],
         settings: ShareSettings | None = None,
+        tls: TlsSettings | None = None,
     ) -> None:
         self.settings = settings or ShareSettings()
         self.own_party_id = own_party_id
@@ -92,7 +94,7 @@ class ShareService:
         self._public_address = public_address
         self._signals = Signals()
         self._policy = SharePolicy(catalogue, clock)
-        self._wire = HttpWire(parties, peers, clock)
+        self._wire = HttpWire(parties, peers, clock, tls=tls)
         self._book = OfferBook(database, gate, self._policy, audit, clock)
         self.engine = Engine(database, audit, clock, self._signals)
         self.delivery = Delivery(

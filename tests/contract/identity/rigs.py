@@ -37,9 +37,10 @@ class End:
         self.parties = PartyRegistry(self.database, NoAudit(), clock)
         self.tokens = PeerTokens(self.keys, self.parties, party, clock, database=self.database)
 
-    def record(self, identity: str = "gongshu") -> Party:
+    def record(self, identity: str = "gongshu", certificate: str = "") -> Party:
         """How others register this party."""
-        return Party(self.party, self.party, self.keys.public_key_pem(), "https://far.example", ("partner",), identity)
+        pem, at = self.keys.public_key_pem(), "https://far.example"
+        return Party(self.party, self.party, pem, at, ("partner",), identity, certificate)
 
     def door(self, schemes: Sequence[PeerIdentity]) -> PeerIdentities:
         return PeerIdentities(self.parties, schemes, own_party_id=self.party)

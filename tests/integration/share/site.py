@@ -17,6 +17,7 @@ from gongshu.errors import GongshuError
 from gongshu.govern.catalogue import CatalogueService
 from gongshu.govern.store import DatasetStore
 from gongshu.lake import Lake
+from gongshu.main import server_config
 from gongshu.model.access import Role, Subject
 from gongshu.model.grade import Grade, Importance
 from gongshu.model.ids import DatasetId, PartyId, SubjectId
@@ -25,7 +26,8 @@ from gongshu.secure.audit import AuditLog
 from gongshu.secure.gate import Gate
 from gongshu.secure.keys import KeyStore
 from gongshu.secure.parties import Party, PartyRegistry
-from gongshu.secure.peer_identity import PeerIdentities
+from gongshu.secure.peer_identity import PeerIdentities, SchemeParts, installed_schemes
+from gongshu.secure.peer_tls import TlsSettings
 from gongshu.secure.peer_tokens import PeerTokens
 from gongshu.secure.policy import PolicyService
 from gongshu.share.api import create_dsp_router, create_router
@@ -71,7 +73,9 @@ def new_app() -> FastAPI:
 class Site:
     """One party's node, without console, collectors and writer."""
 
-    def __init__(self, folder: Path, name: str, *, settings: ShareSettings = FAST) -> None:
+    def __init__(
+        self, folder: Path, name: str, *, settings: ShareSettings = FAST, tls: TlsSettings = TlsSettings()
+    ) -> None:
         folder.mkdir(exist_ok=True)
         self.folder, self.name = folder, name
         self.party = PartyId(f"urn:gongshu:party:{name}")
@@ -89,19 +93,29 @@ class Site:
             self.catalogue, self.lake, policies, self.audit, self.clock, keys=self.keys, own_party_id=self.party
         )
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self.address = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.tls = tls
+        scheme = "http" if tls.certificate is None else "https"
+        self.address = f"{scheme}://127.0.0.1:{self._listener.getsockname()[1]}"
+        own = SchemeParts(
+            self.party, self.keys, self.parties, self.peers, self.database, self.audit, self.clock, str, tls
+        )
+        opened = [spec.open(own) for spec in installed_schemes()]
+        self.identities = PeerIdentities(
+            self.parties, [scheme for scheme in opened if scheme is not None], own_party_id=self.party
+        )
         self.share = ShareService(
             database=self.database,
             catalogue=self.catalogue,
             gate=self.gate,
             store=self.store,
             parties=self.parties,
-            peers=PeerIdentities(self.parties, [self.peers], own_party_id=self.party),
+            peers=self.identities,
             audit=self.audit,
             clock=self.clock,
             own_party_id=self.party,
             public_address=lambda: self.address,
             settings=settings,
+            tls=tls,
         )
         self.li = Subject(SubjectId("user:li"), self.party, frozenset({Role.PRODUCT_OWNER, Role.STEWARD}))
         self._server: uvicorn.Server | None = None
@@ -109,8 +123,7 @@ class Site:
 
     def serve(self) -> None:
         """Answer HTTP and start sending."""
-        config = uvicorn.Config(self.app(), log_level="error", access_log=False, lifespan="off", ws="none")
-        self._server = uvicorn.Server(config)
+        self._server = uvicorn.Server(server_config(self.app(), self.tls, self.parties))
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._listener]}, daemon=True)
         self._thread.start()
         deadline = time.monotonic() + 60
@@ -125,8 +138,11 @@ class Site:
         app.include_router(create_router(self.share, lambda: self.li))
         return app
 
-    def knows(self, other: "Site", *, address: str = "") -> None:
-        party = Party(other.party, other.name, other.keys.public_key_pem(), address or other.address, ("partner",))
+    def knows(self, other: "Site", *, address: str = "", identity: str = "gongshu", certificate: str = "") -> None:
+        known_at = address or other.address
+        party = Party(
+            other.party, other.name, other.keys.public_key_pem(), known_at, ("partner",), identity, certificate
+        )
         self.parties.add(party)
 
     def publish(self, name: str = "orders", rows: int = 1000, *, grade: Grade = Grade.ONE) -> DatasetId:
