@@ -301,12 +301,16 @@ def _decide_ours(process: Process, move: Move, now: datetime) -> Step | Refusal:
 def _decide_theirs(process: Process, move: Move, now: datetime) -> Step | Refusal:
     sender = process.side.other
     effects: tuple[Effect, ...] = (Effect.STOP_DATA,) if move in _STOPS_DATA else ()
+    if move is Move.SUSPEND and process.state is State.SUSPENDED and process.held:
+        return _step(process, effects, now)  # two suspensions have crossed: each side holds the transfer
     is_begun_by_us = process.state is State.NEW and process.pending is not None
     if (process.kind, process.state, move, sender) in _ROWS and not is_begun_by_us:
         if move is Move.START and process.held:
             return Refusal("the transfer was suspended by this side, which alone may resume it")
         if _is_ending(process) and TARGET[move] is not State.TERMINATED:
             return Refusal("this side is ending it")
+        if move is Move.START and process.pending is Move.START:
+            return Refusal("the transfer was suspended by this side, which is resuming it")
         after = replace(process, state=TARGET[move])
         if process.pending and (after.state in FINAL or not (has_meaning(after) or after.pending_sent)):
             after, effects = replace(after, pending=None, pending_sent=False), (*effects, Effect.DROP_PENDING)

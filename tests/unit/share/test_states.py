@@ -221,3 +221,16 @@ def test_random_messages_never_lead_to_a_state_outside_the_machine(
             if process.pending:
                 process = confirm(process, NOW).process
         assert process.state in inside
+
+
+def test_two_suspensions_that_cross_both_hold() -> None:
+    held = Process(Kind.TRANSFER, P, State.SUSPENDED, held=True)
+    crossed = decide(held, Move.SUSPEND, C, NOW)
+    assert isinstance(crossed, Step)
+    assert crossed.process == held
+    assert isinstance(decide(Process(Kind.TRANSFER, P, State.SUSPENDED), Move.SUSPEND, C, NOW), Refusal)
+
+
+def test_only_one_side_resumes_at_a_time() -> None:
+    resuming = Process(Kind.TRANSFER, P, State.SUSPENDED, pending=Move.START, pending_sent=True)
+    assert isinstance(decide(resuming, Move.START, C, NOW), Refusal)

@@ -1,0 +1,86 @@
+"""Both state machines, explored exhaustively with a cable that loses, repeats, delays and reorders."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from gongshu.share.dsp import states
+from tests.unit.share.model_checker import Checker
+
+COPY = "broken_states"
+MACHINES = [("negotiation", "REQUEST", 4), ("negotiation", "OFFER", 4), ("transfer", "TRANSFER_REQUEST", 3)]
+
+
+@pytest.mark.parametrize("kind, first, sends", MACHINES)
+def test_every_state_is_reached_none_is_stuck_and_both_sides_end_alike(kind: str, first: str, sends: int) -> None:
+    assert Checker(states, kind, first=first, sends=sends).faults() == []
+
+
+@pytest.mark.parametrize("kind, first, sends", [*MACHINES[:2], ("transfer", "TRANSFER_REQUEST", 2)])
+def test_nothing_is_stuck_where_attempts_run_out(kind: str, first: str, sends: int) -> None:
+    faults = Checker(states, kind, first=first, sends=sends, exhausts=True).faults()
+    assert [fault for fault in faults if "no end" in fault] == []
+
+
+def copy_of_states() -> Any:
+    """A second copy of the module, whose table can be broken."""
+    assert states.__file__ is not None
+    module = ModuleType(COPY)
+    sys.modules[COPY] = module  # dataclasses look their module up
+    source = Path(states.__file__).read_text(encoding="utf-8")
+    exec(compile(source, COPY, "exec"), module.__dict__)  # our own file, once more
+    return module
+
+
+def lose_row(before: str, move: str) -> Callable[[Any], None]:
+    """Break a copy by leaving out a row."""
+
+    def change(copy: Any) -> None:
+        copy.TABLE = tuple(row for row in copy.TABLE if (row.before.name, row.move.name) != (before, move))
+        copy._ROWS = {(r.kind, r.before, r.move, s): r for r in copy.TABLE for s in r.senders}
+
+    return change
+
+
+def retarget(move: str, state: str) -> Callable[[Any], None]:
+    """Break a copy by letting a message lead elsewhere."""
+
+    def change(copy: Any) -> None:
+        copy.TARGET[copy.Move[move]] = copy.State[state]
+
+    return change
+
+
+def trust_every_state(copy: Any) -> None:
+    """Break a copy by taking a state that comes again for the proof that a message arrived."""
+    copy.REPEATABLE = frozenset()
+
+
+def forget_crossing(copy: Any) -> None:
+    """Break a copy by letting a crossing message win over our termination."""
+    copy._is_ending = lambda process: False
+
+
+BROKEN = {
+    "an offer that cannot be answered": ("negotiation", "REQUEST", lose_row("OFFERED", "ACCEPT")),
+    "a contract that is never final": ("negotiation", "REQUEST", lose_row("VERIFIED", "FINALIZE")),
+    "a suspension that leads to STARTED": ("transfer", "TRANSFER_REQUEST", retarget("SUSPEND", "STARTED")),
+    "a verification that leads back": ("negotiation", "REQUEST", retarget("VERIFY", "ACCEPTED")),
+    "a repeated state taken for proof": ("transfer", "TRANSFER_REQUEST", trust_every_state),
+    "a crossing message that wins over the end": ("transfer", "TRANSFER_REQUEST", forget_crossing),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_the_model_finds_a_broken_machine(name: str) -> None:
+    kind, first, breaking = BROKEN[name]
+    copy = copy_of_states()
+    breaking(copy)
+    try:
+        assert Checker(copy, kind, first=first, sends=3 if kind == "negotiation" else 2).faults()
+    finally:
+        del sys.modules[COPY]
