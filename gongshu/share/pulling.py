@@ -19,6 +19,7 @@ from gongshu.model.audit import AuditEvent, AuditSink
 from gongshu.model.ids import DatasetId
 from gongshu.share import processes as store
 from gongshu.share.agreements import count_use
+from gongshu.share.dsp.messages import EDC_NAMESPACE
 from gongshu.share.dsp.reader import read_document
 from gongshu.share.dsp.states import Kind, Side, State
 from gongshu.share.encoding import Encoding
@@ -36,7 +37,6 @@ from gongshu.share.peer import HttpWire
 from gongshu.share.ports import Clock, DatasetWriter
 from gongshu.share.tables import share_deliveries
 
-_EDC = "https://w3id.org/edc/v0.0.1/ns/"
 PULL_BYTES_MAX = 2 * 1024**3
 """What one pull may bring; more than a pull may hold in memory is asked for in parts (columns, time). Ours."""
 ERROR_BYTES_MAX = 64 * 1024
@@ -64,14 +64,13 @@ def read_data_address(document: dict[str, Any]) -> DataAddress:
         for item in document.get("endpointProperties") or []
         if isinstance(item, dict)
     }
-    endpoint = str(document.get("endpoint") or properties.get(f"{_EDC}endpoint", ""))
-    renewed_at = properties.get("refreshEndpoint", "")
-    if f"{_EDC}authorization" in properties:
-        return DataAddress(endpoint, properties[f"{_EDC}authorization"], renewed_at)
-    token = properties.get("authorization", "")
-    scheme = properties.get("authType", "").lower()
-    header = f"Bearer {token}" if scheme == "bearer" and not token.lower().startswith("bearer ") else token
-    return DataAddress(endpoint, header, renewed_at)
+    endpoint = str(document.get("endpoint") or properties.get(f"{EDC_NAMESPACE}endpoint", ""))
+    token, scheme = properties.get("authorization"), properties.get("authType", "").lower()
+    if token is None:
+        header = properties.get(f"{EDC_NAMESPACE}authorization", "")
+    else:
+        header = f"Bearer {token}" if scheme == "bearer" and not token.lower().startswith("bearer ") else token
+    return DataAddress(endpoint, header, properties.get("refreshEndpoint", ""))
 
 
 class Puller:

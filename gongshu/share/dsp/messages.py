@@ -16,6 +16,8 @@ PATH = "/dsp/2025-1"
 HTTP_ENDPOINT = "https://w3id.org/idsa/v4.1/HTTP"
 """The endpoint type of HTTP pull in use among connectors."""
 FORMAT_PULL = "HttpData-PULL"
+EDC_NAMESPACE = "https://w3id.org/edc/v0.0.1/ns/"
+"""Of the names that EDC gives to the parts of a data address."""
 
 Json = dict[str, Any]
 
@@ -89,8 +91,14 @@ def build_versions(*, service_id: str) -> Json:
 
 
 def build_data_address(*, endpoint: str, token: str, valid_s: int) -> Json:
-    """Return where and with which token the consumer may pull."""
+    """Return where and with which token the consumer may pull.
+
+    Written twice: an EDC keeps only properties whose names are its own in full, and hands them to its user.
+    """
     properties = {
+        f"{EDC_NAMESPACE}endpoint": endpoint,
+        f"{EDC_NAMESPACE}authorization": token,
+        f"{EDC_NAMESPACE}authType": "bearer",
         "authorization": token,
         "authType": "bearer",
         "expiresIn": str(valid_s),

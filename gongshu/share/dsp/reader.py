@@ -207,7 +207,8 @@ def _compact_value(name: str, value: Any) -> Any:
         single = value[0] if isinstance(value, list) and len(value) == 1 else value
         return _compact_object(single) if isinstance(single, dict) else single
     if name == "rightOperand":
-        return [_unwrap(item) for item in value] if isinstance(value, list) else _unwrap(value)
+        values = _list_in_text(value) if isinstance(value, str) else value
+        return [_unwrap(item) for item in values] if isinstance(values, list) else _unwrap(values)
     if name == "accessService":
         return _compact_object(value) if isinstance(value, dict) and len(value) > 1 else _unwrap(value)
     return value
@@ -217,6 +218,21 @@ def _settled_action(name: str) -> str:
     """`use` stands bare in the official context; other actions of ODRL need their prefix to mean the same elsewhere."""
     bare = compact_name(name)
     return bare if bare in ("use", name) else f"odrl:{bare}"
+
+
+def _list_in_text(text: str) -> Any:
+    """Return the values where a text is a JSON list of wrapped ones, else the text.
+
+    EDC keeps a right operand as one text, a list of several as its expanded JSON. Source: EDC 0.14.1, recorded.
+    """
+    if not text.startswith("[{"):
+        return text
+    try:
+        items = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return text
+    is_wrapped = all(isinstance(item, dict) and not isinstance(_unwrap(item), dict) for item in items)
+    return items if is_wrapped else text
 
 
 def _unwrap(value: Any) -> Any:
