@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gongshu.model.dataset import Dataset
+from gongshu.model.dataset import Dataset, DatasetKind
 from gongshu.model.ids import PartyId
-from gongshu.share.dsp.messages import CONTEXT, FORMAT_PULL
+from gongshu.share.dsp.messages import CONTEXT, FORMAT_PULL, FORMAT_PUSH, FORMAT_STREAM
 from gongshu.share.errors import MessageInvalid, TermsUnknown
 from gongshu.share.model import Offer, RemoteDataset, RemoteOffer
 from gongshu.share.odrl import read_terms
@@ -79,8 +79,20 @@ def build_dataset(dataset: Dataset, offers: Sequence[Offer], *, service: Json) -
         "dct:title": dataset.title,
         "dct:description": described[:TEXT_MAX],
         "hasPolicy": [dict(offer.policy) for offer in offers],
-        "distribution": [{"@type": "Distribution", "format": FORMAT_PULL, "accessService": service}],
+        "distribution": [
+            {"@type": "Distribution", "format": format, "accessService": service} for format in formats_of(dataset.kind)
+        ],
     }
+
+
+def formats_of(kind: DatasetKind) -> tuple[str, ...]:
+    """Return the formats in which a dataset can be transferred; only what keeps growing can be a stream.
+
+    >>> formats_of(DatasetKind.TABLE)
+    ('HttpData-PULL', 'HttpData-PUSH')
+    """
+    finite = (FORMAT_PULL, FORMAT_PUSH)
+    return (*finite, FORMAT_STREAM) if kind is DatasetKind.SERIES else finite
 
 
 def read_catalog(document: Mapping[str, Any]) -> tuple[RemoteDataset, ...]:

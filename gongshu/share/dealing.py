@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 
+import sqlalchemy as sa
+
 from gongshu.database import Database
 from gongshu.model.access import Subject
 from gongshu.model.ids import DatasetId, PartyId
 from gongshu.share.agreements import find_agreement
 from gongshu.share.automation import Action, Rules
-from gongshu.share.dsp.messages import FORMAT_PULL
+from gongshu.share.dsp.messages import FORMAT_PULL, FORMAT_PUSH, FORMAT_STREAM
 from gongshu.share.dsp.states import FINAL, Kind, Move, Side, State, can_send, termination_of
 from gongshu.share.engine import Engine
 from gongshu.share.errors import AgreementUnknown, MessageInvalid, MoveIllegal, NotWaiting, TermsForbid, TermsUnknown
@@ -15,8 +17,10 @@ from gongshu.share.model import AgreementStatus, Record, RemoteOffer
 from gongshu.share.odrl import canonical_text, message_offer
 from gongshu.share.offers import OfferBook
 from gongshu.share.ports import Clock
+from gongshu.share.receiving import Inboxes, Opening
 from gongshu.share.terms import Terms
 
+FORMATS = (FORMAT_PULL, FORMAT_PUSH, FORMAT_STREAM)
 _MOVES = {Action.SUSPEND: Move.SUSPEND, Action.START: Move.START, Action.COMPLETE: Move.COMPLETE}
 
 
@@ -29,10 +33,12 @@ class Dealing:
         engine: Engine,
         book: OfferBook,
         clock: Clock,
+        inboxes: Inboxes,
         *,
         callback: Callable[[], str],
     ) -> None:
         self._database = database
+        self._inboxes = inboxes
         self._engine = engine
         self._book = book
         self._clock = clock
@@ -66,10 +72,13 @@ class Dealing:
         content = {"offer": policy, "callbackAddress": self._callback()}
         return self._engine.open_process(Kind.NEGOTIATION, Move.REQUEST, content, values, actor=actor.subject_id)
 
-    def transfer(self, agreement_id: str, actor: Subject, *, format: str, rules: Rules | None) -> Record:
-        """Begin a transfer under an agreement in which we are the consumer."""
-        if format != FORMAT_PULL:
-            raise MessageInvalid(what="the transfer request", reason=f"the format offered is {FORMAT_PULL}")
+    def transfer(
+        self, agreement_id: str, actor: Subject, *, format: str, rules: Rules | None, opening: Opening | None = None
+    ) -> Record:
+        """Begin a transfer under an agreement in which we are the consumer; a push needs an `opening`."""
+        if format not in FORMATS or (opening is not None) != (format == FORMAT_PUSH):
+            reason = f"the formats are {', '.join(FORMATS)}, and {FORMAT_PUSH} says where the rows go"
+            raise MessageInvalid(what="the transfer request", reason=reason)
         with self._database.connect() as connection:
             agreement = find_agreement(connection, agreement_id)
         if agreement.side is not Side.CONSUMER:
@@ -86,7 +95,19 @@ class Dealing:
             "rules": rules.as_json() if rules is not None else None,
         }
         content = {"agreementId": agreement_id, "format": format, "callbackAddress": self._callback()}
-        return self._engine.open_process(Kind.TRANSFER, Move.TRANSFER_REQUEST, content, values, actor=actor.subject_id)
+
+        def with_inbox(connection: sa.Connection, process_id: str) -> dict[str, str]:
+            assert opening is not None, "only pushes have an inbox"
+            return {"data_address": self._inboxes.open(connection, process_id, opening)}
+
+        return self._engine.open_process(
+            Kind.TRANSFER,
+            Move.TRANSFER_REQUEST,
+            content,
+            values,
+            actor=actor.subject_id,
+            also=with_inbox if opening is not None else None,
+        )
 
     def answer(self, process_id: str, actor: Subject, *, agrees: bool, reason: str = "") -> Record:
         """Carry a person's answer to what waits for one."""

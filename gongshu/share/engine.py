@@ -5,7 +5,7 @@ sends. A change of state, the message that caused it, what follows from it and t
 together, so that a kill at any moment leaves a process that goes on. This module must not know HTTP.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -56,9 +56,19 @@ class Engine:
     # ---- our own messages -------------------------------------------------------------------------------------------
 
     def open_process(
-        self, kind: Kind, move: Move, content: Mapping[str, Any], values: Mapping[str, Any], *, actor: str
+        self,
+        kind: Kind,
+        move: Move,
+        content: Mapping[str, Any],
+        values: Mapping[str, Any],
+        *,
+        actor: str,
+        also: Callable[[sa.Connection, str], Mapping[str, Any]] | None = None,
     ) -> Record:
-        """Store a process of ours with its first message queued, and return it."""
+        """Store a process of ours with its first message queued, and return it.
+
+        `also` stores what belongs to it in the same transaction, under the new id, and returns further values of it.
+        """
         now = self._clock()
         side = Side.PROVIDER if move is Move.OFFER else Side.CONSUMER
         process_id = new_urn()
@@ -66,6 +76,8 @@ class Engine:
             fixed = {"process_id": process_id, "kind": kind, "side": side, "state": State.NEW}
             times = {"created_at": now, "updated_at": now, "created_by": actor}
             store.insert_process(connection, {**values, **fixed, **times})
+            if also is not None:
+                store.update_process(connection, process_id, also(connection, process_id))
             record = self.locked(connection, process_id)
             self.send(connection, record, move, content, actor=actor)
         self._signals.notify()

@@ -85,6 +85,20 @@ class OfferTaken(Conflict):
     template = "There is already an offer {offer_id}. Its terms never change: choose another id, or none."
 
 
+class InboxBusy(Unavailable):
+    """A delivery cannot be taken at this moment."""
+
+    code = "share.inbox_busy"
+    template = "Transfer {transfer_id} takes no delivery now: {reason}. Deliver again in a minute."
+
+
+class SpoolFull(Unavailable):
+    """The disk has no room for what arrives."""
+
+    code = "share.spool_full"
+    template = "{folder} has less than {free_bytes} bytes free, so no delivery is taken. Make room on that disk."
+
+
 class NameTaken(Conflict):
     """Another dataset is known to partners under this id."""
 
@@ -192,3 +206,74 @@ class EvidenceDamaged(Damaged):
 
     code = "share.evidence_damaged"
     template = "The stored text of agreement {agreement_id} does not match its hash; nothing is delivered under it."
+
+
+class CopyKeyGone(Damaged):
+    """The key of received data is shredded, lost or not this node's."""
+
+    code = "share.copy_key_gone"
+    template = "The key {fingerprint} of received data cannot be used: {reason}. Fetch the data again under a contract."
+
+
+class VaultUnsafe(Refused):
+    """Others on this machine could read the keys of received data."""
+
+    code = "share.vault_unsafe"
+    retry = Retry.AFTER_FIX
+    template = "{path} has mode {mode}; keys of received data need {expected}. Correct it with chmod."
+
+
+class CopyForbidden(Refused):
+    """The contract does not let this be done with what was received."""
+
+    code = "share.copy_forbidden"
+    template = "{dataset} holds data received under a contract: {reason}. Agree on other terms with the provider."
+
+
+class ReceiptInvalid(InvalidInput):
+    """A usage receipt or deletion proof that cannot be believed."""
+
+    code = "share.receipt_invalid"
+    template = "{what} of agreement {agreement_id} is not accepted: {reason}. Send what this node signed, unaltered."
+
+class SelectionInvalid(InvalidInput):
+    """A data request asks for figures that cannot be computed."""
+
+    code = "share.selection_invalid"
+    template = "The data request for {asked} cannot be answered: {reason}. Ask for columns, or for listed figures."
+
+
+class PartnerFactInvalid(InvalidInput):
+    """A group, place or payment that cannot be written down."""
+
+    code = "share.partner_fact_invalid"
+    template = "This cannot be written down about a partner: {reason}. Correct it and try again."
+
+
+class GroupUnknown(NotFound):
+    """No such group, or the party is not in it."""
+
+    code = "share.group_unknown"
+    template = "There is no group {group_id} with the member {party}. Look at the list of groups."
+
+
+class ContractInvalid(Refused):
+    """A contract document or a signature on it that does not hold."""
+
+    code = "share.contract_invalid"
+    retry = Retry.AFTER_FIX
+    template = "The contract document of agreement {agreement_id} is not accepted: {reason}. Negotiate anew."
+
+
+class AttachmentInvalid(InvalidInput):
+    """An attachment of a contract that cannot be taken or given."""
+
+    code = "share.attachment_invalid"
+    template = "The attachment {name} cannot be used: {reason}. Attach another file."
+
+
+class NoticeInvalid(InvalidInput):
+    """A notice of use that is not the sender's, or says something else than a notice."""
+
+    code = "share.notice_invalid"
+    template = "The notice is not accepted: {reason}. Send it as this version of the software signs it."

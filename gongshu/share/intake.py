@@ -5,13 +5,17 @@ from typing import Any
 import orjson
 
 from gongshu.database import Database
+from gongshu.errors import NotFound
+from gongshu.model.dataset import DatasetKind
 from gongshu.model.ids import PartyId
 from gongshu.secure.parties import PartyRegistry
 from gongshu.secure.peer_identity import PeerIdentities, Proof
 from gongshu.share.addresses import is_under
 from gongshu.share.agreements import find_agreement
-from gongshu.share.catalog import build_catalog, build_dataset, build_service, read_filter
-from gongshu.share.dsp.messages import FORMAT_PULL
+from gongshu.share.catalog import build_catalog, build_dataset, build_service, formats_of, read_filter
+from gongshu.share.data_addresses import require_data_address
+from gongshu.share.destination import read_destination
+from gongshu.share.dsp.messages import FORMAT_PUSH
 from gongshu.share.dsp.reader import Inbound, read_message
 from gongshu.share.dsp.states import Kind, Move, Side
 from gongshu.share.engine import Engine
@@ -147,8 +151,8 @@ class Intake:
             assert agreement is not None, "the schema demands it"
             read_terms(agreement)
             changes = {"agreement_id": _short(str(agreement["@id"]))}
-        elif inbound.move is Move.START and "dataAddress" in inbound.document:
-            changes = {"data_address": orjson.dumps(inbound.document["dataAddress"]).decode()}
+        elif inbound.move is Move.START:
+            changes = self._address_changes(party, inbound, process_id)
         return self._inbox.receive(party, inbound, process_id, changes, agreement=agreement)
 
     # ---- checks -----------------------------------------------------------------------------------------------------
@@ -191,17 +195,44 @@ class Intake:
             raise AgreementUnknown(agreement_id=agreement_id[:200])
         if agreement.status is not AgreementStatus.ACTIVE:
             raise TermsForbid(agreement_id=agreement_id, reason=f"the agreement is {agreement.status}")
-        if inbound.text("format") != FORMAT_PULL or "dataAddress" in inbound.document:
-            raise MessageInvalid(
-                what=inbound.message_type, reason=f"the format is {FORMAT_PULL}, without a dataAddress"
-            )
         return {
+            **self._format_asked(party, inbound, agreement.dataset_id),
             "dataset_id": agreement.dataset_id,
             "agreement_id": agreement_id,
-            "format": FORMAT_PULL,
             "ends_at": agreement.terms.until,
             "rules": agreement.transfer_rules,
         }
+
+    def _format_asked(self, party: PartyId, inbound: Inbound, dataset_id: str) -> Json:
+        asked = str(inbound.text("format"))
+        try:
+            possible = formats_of(self._policy.dataset(dataset_id).kind)
+        except NotFound:  # it says so itself when the transfer is to start
+            possible = formats_of(DatasetKind.TABLE)
+        if asked not in possible:
+            reason = f"the format is none of {', '.join(possible)}"
+            raise MessageInvalid(what=inbound.message_type, reason=reason)
+        if asked != FORMAT_PUSH:
+            if "dataAddress" in inbound.document:
+                raise MessageInvalid(what=inbound.message_type, reason=f"{asked} takes no dataAddress")
+            return {"format": asked}
+        return {"format": asked, "data_address": self._push_destination(party, inbound)}
+
+    def _push_destination(self, party: PartyId, inbound: Inbound) -> str:
+        """Return where a push goes, as it is stored; an address that is not the party's is refused here already."""
+        document = inbound.document.get("dataAddress")
+        require_data_address(self._database, self._parties, party, read_destination(document).address)
+        return orjson.dumps(document).decode()
+
+    def _address_changes(self, party: PartyId, inbound: Inbound, process_id: str) -> Json:
+        """Return what a start says about the way of data: to the consumer where to pull, to us where to push."""
+        record = self._engine.record(process_id)
+        if "dataAddress" not in inbound.document or record.counterparty != party:
+            return {}
+        if record.format == FORMAT_PUSH:
+            is_ours_to_push = record.side is Side.PROVIDER
+            return {"data_address": self._push_destination(party, inbound)} if is_ours_to_push else {}
+        return {"data_address": orjson.dumps(inbound.document["dataAddress"]).decode()}
 
     def _next_offer(self, party: PartyId, inbound: Inbound, process_id: str) -> Json:
         record = self._engine.record(process_id)

@@ -131,8 +131,10 @@ class Outbox:
     def _post(self, record: Record, entry: Any) -> Reply:
         document = orjson.loads(entry.document)
         move = Move(entry.move)
-        if move is Move.START and record.side is Side.PROVIDER:
-            document["dataAddress"] = self._mint_address(record)
+        if move is Move.START and record.side is Side.PROVIDER and (address := self._mint_address(record)):
+            document["dataAddress"] = address
+        if move is Move.TRANSFER_REQUEST and record.data_address:
+            document["dataAddress"] = orjson.loads(record.data_address)
         path = path_of(move, record.peer_pid)
         return self._wire.post(record.counterparty, record.peer_address, path, encode(document))
 

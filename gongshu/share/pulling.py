@@ -19,6 +19,7 @@ from gongshu.model.audit import AuditEvent, AuditSink
 from gongshu.model.ids import DatasetId
 from gongshu.share import processes as store
 from gongshu.share.agreements import count_use
+from gongshu.share.data_wire import DataWire
 from gongshu.share.dsp.messages import EDC_NAMESPACE
 from gongshu.share.dsp.reader import read_document
 from gongshu.share.dsp.states import Kind, Side, State
@@ -77,11 +78,19 @@ class Puller:
     """Pulls data for one node."""
 
     def __init__(
-        self, database: Database, engine: Engine, wire: HttpWire, writer: DatasetWriter, audit: AuditSink, clock: Clock
+        self,
+        database: Database,
+        engine: Engine,
+        wire: HttpWire,
+        data_wire: DataWire,
+        writer: DatasetWriter,
+        audit: AuditSink,
+        clock: Clock,
     ) -> None:
         self._database = database
         self._engine = engine
         self._wire = wire
+        self._data_wire = data_wire
         self._writer = writer
         self._audit = audit
         self._clock = clock
@@ -138,7 +147,7 @@ class Puller:
         query = urlencode([("purpose", purpose)] * bool(purpose) + [("column", name) for name in columns])
         target = f"{address.endpoint}?{query}" if query else address.endpoint
         headers = {"Authorization": address.authorization, "Accept": Encoding.ARROW.media_type}
-        with self._wire.stream(record.counterparty, target, headers) as response:
+        with self._data_wire.fetch(record.counterparty, target, headers) as response:
             if response.status_code == 401:
                 raise _TokenRefused
             if not response.is_success:

@@ -3,9 +3,11 @@
 `ShareService` puts the parts together and keeps the rights; the parts decide. Every change is in the audit log.
 """
 
+import tempfile
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -23,11 +25,12 @@ from gongshu.share.agreements import find_agreement, list_agreements, retire_agr
 from gongshu.share.automation import Action, Rules
 from gongshu.share.dealing import Dealing
 from gongshu.share.deliveries import list_deliveries
-from gongshu.share.delivery import Delivery, partner_subject
+from gongshu.share.delivery import partner_subject
 from gongshu.share.dsp.messages import FORMAT_PULL, PATH
 from gongshu.share.dsp.states import FINAL, Kind, State
 from gongshu.share.engine import Engine
 from gongshu.share.errors import WaitedTooLong
+from gongshu.share.flows import Flows
 from gongshu.share.inbox import Inbox
 from gongshu.share.intake import Intake
 from gongshu.share.model import Agreement, Offer, Record, RemoteCatalogue, RemoteOffer
@@ -40,13 +43,14 @@ from gongshu.share.ports import CatalogueReader, Clock, DatasetWriter, GateDoor
 from gongshu.share.pulling import Puller
 from gongshu.share.reactor import Reactor
 from gongshu.share.reading import read_under_terms
+from gongshu.share.receiving import Opening
 from gongshu.share.remote import fetch_catalogue, fetch_offer
 from gongshu.share.rights import DEALERS, LOOKERS, USERS, require_right
 from gongshu.share.runner import Runner
 from gongshu.share.sending import Retries
 from gongshu.share.signals import Signals
+from gongshu.share.storing import StoreKeeper
 from gongshu.share.terms import Terms
-from gongshu.share.tokens import TokenDesk
 from gongshu.share.watchdog import Watchdog
 
 WAIT_STEP_S = 0.2
@@ -62,6 +66,8 @@ class ShareSettings:
     body_bytes_max: int = 1024 * 1024
     body_timeout_s: float = 10.0
     """Bounds of a message from another party."""
+    receive_bytes_max: int = 64 * 1024**3
+    """What one delivery to us may bring; it lies on disk, not in memory."""
     retries: Retries = field(default_factory=Retries)
 
 
@@ -82,6 +88,7 @@ class ShareService:
         own_party_id: PartyId,
         public_address: Callable[[], str],
         settings: ShareSettings | None = None,
+        spool: Path | None = None,
         tls: TlsSettings | None = None,
     ) -> None:
         self.settings = settings or ShareSettings()
@@ -97,22 +104,28 @@ class ShareService:
         self._wire = HttpWire(parties, peers, clock, tls=tls)
         self._book = OfferBook(database, gate, self._policy, audit, clock)
         self.engine = Engine(database, audit, clock, self._signals)
-        self.delivery = Delivery(
-            database,
-            self.engine,
-            self._policy,
-            gate,
-            audit,
-            clock,
-            TokenDesk(database, clock, self.settings.token_valid_s),
-            endpoint_of=lambda transfer_id: f"{self.address}/share/data/{transfer_id}",
+        self.flows = Flows(
+            database=database,
+            engine=self.engine,
+            policy=self._policy,
+            parties=parties,
+            gate=gate,
+            keeper=StoreKeeper(store),
+            audit=audit,
+            clock=clock,
+            signals=self._signals,
+            address=lambda: self.address,
+            spool=spool or Path(tempfile.gettempdir()),
+            settings=self.settings,
+            client_of=self._wire.client_of,
         )
+        self.delivery = self.flows.delivery
         inbox = Inbox(database, self.engine, clock, self._signals)
         self.intake = Intake(
             database, self.engine, inbox, self._book, self._policy, parties, peers, own_party_id=own_party_id
         )
-        self._dealing = Dealing(database, self.engine, self._book, clock, callback=self._callback)
-        self._puller = Puller(database, self.engine, self._wire, store, audit, clock)
+        self._dealing = Dealing(database, self.engine, self._book, clock, self.flows.inboxes, callback=self._callback)
+        self._puller = Puller(database, self.engine, self._wire, self.flows.wire, store, audit, clock)
         reactor = Reactor(database, self.engine, self._policy, audit, clock, own_party_id, self._signals)
         outbox = Outbox(
             database,
@@ -133,19 +146,23 @@ class ShareService:
     def start(self) -> None:
         """Start sending, reacting and watching, in a thread of this process."""
         self._runner.start()
+        self.flows.start()
 
     def stop(self) -> None:
         """Stop; what is queued stays queued and goes on at the next start."""
         self._runner.stop()
+        self.flows.stop()
 
     def close(self) -> None:
         """Stop, and close the connections to partners."""
-        self._runner.stop()
+        self.stop()
         self._wire.close()
 
     def step(self) -> None:
         """Do what is due now in the calling thread, for one-shot programs."""
         self._runner.step()
+        while self.flows.step():
+            self._runner.step()
 
     @property
     def address(self) -> str:
@@ -232,11 +249,21 @@ class ShareService:
         return self._dealing.negotiate(party, dataset_id, actor, remote=remote, terms=terms, rules=rules)
 
     def transfer(
-        self, agreement_id: str, actor: Subject, *, format: str = FORMAT_PULL, rules: Rules | None = None
+        self,
+        agreement_id: str,
+        actor: Subject,
+        *,
+        format: str = FORMAT_PULL,
+        rules: Rules | None = None,
+        opening: Opening | None = None,
     ) -> Record:
-        """Request a transfer under an agreement in which we are the consumer. Raises: AgreementUnknown, TermsForbid."""
+        """Request a transfer under an agreement in which we are the consumer.
+
+        For a push, `opening` says what its one delivery is kept as; the rows come by themselves once it has started.
+        Raises: AgreementUnknown, TermsForbid, MessageInvalid for a format that is not known.
+        """
         require_right(actor, USERS, "transfer data")
-        return self._dealing.transfer(agreement_id, actor, format=format, rules=rules)
+        return self._dealing.transfer(agreement_id, actor, format=format, rules=rules, opening=opening)
 
     def pull(self, transfer_id: str, actor: Subject, *, purpose: str = "", columns: Sequence[str] = ()) -> pa.Table:
         """Return the data of a started transfer; the provider counts one use. Raises: as `Puller.pull`."""

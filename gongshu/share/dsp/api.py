@@ -13,19 +13,22 @@ from urllib.parse import quote
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response, StreamingResponse
 from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
+from starlette.requests import ClientDisconnect
 
 from gongshu.errors import GongshuError, NotAuthenticated
 from gongshu.model.ids import PartyId
 from gongshu.secure.peer_identity import Proof
 from gongshu.secure.peer_tls import peer_certificate
+from gongshu.share.data_wire import QUIET_S
 from gongshu.share.delivery import DataRequest
 from gongshu.share.dsp.messages import CONTEXT, PATH, build_catalog_error, build_process_error, build_versions, encode
 from gongshu.share.dsp.reader import read_document
 from gongshu.share.dsp.routes import FIRST, NEXT, status_of
 from gongshu.share.dsp.states import Kind
-from gongshu.share.encoding import encoding_of
+from gongshu.share.encoding import PIECE_BYTES, encoding_of
 from gongshu.share.errors import MessageInvalid, MessageTooLarge, MessageTooSlow
 from gongshu.share.inbox import Answer
+from gongshu.share.pushing import KEY_HEADER
 from gongshu.share.service import ShareService
 
 Json = dict[str, Any]
@@ -91,9 +94,28 @@ def _add_data(router: APIRouter, share: ShareService) -> None:
             purpose,
             tuple(column or ()),
             encoding_of(request.headers.get("accept", "")),
+            request.headers.get(KEY_HEADER, ""),
         )
         stream = await run_in_threadpool(share.delivery.open, asked)
         return StreamingResponse(_closing(stream.pieces), media_type=stream.media_type)
+
+    @router.api_route("/share/inbox/{transfer_id}", methods=["POST", "PUT"])
+    async def receive(request: Request, transfer_id: str) -> Response:
+        """Take the one delivery of a push to us: Arrow IPC, CSV, Parquet or JSON as the Content-Type says."""
+        arrival = await run_in_threadpool(
+            share.flows.inboxes.admit,
+            transfer_id,
+            request.headers.get("authorization", ""),
+            push_key=request.headers.get(KEY_HEADER, ""),
+            media_type=request.headers.get("content-type", ""),
+        )
+        try:
+            async for part in _parts(request):
+                await run_in_threadpool(arrival.write, part)
+            taken = await run_in_threadpool(arrival.finish)
+        finally:
+            await run_in_threadpool(arrival.close)
+        return _json(200, {"transferId": taken.transfer_id, "rows": taken.rows})
 
     @router.post("/share/data/{transfer_id}/token")
     async def renew(request: Request, transfer_id: str) -> Response:
@@ -189,6 +211,28 @@ async def _read_body(request: Request, share: ShareService) -> bytes:
     except TimeoutError as cause:
         raise MessageTooSlow(timeout_s=timeout_s) from cause
     return b"".join(parts)
+
+
+async def _parts(request: Request) -> AsyncIterator[bytes]:
+    """Yield a long body in parts of about 1 MiB. Raises: MessageTooSlow if nothing comes for a while."""
+    parts, size = [], 0
+    coming = request.stream()
+    while True:
+        try:
+            part = await asyncio.wait_for(anext(coming, None), QUIET_S)
+        except TimeoutError as cause:
+            raise MessageTooSlow(timeout_s=QUIET_S) from cause
+        except ClientDisconnect:  # nobody is there to be told
+            raise MessageInvalid(what="delivery", reason="it was cut off") from None
+        if part is None:
+            break
+        parts.append(part)
+        size += len(part)
+        if size >= PIECE_BYTES:
+            yield b"".join(parts)
+            parts, size = [], 0
+    if parts:
+        yield b"".join(parts)
 
 
 async def _closing(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:

@@ -18,6 +18,10 @@ HTTP_ENDPOINT = "https://w3id.org/idsa/v4.1/HTTP"
 FORMAT_PULL = "HttpData-PULL"
 EDC_NAMESPACE = "https://w3id.org/edc/v0.0.1/ns/"
 """Of the names that EDC gives to the parts of a data address."""
+FORMAT_PUSH = "HttpData-PUSH"
+"""The two finite formats, as other connectors name them: the consumer fetches, or the provider delivers."""
+FORMAT_STREAM = "HttpStream-PULL"
+"""Ours, of the same form (kind-direction): rows as they come, until somebody ends it. See decision 0065."""
 
 Json = dict[str, Any]
 

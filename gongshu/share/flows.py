@@ -1,0 +1,178 @@
+"""The data planes of one node put together, and the thread that carries what this side has to bring or fetch itself.
+
+The protocol (`engine`, `runner`) decides that data may flow; what is here makes them flow: answers to pulls, pushes to
+consumers, the inbox for pushes to us. Jobs are found in the database, so that a restart goes on with them.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from random import Random
+from typing import Protocol
+
+import httpx
+
+from gongshu.database import Database
+from gongshu.errors import GongshuError
+from gongshu.model.audit import AuditSink
+from gongshu.model.ids import PartyId
+from gongshu.secure.parties import PartyRegistry
+from gongshu.share.admission import Admission
+from gongshu.share.data_addresses import DataAddresses
+from gongshu.share.data_wire import DataWire
+from gongshu.share.delivery import Delivery
+from gongshu.share.engine import Engine
+from gongshu.share.metering import Meter
+from gongshu.share.policy import SharePolicy
+from gongshu.share.ports import Clock, GateDoor, Keeper
+from gongshu.share.pushing import Push, Pusher
+from gongshu.share.receiving import Inboxes
+from gongshu.share.sending import Retries
+from gongshu.share.signals import Signals
+from gongshu.share.tokens import TokenDesk
+
+_logger = logging.getLogger(__name__)
+
+CARRIERS = 4
+"""Deliveries carried at a time. Ours."""
+LOOK_S = 1.0
+AFTER_ERROR_S = 5.0
+
+DATA_PATH = "/share/data"
+INBOX_PATH = "/share/inbox"
+
+
+class FlowSettings(Protocol):
+    """The bounds that the data planes take from the room's settings."""
+
+    @property
+    def token_valid_s(self) -> int:
+        """Life of a data token."""
+        ...
+
+    @property
+    def receive_bytes_max(self) -> int:
+        """What one delivery to us may bring."""
+        ...
+
+    @property
+    def retries(self) -> Retries:
+        """When to try again."""
+        ...
+
+
+class Flows:
+    """The data planes of one node. Threads may share it."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        engine: Engine,
+        policy: SharePolicy,
+        parties: PartyRegistry,
+        gate: GateDoor,
+        keeper: Keeper,
+        audit: AuditSink,
+        clock: Clock,
+        signals: Signals,
+        address: Callable[[], str],
+        spool: Path,
+        settings: FlowSettings,
+        client_of: Callable[[PartyId], httpx.Client],
+    ) -> None:
+        tokens = TokenDesk(database, clock, settings.token_valid_s)
+        admission = Admission(database, engine, policy, parties, tokens)
+        meter = Meter(database, audit, clock)
+        self.addresses = DataAddresses(database, parties, audit, clock)
+        self.delivery = Delivery(
+            database,
+            admission,
+            meter,
+            policy,
+            gate,
+            audit,
+            clock,
+            tokens,
+            endpoint_of=lambda record: f"{address()}{DATA_PATH}/{record.process_id}",
+        )
+        self.inboxes = Inboxes(
+            database,
+            engine,
+            keeper,
+            audit,
+            clock,
+            endpoint_of=lambda transfer_id: f"{address()}{INBOX_PATH}/{transfer_id}",
+            spool=spool,
+            bytes_max=settings.receive_bytes_max,
+        )
+        self.wire = DataWire(self.addresses, client_of)
+        random = Random()  # noqa: S311  # spreads retries, protects nothing
+        self._stopping = threading.Event()
+        self._pusher = Pusher(
+            database,
+            engine,
+            self.delivery,
+            self.wire,
+            audit,
+            clock,
+            retries=settings.retries,
+            random=random,
+            stopping=self._stopping,
+        )
+        self._signals = signals
+        self._running: set[Future[None]] = set()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Start carrying, in a thread of this process; a second call does nothing."""
+        if self._thread is None:
+            self._stopping.clear()
+            self._thread = threading.Thread(target=self._run, name="share-flows", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Stop; what is being carried ends at its next piece and goes on at the next start."""
+        if self._thread is not None:
+            self._stopping.set()
+            self._signals.notify()
+            self._thread.join()
+            self._thread = None
+
+    def step(self) -> int:
+        """Carry what is due now in the calling thread, for one-shot programs and tests; return how many there were."""
+        pushes = self._pusher.claim_due()
+        for push in pushes:
+            self._pusher.carry(push)
+        return len(pushes)
+
+    def _run(self) -> None:
+        with ThreadPoolExecutor(CARRIERS, thread_name_prefix="share-carry") as pool:
+            while not self._stopping.is_set():
+                seen = self._signals.count
+                try:
+                    self._submit_due(pool)
+                except Exception as error:  # noqa: BLE001  # supervisor: carrying goes on after a database was away
+                    _logger.error("carrying data stopped for a moment: %s (%s)", _code(error), error)
+                    self._stopping.wait(AFTER_ERROR_S)
+                if not self._stopping.is_set():
+                    self._signals.wait(seen, LOOK_S)
+
+    def _submit_due(self, pool: ThreadPoolExecutor) -> None:
+        self._running = {job for job in self._running if not job.done()}
+        free = CARRIERS - len(self._running)
+        if free:
+            for push in self._pusher.claim_due(limit=free):
+                self._running.add(pool.submit(self._carry, push))
+
+    def _carry(self, push: Push) -> None:
+        try:
+            self._pusher.carry(push)
+        except Exception as error:  # noqa: BLE001  # supervisor: its lease ends and the job is taken up again
+            _logger.error("data were not carried: %s (%s)", _code(error), error)
+
+
+def _code(error: Exception) -> str:
+    return error.code if isinstance(error, GongshuError) else type(error).__name__

@@ -1,0 +1,130 @@
+"""The provider's meter: one use and one line for each delivery, written in the transaction that lets it begin."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from gongshu.database import Database
+from gongshu.model.audit import AuditEvent, AuditSink
+from gongshu.share.agreements import count_use
+from gongshu.share.encoding import Encoding
+from gongshu.share.model import Agreement, Record
+from gongshu.share.ports import Clock
+from gongshu.share.tables import share_deliveries, share_pushes
+from gongshu.share.terms import NAME_MAX
+
+ATTEMPTS_MAX = 3
+ATTEMPTS_WITHIN = timedelta(hours=1)
+"""Requests with one key are attempts at one delivery and count once: so many, within so long, and none after one that
+was sent to its end. Ours; see decision 0066."""
+KEY_MAX = 200
+
+_D = share_deliveries.c
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What the meter is told."""
+
+    record: Record
+    agreement: Agreement
+    purpose: str
+    encoding: Encoding
+    request_key: str = ""
+
+
+class Meter:
+    """Counts and writes down for one node."""
+
+    def __init__(self, database: Database, audit: AuditSink, clock: Clock) -> None:
+        self._database = database
+        self._audit = audit
+        self._clock = clock
+
+    def has_attempt(self, process_id: str, request_key: str) -> bool:
+        """True if a request with this key would be another attempt at a delivery that was counted before."""
+        with self._database.connect() as connection:
+            return self._is_attempt(connection, process_id, request_key)
+
+    def open(self, entry: Entry) -> int | None:
+        """Count one use and open a line; None if none is left. Another attempt is not counted and ends the earlier."""
+        with self._database.begin() as connection:
+            if self._is_attempt(connection, entry.record.process_id, entry.request_key):
+                connection.execute(
+                    sa.update(share_deliveries)
+                    .where(_D.process_id == entry.record.process_id, _D.request_key == entry.request_key)
+                    .where(_D.direction == "out", _D.outcome == "open")
+                    .values(outcome="failed", finished_at=self._clock())
+                )
+            elif not count_use(connection, entry.agreement.agreement_id, entry.agreement.terms.uses_max):
+                return None
+            return self._line(connection, entry)
+
+    def open_push(self, entry: Entry) -> int | None:
+        """Open the line of a push; all its attempts share one line and one use. None if no use is left."""
+        mine = share_pushes.c.process_id == entry.record.process_id
+        with self._database.begin() as connection:
+            known = connection.execute(sa.select(share_pushes.c.delivery_id).where(mine)).scalar()
+            if known is not None:
+                again = sa.update(share_deliveries).where(_D.delivery_id == known)
+                connection.execute(again.values(outcome="open", finished_at=None))
+                return int(known)
+            if not count_use(connection, entry.agreement.agreement_id, entry.agreement.terms.uses_max):
+                return None
+            delivery_id = self._line(connection, entry)
+            connection.execute(sa.update(share_pushes).where(mine).values(delivery_id=delivery_id))
+            return delivery_id
+
+    def close(self, delivery_id: int, *, rows: int, size_bytes: int, outcome: str) -> None:
+        """Write a delivery's last figures; one that was taken over keeps its end."""
+        with self._database.begin() as connection:
+            figures: dict[str, Any] = {"rows": rows, "size_bytes": size_bytes}
+            mine = _D.delivery_id == delivery_id
+            connection.execute(sa.update(share_deliveries).where(mine).values(**figures))
+            ended = {"outcome": outcome, "finished_at": self._clock()}
+            connection.execute(sa.update(share_deliveries).where(mine, _D.outcome == "open").values(**ended))
+
+    def _is_attempt(self, connection: sa.Connection, process_id: str, request_key: str) -> bool:
+        if not request_key:
+            return False
+        query = sa.select(_D.outcome, _D.started_at).where(
+            _D.process_id == process_id, _D.request_key == request_key[:KEY_MAX], _D.direction == "out"
+        )
+        before = list(connection.execute(query))
+        if not before or len(before) >= ATTEMPTS_MAX or any(row.outcome == "complete" for row in before):
+            return False
+        return bool(self._clock() - min(row.started_at for row in before) <= ATTEMPTS_WITHIN)
+
+    def _line(self, connection: sa.Connection, entry: Entry) -> int:
+        record, agreement = entry.record, entry.agreement
+        inserted = connection.execute(
+            sa.insert(share_deliveries).values(
+                direction="out",
+                process_id=record.process_id,
+                agreement_id=agreement.agreement_id,
+                counterparty=record.counterparty,
+                dataset_id=agreement.dataset_id,
+                purpose=entry.purpose[:NAME_MAX],
+                encoding=entry.encoding,
+                outcome="open",
+                request_key=entry.request_key[:KEY_MAX],
+                started_at=self._clock(),
+            )
+        )
+        key = inserted.inserted_primary_key
+        assert key is not None, "the table has a serial key"
+        delivery_id = int(key[0])
+        details: dict[str, Any] = {"agreement": agreement.agreement_id, "delivery": delivery_id}
+        self._audit.write(
+            AuditEvent(
+                self._clock(),
+                f"partner:{record.counterparty}",
+                "data.delivered",
+                agreement.dataset_id,
+                "ok",
+                details | {"purpose": entry.purpose[:NAME_MAX], "encoding": entry.encoding.value},
+            )
+        )
+        return delivery_id
