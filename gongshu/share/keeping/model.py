@@ -36,6 +36,7 @@ class Key:
     signature: str
     told_at: datetime | None
     attempts: int
+    next_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,10 +122,10 @@ def insert_file(connection: sa.Connection, name: str, version_id: int, at: datet
     connection.execute(sa.insert(kept_files).values(name=name, version_id=version_id, made_at=at))
 
 
-def finish_file(connection: sa.Connection, name: str, report: SealedReport) -> bool:
-    """Write down that a file is whole; False if it was given up meanwhile."""
+def finish_file(connection: sa.Connection, name: str, report: SealedReport, received: datetime) -> bool:
+    """Write down that a file is whole, and when its rows came; False if it was given up meanwhile."""
     change = sa.update(kept_files).where(_F.name == name, _F.deleted_at.is_(None))
-    values = {"rows": report.rows, "size_bytes": report.size_bytes, "sha256": report.sha256}
+    values = {"rows": report.rows, "size_bytes": report.size_bytes, "sha256": report.sha256, "made_at": received}
     return connection.execute(change.values(is_whole=True, **values)).rowcount == 1
 
 
