@@ -28,7 +28,6 @@ ROOMS_WITH_TABLES = (
     "gongshu.secure.tables",
     "gongshu.gather.tables",
     "gongshu.share.tables",
-    "gongshu.share.crawl.tables",
     "gongshu.share.contract_tables",
     "gongshu.share.crawl.tables",
     "gongshu.share.keeping.tables",

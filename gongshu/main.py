@@ -35,6 +35,7 @@ from gongshu.secure.parties import PartyRegistry
 from gongshu.secure.peer_tls import TlsSettings, server_context
 from gongshu.share.api import create_parties_router
 from gongshu.share.api import create_router as create_share_router
+from gongshu.share.crawl.api import create_index_router, create_stamp_router
 from gongshu.share.dsp.api import create_dsp_router
 from gongshu.supervise import Supervisor
 
@@ -61,11 +62,13 @@ def create_app(node: Node) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:  # noqa: ARG001
         node.share.start()
+        node.crawl.start()
         node.hub.start()
         try:
             yield
         finally:
             node.hub.stop()
+            node.crawl.stop()
             node.share.stop()
 
     app = FastAPIOffline(title=f"Gongshu (工数) — {node.config.title}", version=__version__, lifespan=lifespan)
@@ -77,6 +80,8 @@ def create_app(node: Node) -> FastAPI:
     app.include_router(create_govern_router(node.catalogue, node.quality, node.packs, subject_of, judges))
     app.include_router(create_gather_router(node.sources, subject_of))
     app.include_router(create_share_router(node.share, subject_of))
+    app.include_router(create_index_router(node.crawl, subject_of))
+    app.include_router(create_stamp_router(node.crawl, node.identities))
     app.include_router(create_parties_router(node.introductions, subject_of))
     app.include_router(create_dsp_router(node.share))
     app.include_router(create_apply_router(node.apps, subject_of))

@@ -29,7 +29,9 @@ from gongshu.secure.peer_identity import PeerIdentities, PeerIdentity, SchemePar
 from gongshu.secure.peer_tls import TlsSettings
 from gongshu.secure.peer_tokens import PeerTokens
 from gongshu.secure.policy.service import PolicyService
+from gongshu.share.crawl.service import CrawlService
 from gongshu.share.introductions import Introductions
+from gongshu.share.peer import HttpWire
 from gongshu.share.service import ShareService
 
 
@@ -57,6 +59,7 @@ class Node:
     gate: Gate
     sources: SourceService
     share: ShareService
+    crawl: CrawlService
     introductions: Introductions
     apps: AppService
     hub: HubService
@@ -68,6 +71,7 @@ class Node:
 
     def close(self) -> None:
         """Close what the services hold open; running child processes are not touched."""
+        self.crawl.stop()
         self.share.close()
         self.lake.close()
         self.database.close()
@@ -165,6 +169,16 @@ def open_node(home: Home, *, clock: Callable[[], datetime] = utc_now, identities
         gate=gate,
         sources=SourceService(database, catalogue, audit, clock, home),
         share=share,
+        crawl=CrawlService(
+            database=database,
+            wire=HttpWire(parties, doors, clock, tls=tls),
+            parties=parties,
+            catalogue=catalogue,
+            packs=packs,
+            audit=audit,
+            clock=clock,
+            own_party_id=own_party_id,
+        ),
         introductions=Introductions(
             keys,
             parties,

@@ -11,6 +11,7 @@ import typer
 
 from gongshu.cli.output import Format, done, show
 from gongshu.cli.session import current_subject, opened_node
+from gongshu.cli.share_index import add_index_commands
 from gongshu.model.ids import DatasetId, PartyId
 from gongshu.share.automation import ASK_FIRST
 from gongshu.share.dsp.states import State
@@ -19,6 +20,7 @@ from gongshu.share.terms import Terms
 from gongshu.share.views import agreement_view, delivery_view, offer_view, record_view, remote_view
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
+add_index_commands(app)
 
 AsFormat = Annotated[Format, typer.Option("--format", help="table for people, json for programs")]
 To = Annotated[list[str] | None, typer.Option("--to", help="Only this party may use it; repeat it")]

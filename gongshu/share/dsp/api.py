@@ -60,7 +60,7 @@ def _add_catalogue(router: APIRouter, share: ShareService) -> None:
 
         def work(party: PartyId, body: bytes) -> Response:
             document, following = share.intake.catalogue(party, body, after=after, address=share.address + PATH)
-            headers = {}
+            headers = {"Content-Location": f"request?after={quote(after, safe='')}" if after else "request"}
             if following:
                 target = f"{share.address}{PATH}/catalog/request?after={quote(following, safe='')}"
                 headers["Link"] = f'<{target}>; rel="next"'
