@@ -1,5 +1,6 @@
 """`gongshu share`: offer data under terms, find others' offers, negotiate, transfer, pull, end."""
 
+from dataclasses import asdict
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Annotated
@@ -155,6 +156,22 @@ def pull(
         table = node.share.pull(transfer_id, subject, purpose=purpose)
     _write_file(table, file)
     show([{"file": file, "rows": table.num_rows}], ["file", "rows"], format)
+
+
+@app.command()
+def get(
+    party: Annotated[str, typer.Argument(help="Whose dataset")],
+    dataset: Annotated[str, typer.Argument(help="The dataset's id there")],
+    name: Annotated[str, typer.Option("--as", help="Keep it under this name; else named after party and dataset")] = "",
+    purpose: Annotated[str, typer.Option(help="What the data are for; some contracts demand it")] = "",
+    format: AsFormat = Format.TABLE,
+) -> None:
+    """Contract, transfer and pull in one step: gongshu share get urn:gongshu:party:mill orders --purpose quality."""
+    from gongshu.share.obtaining import obtain
+
+    with opened_node() as node:
+        got = obtain(node.share, PartyId(party), dataset, current_subject(node), purpose=purpose, name=name)
+    show([asdict(got)], ["dataset_id", "agreement_id", "transfer_id"], format)
 
 
 @app.command()

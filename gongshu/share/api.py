@@ -1,6 +1,7 @@
 """HTTP routes of the data space for this node's own people and programs; partners use those of `dsp.api`."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
@@ -16,6 +17,7 @@ from gongshu.share.dsp.states import Kind
 from gongshu.share.errors import ProcessUnknown
 from gongshu.share.introductions import Introductions
 from gongshu.share.model import Record
+from gongshu.share.obtaining import obtain
 from gongshu.share.service import ShareService
 from gongshu.share.terms import Terms
 from gongshu.share.views import agreement_view, catalogue_view, delivery_view, offer_view, record_view
@@ -93,6 +95,15 @@ class PullBody(_Body):
     name: str = Field(examples=["partner_orders"])
     purpose: str = ""
     title: str = ""
+
+
+class ObtainBody(_Body):
+    """Whose dataset is wanted, and what for."""
+
+    party: str
+    dataset_id: str
+    purpose: str = ""
+    name: str = Field(default="", max_length=60, description="What it is kept as; empty: from party and dataset")
 
 
 class ReasonBody(_Body):
@@ -189,6 +200,12 @@ def _add_processes(router: APIRouter, share: ShareService, subject_of: Callable[
     def transfer(body: TransferBody, subject: Subject = Depends(subject_of)) -> View:
         """Request data under an agreement."""
         return record_view(share.transfer(body.agreement_id, subject, format=body.format))
+
+    @router.post("/obtain")
+    def obtained(body: ObtainBody, subject: Subject = Depends(subject_of)) -> View:
+        """A partner's dataset in one step: contract, transfer and pull, each only if it is due."""
+        party = PartyId(body.party)
+        return asdict(obtain(share, party, body.dataset_id, subject, purpose=body.purpose, name=body.name))
 
     @router.post("/transfers/{process_id}/pull")
     def pull(process_id: str, body: PullBody, subject: Subject = Depends(subject_of)) -> View:
