@@ -1,6 +1,8 @@
 """The consumer's data plane: pulls what a transfer offers, renews tokens, keeps what came as a dataset of its own."""
 
 import io
+import shutil
+import tempfile
 import threading
 from collections import defaultdict
 from collections.abc import Iterator
@@ -18,12 +20,13 @@ from gongshu.model.access import Subject
 from gongshu.model.audit import AuditEvent, AuditSink
 from gongshu.model.ids import DatasetId
 from gongshu.share import processes as store
-from gongshu.share.agreements import count_use
+from gongshu.share.agreements import count_use, find_agreement
 from gongshu.share.data_wire import DataWire
+from gongshu.share.decoding import Undecodable, decode_file, guess_encoding
 from gongshu.share.dsp.messages import EDC_NAMESPACE
 from gongshu.share.dsp.reader import read_document
 from gongshu.share.dsp.states import Kind, Side, State
-from gongshu.share.encoding import Encoding
+from gongshu.share.encoding import Encoding, encoding_of
 from gongshu.share.engine import Engine
 from gongshu.share.errors import (
     MessageInvalid,
@@ -35,12 +38,17 @@ from gongshu.share.errors import (
 )
 from gongshu.share.model import Record
 from gongshu.share.peer import HttpWire
-from gongshu.share.ports import Clock, DatasetWriter
+from gongshu.share.ports import Clock, Keeper
 from gongshu.share.tables import share_deliveries
 
 PULL_BYTES_MAX = 2 * 1024**3
 """What one pull may bring; more than a pull may hold in memory is asked for in parts (columns, time). Ours."""
+KEEP_BYTES_MAX = 256 * 1024**3
+"""What one pull may bring to disk; ten billion readings are less. Ours."""
 ERROR_BYTES_MAX = 64 * 1024
+ACCEPTED = ", ".join(encoding.media_type.split(";")[0] for encoding in Encoding)
+"""Ours first; other connectors serve what their source has, whatever is asked for."""
+HEAD_BYTES = 64
 READ_AHEAD_BYTES = 1024 * 1024
 """Arrow takes a short read for the end, so a buffer stands between it and the network."""
 
@@ -83,7 +91,7 @@ class Puller:
         engine: Engine,
         wire: HttpWire,
         data_wire: DataWire,
-        writer: DatasetWriter,
+        keeper: Keeper,
         audit: AuditSink,
         clock: Clock,
     ) -> None:
@@ -91,7 +99,7 @@ class Puller:
         self._engine = engine
         self._wire = wire
         self._data_wire = data_wire
-        self._writer = writer
+        self._keeper = keeper
         self._audit = audit
         self._clock = clock
         self._renewals: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
@@ -103,16 +111,25 @@ class Puller:
             PeerAnswerInvalid, MessageTooLarge.
         Cost: the table in memory, at most PULL_BYTES_MAX.
         """
-        return self._pull(transfer_id, actor, purpose, columns)[0]
+        return self._pull(transfer_id, actor, purpose, columns, _as_table, PULL_BYTES_MAX)[0]
 
     def pull_into(
         self, transfer_id: str, name: str, actor: Subject, *, purpose: str = "", title: str = ""
     ) -> DatasetId:
-        """Pull, and keep the rows as a dataset whose origin is the partner; return its id. Raises: as `pull`."""
-        table, delivery_id = self._pull(transfer_id, actor, purpose, ())
+        """Pull, and keep the rows under the contract, as a dataset whose origin is the partner; return its id.
+
+        Raises: as `pull`, and as `Keeper.keep`; nothing is kept then.
+        Cost: batch by batch, never the whole table.
+        """
         record = self._engine.record(transfer_id)
+        with self._database.connect() as connection:
+            agreement = find_agreement(connection, record.agreement_id)
         shown = title or f"{record.dataset_id} ({record.counterparty})"
-        dataset_id = self._writer.write(name, table, title=shown, origin=f"partner:{record.counterparty}")
+
+        def keep(schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> DatasetId:
+            return self._keeper.keep(record, agreement, name, batches, schema, title=shown, actor=actor.subject_id)
+
+        dataset_id, delivery_id = self._pull(transfer_id, actor, purpose, (), keep, KEEP_BYTES_MAX)
         with self._database.begin() as connection:
             change = sa.update(share_deliveries).where(share_deliveries.c.delivery_id == delivery_id)
             connection.execute(change.values(stored_as=dataset_id))
@@ -120,17 +137,24 @@ class Puller:
             self._audit.write(AuditEvent(self._clock(), actor.subject_id, "data.stored", dataset_id, "ok", details))
         return dataset_id
 
-    def _pull(self, transfer_id: str, actor: Subject, purpose: str, columns: tuple[str, ...]) -> tuple[pa.Table, int]:
+    def _pull(
+        self,
+        transfer_id: str,
+        actor: Subject,
+        purpose: str,
+        columns: tuple[str, ...],
+        take: "Take[T]",
+        bytes_max: int,
+    ) -> "tuple[T, int]":
         record = self._started(transfer_id)
         if not record.data_address:
             record = self._renew(record)
-        started = self._clock()
+        started, counted = self._clock(), _Counted(bytes_max)
         try:
-            table = self._fetch(record, purpose, columns)
+            taken = self._fetch(record, purpose, columns, take, counted)
         except _TokenRefused:
-            table = self._fetch(self._renew(record), purpose, columns)
-        table.validate(full=True)
-        return table, self._note(record, actor, purpose, table, started)
+            taken = self._fetch(self._renew(record), purpose, columns, take, counted)
+        return taken, self._note(record, actor, purpose, counted, started)
 
     def _started(self, transfer_id: str) -> Record:
         record = self._engine.record(transfer_id)
@@ -140,13 +164,15 @@ class Puller:
             raise TransferStopped(transfer_id=transfer_id, reason=record.reason or f"it is {record.state}")
         return record
 
-    def _fetch(self, record: Record, purpose: str, columns: tuple[str, ...]) -> pa.Table:
+    def _fetch(
+        self, record: Record, purpose: str, columns: tuple[str, ...], take: "Take[T]", counted: "_Counted"
+    ) -> T:
         address = read_data_address(orjson.loads(record.data_address))
         if not (address.authorization.isascii() and address.authorization.isprintable()):
             raise PeerAnswerInvalid(party=record.counterparty, what="the transfer", reason="its token is no header")
         query = urlencode([("purpose", purpose)] * bool(purpose) + [("column", name) for name in columns])
         target = f"{address.endpoint}?{query}" if query else address.endpoint
-        headers = {"Authorization": address.authorization, "Accept": Encoding.ARROW.media_type}
+        headers = {"Authorization": address.authorization, "Accept": ACCEPTED}
         with self._data_wire.fetch(record.counterparty, target, headers) as response:
             if response.status_code == 401:
                 raise _TokenRefused
@@ -158,9 +184,8 @@ class Puller:
                     reason=_refusal(response),
                 )
             try:
-                with pa.ipc.open_stream(io.BufferedReader(_Arriving(response), READ_AHEAD_BYTES)) as reader:
-                    return pa.Table.from_batches(list(reader), schema=reader.schema)
-            except (pa.ArrowInvalid, pa.ArrowSerializationError, OSError) as cause:
+                return _read_rows(response)
+            except (pa.ArrowInvalid, pa.ArrowSerializationError, OSError, Undecodable) as cause:
                 raise PeerAnswerInvalid(
                     party=record.counterparty, what="the data request", reason=str(cause)[:200]
                 ) from cause
@@ -189,7 +214,7 @@ class Puller:
                 store.update_process(connection, record.process_id, address)
             return self._engine.record(record.process_id)
 
-    def _note(self, record: Record, actor: Subject, purpose: str, table: pa.Table, started: Any) -> int:
+    def _note(self, record: Record, actor: Subject, purpose: str, counted: "_Counted", started: Any) -> int:
         with self._database.begin() as connection:
             count_use(connection, record.agreement_id, None)
             inserted = connection.execute(
@@ -201,14 +226,14 @@ class Puller:
                     dataset_id=record.dataset_id,
                     purpose=purpose,
                     encoding=Encoding.ARROW,
-                    rows=table.num_rows,
-                    size_bytes=table.nbytes,
+                    rows=counted.rows,
+                    size_bytes=counted.size_bytes,
                     outcome="complete",
                     started_at=started,
                     finished_at=self._clock(),
                 )
             )
-            details: dict[str, Any] = {"agreement": record.agreement_id, "rows": table.num_rows, "purpose": purpose}
+            details: dict[str, Any] = {"agreement": record.agreement_id, "rows": counted.rows, "purpose": purpose}
             self._audit.write(
                 AuditEvent(self._clock(), actor.subject_id, "data.pulled", record.process_id, "ok", details)
             )
@@ -217,15 +242,66 @@ class Puller:
             return int(key[0])
 
 
+def _read_rows(response: httpx.Response) -> pa.Table:
+    """Return the rows of an answer: Arrow as it arrives, what other connectors pass on by way of a file."""
+    arriving = io.BufferedReader(_Arriving(response), READ_AHEAD_BYTES)
+    encoding = encoding_of(response.headers.get("content-type", ""), default=None)
+    if encoding is Encoding.ARROW:
+        with pa.ipc.open_stream(arriving) as reader:
+            return pa.Table.from_batches(list(reader), schema=reader.schema)
+    with tempfile.TemporaryFile() as file:
+        shutil.copyfileobj(arriving, file)
+        file.seek(0)
+        head = file.read(HEAD_BYTES)
+        file.seek(0)
+        decoded = decode_file(file, encoding or guess_encoding(head))
+        return pa.Table.from_batches(list(decoded.batches), schema=decoded.schema)
+
+
 class _TokenRefused(Exception):  # a step inside this module, no error that anybody sees
     """The provider did not take the token."""
+
+
+class _Counted:
+    """Batches as they pass, checked and counted."""
+
+    def __init__(self, bytes_max: int) -> None:
+        self.bytes_max = bytes_max
+        self.rows = 0
+        self.size_bytes = 0
+
+    def over(self, record: Record, reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+        """Yield the batches of a stream; what is no Arrow, or is cut, raises PeerAnswerInvalid."""
+        while True:
+            with _translating(record):
+                batch = next(reader, None)
+                if batch is not None:
+                    batch.validate(full=True)
+            if batch is None:
+                return
+            self.rows += batch.num_rows
+            self.size_bytes += batch.nbytes
+            yield batch
+
+
+def _as_table(schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> pa.Table:
+    return pa.Table.from_batches(batches, schema=schema)
+
+
+@contextmanager
+def _translating(record: Record) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowInvalid, pa.ArrowSerializationError, OSError) as cause:
+        raise PeerAnswerInvalid(party=record.counterparty, what="the data request", reason=str(cause)[:200]) from cause
 
 
 class _Arriving(io.RawIOBase):
     """The body of a response as a file that Arrow reads from."""
 
-    def __init__(self, response: httpx.Response) -> None:
+    def __init__(self, response: httpx.Response, bytes_max: int) -> None:
         super().__init__()
+        self._bytes_max = bytes_max
         self._parts: Iterator[bytes] = response.iter_bytes()
         self._rest = b""
         self._size = 0
@@ -239,8 +315,8 @@ class _Arriving(io.RawIOBase):
             if part is None:
                 return 0
             self._rest, self._size = part, self._size + len(part)
-            if self._size > PULL_BYTES_MAX:
-                raise MessageTooLarge(limit_bytes=PULL_BYTES_MAX)
+            if self._size > self._bytes_max:
+                raise MessageTooLarge(limit_bytes=self._bytes_max)
         count = min(len(buffer), len(self._rest))
         buffer[:count] = self._rest[:count]
         self._rest = self._rest[count:]
@@ -261,4 +337,5 @@ def _problem(body: bytes) -> str:
         document = read_document(body)
     except MessageInvalid:
         return "no reason given"
-    return str(document.get("detail") or document.get("reason") or "no reason given")[:500]
+    said = document.get("detail") or document.get("reason") or document.get("errors")  # the last one is EDC's
+    return str(said or "no reason given")[:500]
