@@ -1,5 +1,6 @@
 # make demo   the whole chain on this machine      make test   every test that this machine can run
 # make check  format, lint, types, house rules     make bench  speed and memory, side by side with a reference
+# make tck    the official kit of the Dataspace Protocol, which needs Java 17 and Maven
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV ?= .venv
@@ -9,7 +10,7 @@ export PYTHONDONTWRITEBYTECODE :=
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet --no-compile
 
-.PHONY: demo test check bench lock clean
+.PHONY: demo test check bench tck lock clean
 
 demo: $(VENV)/.runtime
 	@$(BIN)/gongshu demo $(ARGS)
@@ -25,6 +26,9 @@ check: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	@$(BIN)/python -m bench $(ARGS)
+
+tck: $(VENV)/.dev
+	@$(BIN)/python -m tests.tck $(ARGS)
 
 # The project itself is installed in place, without asking any index: its build backend is in the lock file.
 $(VENV)/.runtime: requirements/runtime.txt pyproject.toml
