@@ -141,6 +141,7 @@ def open_node(home: Home, *, clock: Callable[[], datetime] = utc_now, identities
         store=store,
         parties=parties,
         peers=doors,
+        keys=keys,
         audit=audit,
         clock=clock,
         own_party_id=own_party_id,

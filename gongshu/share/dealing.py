@@ -83,7 +83,7 @@ class Dealing:
             agreement = find_agreement(connection, agreement_id)
         if agreement.side is not Side.CONSUMER:
             raise AgreementUnknown(agreement_id=agreement_id[:200])
-        ended = agreement.terms.until is not None and agreement.terms.until < self._clock()
+        ended = agreement.end is not None and agreement.end < self._clock()
         if agreement.status is not AgreementStatus.ACTIVE or ended:
             reason = "it has ended" if ended else f"the agreement is {agreement.status}"
             raise TermsForbid(agreement_id=agreement_id, reason=reason)

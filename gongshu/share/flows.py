@@ -24,7 +24,7 @@ from gongshu.share.data_addresses import DataAddresses
 from gongshu.share.data_wire import DataWire
 from gongshu.share.delivery import Delivery
 from gongshu.share.engine import Engine
-from gongshu.share.metering import Meter
+from gongshu.share.metering import Meter, NoticeQueue
 from gongshu.share.policy import SharePolicy
 from gongshu.share.ports import Clock, GateDoor, Keeper
 from gongshu.share.pushing import Push, Pusher
@@ -82,10 +82,11 @@ class Flows:
         spool: Path,
         settings: FlowSettings,
         client_of: Callable[[PartyId], httpx.Client],
+        notices: NoticeQueue | None = None,
     ) -> None:
         tokens = TokenDesk(database, clock, settings.token_valid_s)
         admission = Admission(database, engine, policy, parties, tokens)
-        meter = Meter(database, audit, clock)
+        meter = Meter(database, audit, clock, notices)
         self.addresses = DataAddresses(database, parties, audit, clock)
         self.delivery = Delivery(
             database,

@@ -199,7 +199,7 @@ class Intake:
             **self._format_asked(party, inbound, agreement.dataset_id),
             "dataset_id": agreement.dataset_id,
             "agreement_id": agreement_id,
-            "ends_at": agreement.terms.until,
+            "ends_at": agreement.end,
             "rules": agreement.transfer_rules,
         }
 

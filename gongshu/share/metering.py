@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, Protocol
 
 import sqlalchemy as sa
 
@@ -10,6 +10,7 @@ from gongshu.database import Database
 from gongshu.model.audit import AuditEvent, AuditSink
 from gongshu.share.agreements import count_use
 from gongshu.share.encoding import Encoding
+from gongshu.share.errors import TermsForbid
 from gongshu.share.model import Agreement, Record
 from gongshu.share.ports import Clock
 from gongshu.share.tables import share_deliveries, share_pushes
@@ -22,6 +23,14 @@ was sent to its end. Ours; see decision 0066."""
 KEY_MAX = 200
 
 _D = share_deliveries.c
+
+
+class NoticeQueue(Protocol):
+    """Where notices of a use are put before its rows leave."""
+
+    def queue(self, connection: sa.Connection, agreement: Agreement, purpose: str) -> None:
+        """Queue one for each party that the terms name; raises if it cannot."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +47,13 @@ class Entry:
 class Meter:
     """Counts and writes down for one node."""
 
-    def __init__(self, database: Database, audit: AuditSink, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, audit: AuditSink, clock: Clock, notices: NoticeQueue | None = None
+    ) -> None:
         self._database = database
         self._audit = audit
         self._clock = clock
+        self._notices = notices
 
     def has_attempt(self, process_id: str, request_key: str) -> bool:
         """True if a request with this key would be another attempt at a delivery that was counted before."""
@@ -58,7 +70,7 @@ class Meter:
                     .where(_D.direction == "out", _D.outcome == "open")
                     .values(outcome="failed", finished_at=self._clock())
                 )
-            elif not count_use(connection, entry.agreement.agreement_id, entry.agreement.terms.uses_max):
+            elif not self._count(connection, entry):
                 return None
             return self._line(connection, entry)
 
@@ -71,7 +83,7 @@ class Meter:
                 again = sa.update(share_deliveries).where(_D.delivery_id == known)
                 connection.execute(again.values(outcome="open", finished_at=None))
                 return int(known)
-            if not count_use(connection, entry.agreement.agreement_id, entry.agreement.terms.uses_max):
+            if not self._count(connection, entry):
                 return None
             delivery_id = self._line(connection, entry)
             connection.execute(sa.update(share_pushes).where(mine).values(delivery_id=delivery_id))
@@ -85,6 +97,17 @@ class Meter:
             connection.execute(sa.update(share_deliveries).where(mine).values(**figures))
             ended = {"outcome": outcome, "finished_at": self._clock()}
             connection.execute(sa.update(share_deliveries).where(mine, _D.outcome == "open").values(**ended))
+
+    def _count(self, connection: sa.Connection, entry: Entry) -> bool:
+        """Count one use and queue the notices that the terms demand: both or neither."""
+        agreement = entry.agreement
+        if not count_use(connection, agreement.agreement_id, agreement.terms.uses_max):
+            return False
+        if agreement.terms.notify:
+            if self._notices is None:
+                raise TermsForbid(agreement_id=agreement.agreement_id, reason="its notices cannot be queued")
+            self._notices.queue(connection, agreement, entry.purpose[:NAME_MAX])
+        return True
 
     def _is_attempt(self, connection: sa.Connection, process_id: str, request_key: str) -> bool:
         if not request_key:

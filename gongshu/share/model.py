@@ -10,6 +10,7 @@ import orjson
 
 from gongshu.model.ids import DatasetId, PartyId
 from gongshu.share.dsp.states import Kind, Move, Process, Side, State
+from gongshu.share.judging import end_of
 from gongshu.share.terms import Terms
 
 
@@ -157,11 +158,14 @@ class Agreement:
         """Data requests left; None where the terms do not count them."""
         return None if self.terms.uses_max is None else max(0, self.terms.uses_max - self.uses)
 
+    @property
+    def end(self) -> datetime | None:
+        """The last moment of use, by date or by duration; None where it has no end."""
+        return end_of(self.terms, self.agreed_at)
+
     def days_left(self, now: datetime) -> float | None:
         """Days until its end, 0.0 after it; None where it has no end."""
-        if self.terms.until is None:
-            return None
-        return max(0.0, (self.terms.until - now).total_seconds() / 86_400)
+        return None if self.end is None else max(0.0, (self.end - now).total_seconds() / 86_400)
 
 
 @dataclass(frozen=True, slots=True)

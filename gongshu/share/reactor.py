@@ -192,6 +192,8 @@ class Reactor:
         try:
             with self._database.connect() as connection:
                 agreement = find_agreement(connection, record.agreement_id)
+            if self._policy.awaits_payment(agreement):
+                return Plan(waiting="the payment is not confirmed")
             why_not = self._policy.why_not_use(agreement, Phase.TRANSFER)
         except GongshuError as error:  # an agreement that cannot be read delivers nothing
             why_not = str(error)

@@ -1,13 +1,27 @@
 """The one query that a contract comes to: served to the partner, and shown before as a preview."""
 
 from gongshu.model.access import Subject
-from gongshu.model.dataset import Dataset
-from gongshu.secure.gate import DatasetQuery
+from gongshu.model.dataset import Column, Dataset
+from gongshu.secure.gate import DatasetQuery, RowBound, SqlQuery
+from gongshu.share.errors import SelectionInvalid, TermsForbid
 from gongshu.share.ports import GateDoor, Rows
-from gongshu.share.terms import Terms
+from gongshu.share.row_values import read_row_value
+from gongshu.share.selection import FUNCTIONS, ROWS, Figure, Selection, read_selection
+from gongshu.share.terms import Comparison, Terms
 
 UNSTATED = "contract"
 """The purpose told to the gate where the contract asks for none and the partner states none."""
+
+_OPERATORS = {
+    Comparison.EQUAL: "=",
+    Comparison.UNEQUAL: "<>",
+    Comparison.BELOW: "<",
+    Comparison.AT_MOST: "<=",
+    Comparison.ABOVE: ">",
+    Comparison.AT_LEAST: ">=",
+    Comparison.AMONG: "IN",
+}
+_NUMBERS = ("DOUBLE", "FLOAT", "REAL", "DECIMAL", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "U")
 
 
 def read_under_terms(
@@ -19,14 +33,80 @@ def read_under_terms(
     columns: tuple[str, ...] = (),
     purpose: str = "",
     rows_max: int | None = None,
+    more: tuple[RowBound, ...] = (),
 ) -> Rows:
-    """Return the rows that the terms leave of a dataset, read through the gate as that subject.
+    """Return the rows, or figures, that the terms leave of a dataset, read through the gate as that subject.
 
     The columns asked for stay in the order asked; else those of the terms in the dataset's order; else all. The lower
-    of both row bounds holds.
+    of both row bounds holds; rows meet the terms' conditions and those of `more`.
+    Raises: TermsForbid, SelectionInvalid, and what the gate raises.
     """
-    allowed = tuple(column.name for column in dataset.columns if column.name in terms.columns)
-    names = columns or (allowed if terms.columns else None)
+    agreement_id = str(subject.attributes.get("agreement", ""))
+    selection = read_selection(columns, [column.name for column in dataset.columns])
+    only = (*row_bounds(dataset, terms, agreement_id), *more)
     bounds = [bound for bound in (terms.rows_max, rows_max) if bound is not None]
-    query = DatasetQuery(dataset.dataset_id, columns=names, rows_max=min(bounds, default=None))
+    lowest = min(bounds, default=None)
+    if selection.figures:
+        sql = _figures_sql(dataset, selection)
+        query: SqlQuery | DatasetQuery = SqlQuery(sql, rows_max=lowest, only=only, group_min=terms.aggregate_min)
+    elif terms.is_aggregate_only:
+        # Judged before; said again here, because from here on rows would leave.
+        raise TermsForbid(agreement_id=agreement_id, reason="only aggregates leave")
+    else:
+        allowed = tuple(column.name for column in dataset.columns if column.name in terms.columns)
+        names = selection.columns or (allowed if terms.columns else None)
+        query = DatasetQuery(dataset.dataset_id, columns=names, rows_max=lowest, only=only)
     return gate.read(subject, query, purpose=purpose or UNSTATED)
+
+
+def row_bounds(dataset: Dataset, terms: Terms, agreement_id: str) -> tuple[RowBound, ...]:
+    """Return the conditions on rows as the gate takes them.
+
+    Raises: TermsForbid if one does not fit the dataset as it is now: nothing leaves then.
+    """
+    types = {column.name: column.type for column in dataset.columns}
+    found = []
+    for condition in sorted(terms.rows_where, key=lambda part: (part.column, part.comparison, sorted(part.values))):
+        try:
+            for value in condition.values:
+                read_row_value(value, types[condition.column])
+        except (KeyError, ValueError) as cause:
+            reason = f"its condition on {condition.column!r} does not fit the data any more"
+            raise TermsForbid(agreement_id=agreement_id, reason=reason) from cause
+        found.append(RowBound(condition.column, _OPERATORS[condition.comparison], tuple(sorted(condition.values))))
+    return tuple(found)
+
+
+def preview_columns(dataset: Dataset, terms: Terms) -> tuple[str, ...]:
+    """Return what to show of a dataset of which only aggregates leave: the rows' number and each number's mean."""
+    if not terms.is_aggregate_only:
+        return ()
+    shown = [column for column in dataset.columns if not terms.columns or column.name in terms.columns]
+    means = [Figure("avg", column.name).name for column in shown if _is_number(column)]
+    return (Figure("count", ROWS).name, *means)
+
+
+def _figures_sql(dataset: Dataset, selection: Selection) -> str:
+    known = {column.name: column for column in dataset.columns}
+    for name in sorted(selection.touched - known.keys()):
+        raise SelectionInvalid(asked=name[:200], reason="the dataset has no such column")
+    for figure in selection.figures:
+        if figure.function != "count" and not _is_number(known[figure.column]):
+            raise SelectionInvalid(asked=figure.name[:200], reason="the column holds no numbers")
+    keys = [_quoted(name) for name in selection.columns]
+    figures = [f"{_call(figure)} AS {_quoted(figure.name)}" for figure in selection.figures]
+    sql = f"SELECT {', '.join([*keys, *figures])} FROM {_quoted(dataset.dataset_id)}"
+    return f"{sql} GROUP BY {', '.join(keys)}" if keys else sql
+
+
+def _call(figure: Figure) -> str:
+    inside = "*" if figure.column == ROWS else _quoted(figure.column)
+    return f"{FUNCTIONS[figure.function]}({inside})"
+
+
+def _is_number(column: Column) -> bool:
+    return column.type.upper().startswith(_NUMBERS)
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

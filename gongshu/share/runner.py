@@ -2,8 +2,12 @@
 
 import logging
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from datetime import datetime
+from typing import Any, Protocol
+
+import sqlalchemy as sa
 
 from gongshu.database import Database
 from gongshu.errors import GongshuError
@@ -22,11 +26,31 @@ LOOK_S = 1.0
 AFTER_ERROR_S = 5.0
 
 
+class Chore(Protocol):
+    """Something else that falls due from time to time: notices, receipts."""
+
+    def perform_due(self) -> int:
+        """Do what is due and return how much it was; a failure is kept for later, not raised."""
+        ...
+
+    def next_due(self, connection: sa.Connection) -> datetime | None:
+        """Return when the next piece is due, None if there is none."""
+        ...
+
+
 class Runner:
-    """Starts and stops the thread; the work is done by reactor, outbox and watchdog."""
+    """Starts and stops the thread; the work is done by reactor, outbox, watchdog, and the chores."""
 
     def __init__(
-        self, database: Database, reactor: Reactor, outbox: Outbox, watchdog: Watchdog, clock: Clock, signals: Signals
+        self,
+        database: Database,
+        reactor: Reactor,
+        outbox: Outbox,
+        watchdog: Watchdog,
+        clock: Clock,
+        signals: Signals,
+        *,
+        chores: Sequence[Chore] = (),
     ) -> None:
         self._database = database
         self._reactor = reactor
@@ -34,6 +58,7 @@ class Runner:
         self._watchdog = watchdog
         self._clock = clock
         self._signals = signals
+        self._chores = tuple(chores)
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -80,6 +105,7 @@ class Runner:
                 self._outbox.deliver(record, entry)
             else:
                 pool.submit(self._deliver, record, entry)
+        count += sum(chore.perform_due() for chore in self._chores)
         return count + self._watchdog.check_due()
 
     def _deliver(self, record: Record, entry: Any) -> None:
@@ -91,6 +117,7 @@ class Runner:
 
     def _until_next_s(self) -> float:
         with self._database.connect() as connection:
-            parts = (self._reactor, self._outbox, self._watchdog)
-            due = [moment for moment in (part.next_due(connection) for part in parts) if moment is not None]
+            moments = [part.next_due(connection) for part in (self._reactor, self._outbox, self._watchdog)]
+            moments += [chore.next_due(connection) for chore in self._chores]
+        due = [moment for moment in moments if moment is not None]
         return max(0.0, (min(due) - self._clock()).total_seconds()) if due else LOOK_S

@@ -17,6 +17,7 @@ from gongshu.database import Database
 from gongshu.model.access import Subject
 from gongshu.model.audit import AuditEvent, AuditSink
 from gongshu.model.ids import DatasetId, PartyId
+from gongshu.secure.keys import KeyStore
 from gongshu.secure.parties import PartyRegistry
 from gongshu.secure.peer_identity import PeerIdentities
 from gongshu.secure.peer_tls import TlsSettings
@@ -35,8 +36,10 @@ from gongshu.share.inbox import Inbox
 from gongshu.share.intake import Intake
 from gongshu.share.model import Agreement, Offer, Record, RemoteCatalogue, RemoteOffer
 from gongshu.share.model import Delivery as DeliveryLine
+from gongshu.share.notices import NoticeBook
 from gongshu.share.offers import OfferBook
 from gongshu.share.outbox import Outbox
+from gongshu.share.partners import PartnerBook
 from gongshu.share.peer import HttpWire
 from gongshu.share.policy import SharePolicy
 from gongshu.share.ports import CatalogueReader, Clock, DatasetWriter, GateDoor
@@ -83,6 +86,7 @@ class ShareService:
         store: DatasetWriter,
         parties: PartyRegistry,
         peers: PeerIdentities,
+        keys: KeyStore,
         audit: AuditSink,
         clock: Clock,
         own_party_id: PartyId,
@@ -100,7 +104,9 @@ class ShareService:
         self._parties = parties
         self._public_address = public_address
         self._signals = Signals()
-        self._policy = SharePolicy(catalogue, clock)
+        self.partners = PartnerBook(database, parties, audit, clock)
+        self.notices = NoticeBook(database, keys, parties, audit, clock, own_party_id)
+        self._policy = SharePolicy(catalogue, clock, self.partners)
         self._wire = HttpWire(parties, peers, clock, tls=tls)
         self._book = OfferBook(database, gate, self._policy, audit, clock)
         self.engine = Engine(database, audit, clock, self._signals)
@@ -118,6 +124,7 @@ class ShareService:
             spool=spool or Path(tempfile.gettempdir()),
             settings=self.settings,
             client_of=self._wire.client_of,
+            notices=self.notices,
         )
         self.delivery = self.flows.delivery
         inbox = Inbox(database, self.engine, clock, self._signals)
@@ -139,7 +146,8 @@ class ShareService:
             random=Random(),  # noqa: S311  # spreads retries, protects nothing
         )
         watchdog = Watchdog(database, self.engine, outbox, clock)
-        self._runner = Runner(database, reactor, outbox, watchdog, clock, self._signals)
+        chores = (self.notices.chore(self._wire),)
+        self._runner = Runner(database, reactor, outbox, watchdog, clock, self._signals, chores=chores)
 
     # ---- life -------------------------------------------------------------------------------------------------------
 

@@ -110,6 +110,7 @@ class Site:
             store=self.store,
             parties=self.parties,
             peers=self.identities,
+            keys=self.keys,
             audit=self.audit,
             clock=self.clock,
             own_party_id=self.party,

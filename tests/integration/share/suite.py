@@ -78,6 +78,7 @@ class Connector:
             store=_NoStore(),
             parties=parties,
             peers=PeerIdentities(parties, [peers], own_party_id=OWN),
+            keys=self.keys,
             audit=self.audit,
             clock=clock,
             own_party_id=OWN,
