@@ -77,6 +77,20 @@ class NodeConfig(BaseModel):
     warehouse: str = Field(
         default="", description="Folder of the Iceberg tables; empty means `lake/` in the home folder"
     )
+    place: str = Field(
+        default="",
+        pattern=r"^([A-Z]{2}(-[A-Z0-9]{1,3})?)?$",
+        description="Where this node keeps data, ISO 3166: CN or CN-33; contracts that name places ask it",
+        examples=["CN-33"],
+    )
+    receipts_silent_days: float = Field(
+        default=0.0,
+        ge=0,
+        description="A partner that owes receipts of use gets no more data after so many silent days; 0 never stops",
+    )
+    deletion_grace_days: float = Field(
+        default=1.0, ge=0, description="A partner's deletion proof is overdue so many days after its contract's end"
+    )
     commit_every_s: float = Field(default=20.0, gt=0, description="The writer commits at least this often")
     commit_rows: int = Field(default=2_000_000, gt=0, description="The writer commits at once when so many rows wait")
     query_memory_mb: int = Field(default=1024, ge=64, description="Memory bound of the query worker")
@@ -103,6 +117,15 @@ class Home:
     def keys(self) -> Path:
         """Folder of the private keys, mode 0700."""
         return self.path / "keys"
+
+    @property
+    def vault(self) -> Path:
+        """Folder of the keys of received data, mode 0700."""
+        return self.path / "vault"
+
+    def sealed(self, config: NodeConfig) -> Path:
+        """Return the folder of encrypted files."""
+        return self.warehouse(config) / "sealed"
 
     @property
     def inbox(self) -> Path:

@@ -6,7 +6,7 @@ nothing: `gongshu.main` starts the dispatcher of the data space and the child pr
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from gongshu.apply.service import AppService
 from gongshu.config import ConfigInvalid, Home, NodeConfig, read_config
@@ -31,6 +31,8 @@ from gongshu.secure.peer_tokens import PeerTokens
 from gongshu.secure.policy.service import PolicyService
 from gongshu.share.crawl.service import CrawlService
 from gongshu.share.introductions import Introductions
+from gongshu.share.keeping.judging import Place
+from gongshu.share.keeping.service import Keeping, KeepingSettings
 from gongshu.share.peer import HttpWire
 from gongshu.share.service import ShareService
 
@@ -123,11 +125,24 @@ def open_node(home: Home, *, clock: Callable[[], datetime] = utc_now, identities
     audit = AuditLog(database, keys, clock)
     lake = _open_lake(home, config)
     catalogue = CatalogueService(database, packs, audit, clock)
-    store = DatasetStore(lake, catalogue)
     parties = PartyRegistry(database, audit, clock)
+    keeping = Keeping(
+        database=database,
+        keys=keys,
+        parties=parties,
+        catalogue=catalogue,
+        storage=lake,
+        audit=audit,
+        clock=clock,
+        vault=home.vault,
+        folder=home.sealed(config),
+        place=Place(own_party_id, config.place, keys.fingerprint()),
+        settings=_keeping_settings(config),
+    )
+    store = DatasetStore(lake, catalogue, keeping.keeper)
     peers = PeerTokens(keys, parties, own_party_id, clock, database=database)
     policies = PolicyService(database, audit, clock)
-    gate = Gate(catalogue, lake, policies, audit, clock, keys=keys, own_party_id=own_party_id)
+    gate = Gate(catalogue, lake, policies, audit, clock, keys=keys, own_party_id=own_party_id, copies=keeping.law)
 
     def address() -> str:
         return public_address(home, config)
@@ -146,6 +161,7 @@ def open_node(home: Home, *, clock: Callable[[], datetime] = utc_now, identities
         clock=clock,
         own_party_id=own_party_id,
         public_address=address,
+        keeping=keeping,
         tls=tls,
     )
     own = Own(own_party_id, config.title, config.division, address)
@@ -197,6 +213,11 @@ def open_node(home: Home, *, clock: Callable[[], datetime] = utc_now, identities
 def _offered(parts: SchemeParts) -> list[PeerIdentity]:
     opened = (spec.open(parts) for spec in installed_schemes())
     return [scheme for scheme in opened if scheme is not None]
+
+
+def _keeping_settings(config: NodeConfig) -> KeepingSettings:
+    silent = timedelta(days=config.receipts_silent_days)
+    return KeepingSettings(silence_max=silent or None, deletion_grace=timedelta(days=config.deletion_grace_days))
 
 
 def _open_lake(home: Home, config: NodeConfig) -> Lake:

@@ -236,6 +236,7 @@ class ReceiptInvalid(InvalidInput):
     code = "share.receipt_invalid"
     template = "{what} of agreement {agreement_id} is not accepted: {reason}. Send what this node signed, unaltered."
 
+
 class SelectionInvalid(InvalidInput):
     """A data request asks for figures that cannot be computed."""
 

@@ -1,6 +1,6 @@
 """Our offers: made through the gate, found by those who may see them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import orjson
@@ -34,12 +34,21 @@ PURPOSE = "share"
 class OfferBook:
     """Offers of this node."""
 
-    def __init__(self, database: Database, gate: GateDoor, policy: SharePolicy, audit: AuditSink, clock: Clock) -> None:
+    def __init__(
+        self,
+        database: Database,
+        gate: GateDoor,
+        policy: SharePolicy,
+        audit: AuditSink,
+        clock: Clock,
+        require_onward: Callable[[DatasetId, Terms], None] | None = None,
+    ) -> None:
         self._database = database
         self._gate = gate
         self._policy = policy
         self._audit = audit
         self._clock = clock
+        self._require_onward = require_onward
 
     def offer(
         self,
@@ -101,13 +110,16 @@ class OfferBook:
     def require_shareable(self, dataset_id: DatasetId, terms: Terms, actor: Subject) -> None:
         """Return if the grade and the gate allow this actor to share the dataset under the terms.
 
-        Raises: GradeForbids, Denied; both are in the audit log.
+        Raises: GradeForbids, Denied; both are in the audit log. CopyForbidden if it was received under a contract that
+            these terms go beyond.
         """
         why_not = judge_grade(self._policy.dataset(dataset_id).label, terms)
         party = ", ".join(sorted(terms.parties)) or "any party"
         if why_not:
             self._write(actor, "offer.refused", dataset_id, {"reason": why_not}, outcome="denied")
             raise GradeForbids(dataset_id=dataset_id, party=party, reason=why_not)
+        if self._require_onward is not None:
+            self._require_onward(dataset_id, terms)
         decision = self._gate.decide(Request(actor, "share", PURPOSE, dataset_id))
         if not decision.permitted:
             raise Denied(

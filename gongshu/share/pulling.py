@@ -2,12 +2,12 @@
 
 import io
 import shutil
-import tempfile
 import threading
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 import httpx
@@ -36,6 +36,7 @@ from gongshu.share.errors import (
     ProcessUnknown,
     TransferStopped,
 )
+from gongshu.share.keeping.spool import open_spool
 from gongshu.share.model import Record
 from gongshu.share.peer import HttpWire
 from gongshu.share.ports import Clock, Keeper
@@ -51,6 +52,10 @@ ACCEPTED = ", ".join(encoding.media_type.split(";")[0] for encoding in Encoding)
 HEAD_BYTES = 64
 READ_AHEAD_BYTES = 1024 * 1024
 """Arrow takes a short read for the end, so a buffer stands between it and the network."""
+
+T = TypeVar("T")
+Take = Callable[[pa.Schema, Iterator[pa.RecordBatch]], T]
+"""What is done with rows as they arrive; when it returns, the stream has been read to its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +148,9 @@ class Puller:
         actor: Subject,
         purpose: str,
         columns: tuple[str, ...],
-        take: "Take[T]",
+        take: Take[T],
         bytes_max: int,
-    ) -> "tuple[T, int]":
+    ) -> tuple[T, int]:
         record = self._started(transfer_id)
         if not record.data_address:
             record = self._renew(record)
@@ -164,9 +169,7 @@ class Puller:
             raise TransferStopped(transfer_id=transfer_id, reason=record.reason or f"it is {record.state}")
         return record
 
-    def _fetch(
-        self, record: Record, purpose: str, columns: tuple[str, ...], take: "Take[T]", counted: "_Counted"
-    ) -> T:
+    def _fetch(self, record: Record, purpose: str, columns: tuple[str, ...], take: Take[T], counted: "_Counted") -> T:
         address = read_data_address(orjson.loads(record.data_address))
         if not (address.authorization.isascii() and address.authorization.isprintable()):
             raise PeerAnswerInvalid(party=record.counterparty, what="the transfer", reason="its token is no header")
@@ -183,12 +186,10 @@ class Puller:
                     status_code=response.status_code,
                     reason=_refusal(response),
                 )
-            try:
-                return _read_rows(response)
-            except (pa.ArrowInvalid, pa.ArrowSerializationError, OSError, Undecodable) as cause:
-                raise PeerAnswerInvalid(
-                    party=record.counterparty, what="the data request", reason=str(cause)[:200]
-                ) from cause
+            with ExitStack() as opened:
+                with _translating(record):
+                    schema, batches = _rows_of(response, counted.bytes_max, opened)
+                return take(schema, counted.over(record, batches))
 
     def _renew(self, record: Record) -> Record:
         """Get a new data address, one request at a time a transfer; who waited takes the new one."""
@@ -242,20 +243,20 @@ class Puller:
             return int(key[0])
 
 
-def _read_rows(response: httpx.Response) -> pa.Table:
-    """Return the rows of an answer: Arrow as it arrives, what other connectors pass on by way of a file."""
-    arriving = io.BufferedReader(_Arriving(response), READ_AHEAD_BYTES)
+def _rows_of(response: httpx.Response, bytes_max: int, opened: ExitStack) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+    """Return the rows of an answer: Arrow as it arrives, what other connectors pass on by way of an encrypted file."""
+    arriving = io.BufferedReader(_Arriving(response, bytes_max), READ_AHEAD_BYTES)
     encoding = encoding_of(response.headers.get("content-type", ""), default=None)
     if encoding is Encoding.ARROW:
-        with pa.ipc.open_stream(arriving) as reader:
-            return pa.Table.from_batches(list(reader), schema=reader.schema)
-    with tempfile.TemporaryFile() as file:
-        shutil.copyfileobj(arriving, file)
-        file.seek(0)
-        head = file.read(HEAD_BYTES)
-        file.seek(0)
-        decoded = decode_file(file, encoding or guess_encoding(head))
-        return pa.Table.from_batches(list(decoded.batches), schema=decoded.schema)
+        reader = opened.enter_context(pa.ipc.open_stream(arriving))
+        return reader.schema, iter(reader)
+    file = opened.enter_context(open_spool())
+    shutil.copyfileobj(arriving, file)
+    file.seek(0)
+    head = file.read(HEAD_BYTES)
+    file.seek(0)
+    decoded = decode_file(file, encoding or guess_encoding(head))
+    return decoded.schema, iter(decoded.batches)
 
 
 class _TokenRefused(Exception):  # a step inside this module, no error that anybody sees
@@ -270,11 +271,11 @@ class _Counted:
         self.rows = 0
         self.size_bytes = 0
 
-    def over(self, record: Record, reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+    def over(self, record: Record, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Yield the batches of a stream; what is no Arrow, or is cut, raises PeerAnswerInvalid."""
         while True:
             with _translating(record):
-                batch = next(reader, None)
+                batch = next(batches, None)
                 if batch is not None:
                     batch.validate(full=True)
             if batch is None:
@@ -292,7 +293,7 @@ def _as_table(schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> pa.Table:
 def _translating(record: Record) -> Iterator[None]:
     try:
         yield
-    except (pa.ArrowInvalid, pa.ArrowSerializationError, OSError) as cause:
+    except (pa.ArrowInvalid, pa.ArrowSerializationError, OSError, Undecodable) as cause:
         raise PeerAnswerInvalid(party=record.counterparty, what="the data request", reason=str(cause)[:200]) from cause
 
 

@@ -4,8 +4,7 @@
 """
 
 import tempfile
-import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -22,42 +21,39 @@ from gongshu.secure.parties import PartyRegistry
 from gongshu.secure.peer_identity import PeerIdentities
 from gongshu.secure.peer_tls import TlsSettings
 from gongshu.share import processes as store
-from gongshu.share.agreements import find_agreement, list_agreements, retire_agreement, set_transfer_rules
+from gongshu.share.addresses import join
+from gongshu.share.agreements import find_agreement, retire_agreement, set_transfer_rules
 from gongshu.share.automation import Action, Rules
 from gongshu.share.dealing import Dealing
-from gongshu.share.deliveries import list_deliveries
 from gongshu.share.delivery import partner_subject
 from gongshu.share.dsp.messages import FORMAT_PULL, PATH
-from gongshu.share.dsp.states import FINAL, Kind, State
+from gongshu.share.dsp.states import Side
 from gongshu.share.engine import Engine
-from gongshu.share.errors import WaitedTooLong
 from gongshu.share.flows import Flows
 from gongshu.share.inbox import Inbox
 from gongshu.share.intake import Intake
+from gongshu.share.keeping.service import Keeping
+from gongshu.share.looking import Looking
 from gongshu.share.model import Agreement, Offer, Record, RemoteCatalogue, RemoteOffer
-from gongshu.share.model import Delivery as DeliveryLine
 from gongshu.share.notices import NoticeBook
 from gongshu.share.offers import OfferBook
 from gongshu.share.outbox import Outbox
 from gongshu.share.partners import PartnerBook
 from gongshu.share.peer import HttpWire
 from gongshu.share.policy import SharePolicy
-from gongshu.share.ports import CatalogueReader, Clock, DatasetWriter, GateDoor
+from gongshu.share.ports import CatalogueReader, Clock, DatasetWriter, GateDoor, Keeper, Reply
 from gongshu.share.pulling import Puller
 from gongshu.share.reactor import Reactor
 from gongshu.share.reading import read_under_terms
 from gongshu.share.receiving import Opening
 from gongshu.share.remote import fetch_catalogue, fetch_offer
-from gongshu.share.rights import DEALERS, LOOKERS, USERS, require_right
+from gongshu.share.rights import DEALERS, USERS, require_right
 from gongshu.share.runner import Runner
 from gongshu.share.sending import Retries
 from gongshu.share.signals import Signals
 from gongshu.share.storing import StoreKeeper
 from gongshu.share.terms import Terms
 from gongshu.share.watchdog import Watchdog
-
-WAIT_STEP_S = 0.2
-"""How often a waiting caller looks at the database, for changes made by another process of the node."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +65,16 @@ class ShareSettings:
     body_bytes_max: int = 1024 * 1024
     body_timeout_s: float = 10.0
     """Bounds of a message from another party."""
+    stream_step_s: float = 1.0
+    """Between two looks for new rows of a stream; while none come, up to five times as long."""
+    stream_settle_s: float = 5.0
+    """How long a row may need from its arrival into the lake: a stream stays so far behind."""
     receive_bytes_max: int = 64 * 1024**3
     """What one delivery to us may bring; it lies on disk, not in memory."""
     retries: Retries = field(default_factory=Retries)
 
 
-class ShareService:
+class ShareService(Looking):
     """The data space of one node. Threads may share it."""
 
     def __init__(
@@ -93,30 +93,33 @@ class ShareService:
         public_address: Callable[[], str],
         settings: ShareSettings | None = None,
         spool: Path | None = None,
+        keeping: Keeping | None = None,
         tls: TlsSettings | None = None,
     ) -> None:
         self.settings = settings or ShareSettings()
         self.own_party_id = own_party_id
         self.clock = clock
-        self._database = database
         self._audit = audit
         self._gate = gate
         self._parties = parties
         self._public_address = public_address
-        self._signals = Signals()
+        signals = Signals()
+        super().__init__(database, Engine(database, audit, clock, signals), signals)
         self.partners = PartnerBook(database, parties, audit, clock)
         self.notices = NoticeBook(database, keys, parties, audit, clock, own_party_id)
         self._policy = SharePolicy(catalogue, clock, self.partners)
         self._wire = HttpWire(parties, peers, clock, tls=tls)
-        self._book = OfferBook(database, gate, self._policy, audit, clock)
-        self.engine = Engine(database, audit, clock, self._signals)
+        onward = None if keeping is None else keeping.require_onward
+        self._book = OfferBook(database, gate, self._policy, audit, clock, onward)
+        self.keeping = keeping
+        keeper: Keeper = StoreKeeper(store) if keeping is None else keeping.keeper
         self.flows = Flows(
             database=database,
             engine=self.engine,
             policy=self._policy,
             parties=parties,
             gate=gate,
-            keeper=StoreKeeper(store),
+            keeper=keeper,
             audit=audit,
             clock=clock,
             signals=self._signals,
@@ -132,7 +135,7 @@ class ShareService:
             database, self.engine, inbox, self._book, self._policy, parties, peers, own_party_id=own_party_id
         )
         self._dealing = Dealing(database, self.engine, self._book, clock, self.flows.inboxes, callback=self._callback)
-        self._puller = Puller(database, self.engine, self._wire, self.flows.wire, store, audit, clock)
+        self._puller = Puller(database, self.engine, self._wire, self.flows.wire, keeper, audit, clock)
         reactor = Reactor(database, self.engine, self._policy, audit, clock, own_party_id, self._signals)
         outbox = Outbox(
             database,
@@ -155,9 +158,13 @@ class ShareService:
         """Start sending, reacting and watching, in a thread of this process."""
         self._runner.start()
         self.flows.start()
+        if self.keeping is not None:
+            self.keeping.start(self._post)
 
     def stop(self) -> None:
         """Stop; what is queued stays queued and goes on at the next start."""
+        if self.keeping is not None:
+            self.keeping.stop()
         self._runner.stop()
         self.flows.stop()
 
@@ -176,6 +183,10 @@ class ShareService:
     def address(self) -> str:
         """The address under which partners reach this node."""
         return self._public_address().rstrip("/")
+
+    def _post(self, party: PartyId, path: str, body: bytes) -> Reply:
+        """Send to a path beside a party's protocol endpoints, with our proof of who we are."""
+        return self._wire.post_to(party, join(self._parties.get(party).address, path), body)
 
     def _callback(self) -> str:
         return f"{self.address}{PATH}"
@@ -274,9 +285,19 @@ class ShareService:
         return self._dealing.transfer(agreement_id, actor, format=format, rules=rules, opening=opening)
 
     def pull(self, transfer_id: str, actor: Subject, *, purpose: str = "", columns: Sequence[str] = ()) -> pa.Table:
-        """Return the data of a started transfer; the provider counts one use. Raises: as `Puller.pull`."""
+        """Return the data of a started transfer, unkept; the provider counts one use, and gets a receipt of an export.
+
+        Raises: CopyForbidden if the contract does not let rows out of the node; and as `Puller.pull`.
+        """
         require_right(actor, USERS, "pull data")
-        return self._puller.pull(transfer_id, actor, purpose=purpose, columns=tuple(columns))
+        record = self.engine.record(transfer_id)
+        if self.keeping is None or record.side is not Side.CONSUMER:
+            return self._puller.pull(transfer_id, actor, purpose=purpose, columns=tuple(columns))
+        agreement = self.agreement(record.agreement_id)
+        self.keeping.require_loose(agreement)
+        rows = self._puller.pull(transfer_id, actor, purpose=purpose, columns=tuple(columns))
+        self.keeping.note_loose(agreement, actor, purpose, rows.num_rows)
+        return rows
 
     def pull_into(
         self, transfer_id: str, name: str, actor: Subject, *, purpose: str = "", title: str = ""
@@ -342,74 +363,6 @@ class ShareService:
             set_transfer_rules(connection, agreement_id, rules.as_json() if rules is not None else None)
             self._write(actor, "agreement.rules_set", agreement_id, {})
         return self.agreement(agreement_id)
-
-    # ---- looking ----------------------------------------------------------------------------------------------------
-
-    def negotiations(
-        self, *, waiting: bool = False, party: PartyId | None = None, limit: int = 100, offset: int = 0
-    ) -> list[Record]:
-        """Return negotiations of both sides, newest first; with `waiting`, those that ask a person."""
-        return self._list(Kind.NEGOTIATION, waiting, party, limit, offset)
-
-    def transfers(
-        self, *, waiting: bool = False, party: PartyId | None = None, limit: int = 100, offset: int = 0
-    ) -> list[Record]:
-        """Return transfers of both sides, newest first."""
-        return self._list(Kind.TRANSFER, waiting, party, limit, offset)
-
-    def process(self, process_id: str) -> Record:
-        """Return one negotiation or transfer. Raises: ProcessUnknown."""
-        return self.engine.record(process_id)
-
-    def messages(self, process_id: str) -> Sequence[Mapping[str, Any]]:
-        """Return the messages of a process that both sides have, in order, with the hashes of their bytes."""
-        with self._database.connect() as connection:
-            return store.messages_of(connection, process_id)
-
-    def agreements(self, *, limit: int = 100, offset: int = 0) -> list[Agreement]:
-        """Return agreements of both sides, newest first, with what is left of each."""
-        with self._database.connect() as connection:
-            return list_agreements(connection, limit=limit, offset=offset)
-
-    def agreement(self, agreement_id: str) -> Agreement:
-        """Return one agreement. Raises: AgreementUnknown, EvidenceDamaged, TermsUnknown."""
-        with self._database.connect() as connection:
-            return find_agreement(connection, agreement_id)
-
-    def deliveries(self, *, agreement_id: str = "", limit: int = 100, offset: int = 0) -> list[DeliveryLine]:
-        """Return the meter, newest first: what was served and what was pulled."""
-        with self._database.connect() as connection:
-            return list_deliveries(connection, agreement_id=agreement_id, limit=limit, offset=offset)
-
-    def require_onlooker(self, actor: Subject) -> None:
-        """Return if the actor may see what goes on in this node's data space. Raises: NotAllowed."""
-        require_right(actor, LOOKERS, "see the data space")
-
-    def wait_for(self, process_id: str, states: Collection[State], timeout_s: float = 30.0) -> Record:
-        """Return the process as soon as it is in one of the states.
-
-        Raises: WaitedTooLong, at once when it ended in another state; ProcessUnknown.
-        """
-        deadline = time.monotonic() + timeout_s
-        while True:
-            seen = self._signals.count
-            record = self.process(process_id)
-            left_s = deadline - time.monotonic()
-            if record.state in states:
-                return record
-            if record.state in FINAL or left_s <= 0:
-                why = record.reason or record.next_state or "nothing is under way on this side"
-                wanted = " or ".join(sorted(state.value for state in states))
-                raise WaitedTooLong(
-                    process_id=process_id, state=record.state, timeout_s=timeout_s, wanted=wanted, waiting=why
-                )
-            self._signals.wait(seen, min(WAIT_STEP_S, left_s))
-
-    def _list(self, kind: Kind, waiting: bool, party: PartyId | None, limit: int, offset: int) -> list[Record]:
-        with self._database.connect() as connection:
-            return store.list_processes(
-                connection, kind, limit=limit, offset=offset, waiting=waiting, counterparty=party
-            )
 
     def _write(self, actor: Subject, action: str, what: str, details: dict[str, Any]) -> None:
         self._audit.write(AuditEvent(self.clock(), actor.subject_id, action, what, "ok", details))

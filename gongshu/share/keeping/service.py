@@ -12,16 +12,15 @@ from gongshu.model.access import Subject
 from gongshu.model.audit import AuditSink
 from gongshu.model.ids import DatasetId
 from gongshu.model.sealed import SealedStorage
-from gongshu.secure.gate.copies import CopyRead
 from gongshu.secure.keys import KeyStore
 from gongshu.secure.parties import PartyRegistry
 from gongshu.share.agreements import find_agreement
 from gongshu.share.dsp.states import Side
 from gongshu.share.errors import CopyForbidden
-from gongshu.share.judging import end_of
+from gongshu.share.judging import end_of, judge_terms
 from gongshu.share.keeping import store
 from gongshu.share.keeping.ending import Ending
-from gongshu.share.keeping.judging import FIGURES, Place, delete_at, judge_reading, why_ended
+from gongshu.share.keeping.judging import Place, delete_at, why_ended
 from gongshu.share.keeping.keeper import CopyKeeper
 from gongshu.share.keeping.law import CopyLawService, agreements_of
 from gongshu.share.keeping.model import Deletion, Fault, Kept, Receipt, Version
@@ -32,7 +31,7 @@ from gongshu.share.keeping.vault import KeyVault
 from gongshu.share.keeping.watching import Watch
 from gongshu.share.model import Agreement
 from gongshu.share.ports import Clock
-from gongshu.share.terms import Terms
+from gongshu.share.terms import Circumstances, Operation, Phase, Terms
 
 _logger = logging.getLogger(__name__)
 
@@ -141,25 +140,16 @@ class Keeping:
             if why_not := why_ended(agreement, self._clock()) or why_looser(terms, agreement.terms):
                 raise CopyForbidden(dataset=dataset_id, reason=f"{agreement.agreement_id}: {why_not}")
 
-    def require_loose(self, agreement: Agreement, subject: Subject, purpose: str) -> None:
+    def require_loose(self, agreement: Agreement) -> None:
         """Return if rows may be handed out as they arrive, without being kept: it is an export, and is receipted so.
 
         Raises: CopyForbidden.
         """
-        read = CopyRead(DatasetId(""), subject, "export", purpose)
-        now = self._clock()
-        with self._database.connect() as connection:
-            highest = store.highest_time(connection)
-        why_not = judge_reading(
-            [agreement],
-            read,
-            self._place,
-            now=now,
-            highest=highest,
-            received_at=now,
-            reads=0,
-            kind=FIGURES,
-        )
+        whole = agreement.terms
+        # All else is the provider's to judge at this very request; leaving the node is what only we see.
+        terms = Terms(operations=whole.operations, no_onward=whole.no_onward, legal_only=whole.legal_only)
+        case = Circumstances(self._clock(), self._place.party, Phase.KEEP, operation=Operation.EXPORT)
+        why_not = judge_terms(terms, case)
         if why_not:
             raise CopyForbidden(dataset=agreement.dataset_id, reason=why_not)
 

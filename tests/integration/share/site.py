@@ -31,6 +31,8 @@ from gongshu.secure.peer_tls import TlsSettings
 from gongshu.secure.peer_tokens import PeerTokens
 from gongshu.secure.policy import PolicyService
 from gongshu.share.api import create_dsp_router, create_router
+from gongshu.share.keeping.judging import Place
+from gongshu.share.keeping.service import Keeping
 from gongshu.share.sending import Retries
 from gongshu.share.service import ShareService, ShareSettings
 from tests.metadata import new_database
@@ -85,12 +87,31 @@ class Site:
         self.audit = AuditLog(self.database, self.keys, self.clock)
         self.lake = Lake.open(log_file=folder / "log.db", warehouse=folder / "lake", query_memory_mb=256)
         self.catalogue = CatalogueService(self.database, load_packs(), self.audit, self.clock)
-        self.store = DatasetStore(self.lake, self.catalogue)
         self.parties = PartyRegistry(self.database, self.audit, self.clock)
+        self.keeping = Keeping(
+            database=self.database,
+            keys=self.keys,
+            parties=self.parties,
+            catalogue=self.catalogue,
+            storage=self.lake,
+            audit=self.audit,
+            clock=self.clock,
+            vault=folder / "vault",
+            folder=folder / "lake" / "sealed",
+            place=Place(self.party, "CN", self.keys.fingerprint()),
+        )
+        self.store = DatasetStore(self.lake, self.catalogue, self.keeping.keeper)
         self.peers = PeerTokens(self.keys, self.parties, self.party, self.clock, database=self.database)
         policies = PolicyService(self.database, self.audit, self.clock)
         self.gate = Gate(
-            self.catalogue, self.lake, policies, self.audit, self.clock, keys=self.keys, own_party_id=self.party
+            self.catalogue,
+            self.lake,
+            policies,
+            self.audit,
+            self.clock,
+            keys=self.keys,
+            own_party_id=self.party,
+            copies=self.keeping.law,
         )
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.tls = tls
@@ -116,6 +137,7 @@ class Site:
             own_party_id=self.party,
             public_address=lambda: self.address,
             settings=settings,
+            keeping=self.keeping,
             tls=tls,
         )
         self.li = Subject(SubjectId("user:li"), self.party, frozenset({Role.PRODUCT_OWNER, Role.STEWARD}))

@@ -10,10 +10,10 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pa_parquet
 import pytest
 
-from gongshu.lake import TableRelation
 from gongshu.model.grade import Grade
 from gongshu.model.ids import DatasetId
 from gongshu.secure.errors import Denied, NotAllowed
+from gongshu.secure.gate import DatasetQuery
 from gongshu.share.dsp.states import State
 from gongshu.share.errors import (
     GradeForbids,
@@ -60,7 +60,7 @@ def test_a_dataset_travels_from_one_node_to_the_other_and_keeps_its_origin(sites
     kept = shop.share.pull_into(transfer.process_id, "mill_orders", shop.li)
     entry = shop.catalogue.dataset(kept)
     assert entry.origin == f"partner:{mill.party}"
-    stored = shop.lake.query("SELECT * FROM t", {"t": _table(entry.table)}).read_all()
+    stored = shop.gate.read(shop.li, DatasetQuery(kept), purpose="quality").read_all()
     assert stored.select(["part_number", "quantity"]).equals(orders().select(["part_number", "quantity"]))
     served, pulled = mill.share.deliveries()[0], shop.share.deliveries()[0]
     assert (served.rows, served.outcome, pulled.rows, pulled.stored_as) == (1000, "complete", 1000, kept)
@@ -68,11 +68,6 @@ def test_a_dataset_travels_from_one_node_to_the_other_and_keeps_its_origin(sites
     assert mill.share.agreement(transfer.agreement_id).uses_left == 1
     actions = {entry.action for entry in mill.audit.entries(limit=500)}
     assert {"offer.published", "negotiation.finalized", "transfer.started", "data.delivered"} <= actions
-
-
-def _table(name: str | None) -> TableRelation:
-    assert name is not None
-    return TableRelation(name)
 
 
 def test_the_third_use_over_a_limit_of_two_is_refused(sites: Sites) -> None:
