@@ -30,8 +30,8 @@ class FollowBody(BaseModel):
 
 
 def create_index_router(crawl: CrawlService, subject_of: Callable[..., Any]) -> APIRouter:
-    """Return the routes under `/api/v1/share/index`."""
-    router = APIRouter(prefix="/api/v1/share/index", tags=["share"])
+    """Return the routes under `/api/v1/index`."""
+    router = APIRouter(prefix="/api/v1/index", tags=["share"])
 
     @router.get("/parties")
     def followed(subject: Subject = Depends(subject_of)) -> list[View]:
