@@ -6,7 +6,7 @@ from typing import Any
 
 from gongshu.model.dataset import Dataset, DatasetKind
 from gongshu.model.ids import PartyId
-from gongshu.share.dsp.messages import CONTEXT, FORMAT_PULL, FORMAT_PUSH, FORMAT_STREAM
+from gongshu.share.dsp.messages import CONTEXT, EDC_NAMESPACE, FORMAT_PULL, FORMAT_PUSH, FORMAT_STREAM
 from gongshu.share.errors import MessageInvalid, TermsUnknown
 from gongshu.share.model import Offer, RemoteDataset, RemoteOffer
 from gongshu.share.odrl import read_terms
@@ -122,7 +122,7 @@ def _read_dataset(item: Mapping[str, Any]) -> RemoteDataset:
     formats = {str(part.get("format")) for part in item.get("distribution") or [] if isinstance(part, dict)}
     return RemoteDataset(
         dataset_id=str(item.get("@id", ""))[:400],
-        title=_text(item, "title"),
+        title=_text(item, "title") or _text(item, "name"),
         description=_text(item, "description"),
         formats=tuple(sorted(formats)),
         offers=tuple(_read_offer(offer) for offer in item.get("hasPolicy") or [] if isinstance(offer, dict)),
@@ -137,7 +137,7 @@ def _read_offer(offer: Json) -> RemoteOffer:
 
 
 def _text(item: Mapping[str, Any], name: str) -> str:
-    for key in (f"dct:{name}", f"http://purl.org/dc/terms/{name}", name):
+    for key in (f"dct:{name}", f"http://purl.org/dc/terms/{name}", name, f"edc:{name}", f"{EDC_NAMESPACE}{name}"):
         value = item.get(key)
         value = value.get("@value") if isinstance(value, dict) else value
         if isinstance(value, str):

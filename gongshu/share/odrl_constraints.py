@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from urllib.parse import quote, unquote
 
+from gongshu.share.dsp.messages import EDC_NAMESPACE
 from gongshu.share.dsp.reader import compact_name
 from gongshu.share.errors import TermsUnknown
 from gongshu.share.terms import LEGAL_ONLY_ALLOWED, NAME_MAX, Comparison, RowCondition
@@ -21,6 +22,9 @@ LEGAL_ONLY = "urn:gongshu:term:legal_only"
 """Left operands of our own; ODRL has none for parts of a table, and none for classes of enforcement."""
 
 ROW_CONDITIONS_MAX = 32
+IN_FORCE = f"{EDC_NAMESPACE}inForceDate"
+"""The one left operand that an EDC as it comes evaluates; read, never written."""
+_FROM_AGREEMENT = re.compile(r"contract[Aa]greement\+([0-9]{1,10})([smhd])", re.ASCII)
 _DURATION = re.compile(r"P(?:([0-9]{1,6})D)?(?:T(?:([0-9]{1,9})H)?(?:([0-9]{1,9})M)?(?:([0-9]{1,12})S)?)?", re.ASCII)
 
 
@@ -170,6 +174,19 @@ def _legal_only(left: str, operator: str, right: Any) -> tuple[str, frozenset[st
     return "legal_only", names
 
 
+def _in_force(left: str, operator: str, right: Any) -> tuple[str, object]:
+    """EDC's own operand: a moment, or a length of time from the agreement. Source: EDC 0.14.1, policy functions."""
+    match = _FROM_AGREEMENT.fullmatch(right) if isinstance(right, str) else None
+    if match is None:
+        return _instant(left, operator, right)
+    if operator != "lteq":
+        raise TermsUnknown(what=f"{left!r} other than 'lteq' a length of time from the agreement")
+    seconds = int(match[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86_400}[match[2]]
+    if not 0 < seconds < SECONDS_MAX:
+        raise TermsUnknown(what=f"a value of {left!r} that is no length of time within a century")
+    return "duration_s", seconds
+
+
 Reader = Callable[[str, str, Any], tuple[str, object]]
 
 _READERS: dict[str, Reader] = {
@@ -184,4 +201,5 @@ _READERS: dict[str, Reader] = {
     ROWS: lambda left, op, right: ("rows_max", _number(left, op, right)),
     AGGREGATE_MIN: lambda left, op, right: ("aggregate_min", _number(left, op, right, "gteq")),
     LEGAL_ONLY: _legal_only,
+    IN_FORCE: _in_force,
 }
