@@ -37,6 +37,7 @@ from gongshu.share.api import create_parties_router
 from gongshu.share.api import create_router as create_share_router
 from gongshu.share.crawl.api import create_index_router, create_stamp_router
 from gongshu.share.dsp.api import create_dsp_router
+from gongshu.share.keeping.api import create_keeping_router, create_told_router
 from gongshu.supervise import Supervisor
 
 PROBLEM = "application/problem+json"
@@ -84,6 +85,8 @@ def create_app(node: Node) -> FastAPI:
     app.include_router(create_stamp_router(node.crawl, node.identities))
     app.include_router(create_parties_router(node.introductions, subject_of))
     app.include_router(create_dsp_router(node.share))
+    app.include_router(create_keeping_router(node.keeping, subject_of))
+    app.include_router(create_told_router(node.share, node.keeping))
     app.include_router(create_apply_router(node.apps, subject_of))
     app.include_router(create_hub_router(node.hub, node.peers, subject_of))
 

@@ -60,6 +60,7 @@ class Node:
     policies: PolicyService
     gate: Gate
     sources: SourceService
+    keeping: Keeping
     share: ShareService
     crawl: CrawlService
     introductions: Introductions
@@ -185,6 +186,7 @@ def open_node(home: Home, *, clock: Callable[[], datetime] = utc_now, identities
         policies=policies,
         gate=gate,
         sources=SourceService(database, catalogue, audit, clock, home),
+        keeping=keeping,
         share=share,
         crawl=CrawlService(
             database=database,

@@ -8,7 +8,6 @@ import hashlib
 import hmac
 import secrets
 import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -37,6 +36,7 @@ from gongshu.share.errors import (
     SpoolFull,
     TransferStopped,
 )
+from gongshu.share.keeping.spool import open_spool
 from gongshu.share.metering import KEY_MAX
 from gongshu.share.model import AgreementStatus, Record
 from gongshu.share.ports import Clock, Keeper
@@ -139,9 +139,9 @@ class Inboxes:
     # ---- steps of an arrival ----------------------------------------------------------------------------------------
 
     def spool_file(self) -> IO[bytes]:
-        """Return a new file without a name, on the disk for deliveries."""
+        """Return a new file without a name, encrypted under a key that only this process has."""
         self._spool.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return tempfile.TemporaryFile(dir=self._spool)
+        return open_spool(self._spool)
 
     def require_room(self, size_bytes: int) -> None:
         """Return if a delivery may have this size. Raises: MessageTooLarge, SpoolFull."""

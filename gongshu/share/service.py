@@ -6,6 +6,7 @@
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -33,6 +34,7 @@ from gongshu.share.flows import Flows
 from gongshu.share.inbox import Inbox
 from gongshu.share.intake import Intake
 from gongshu.share.keeping.service import Keeping
+from gongshu.share.keeping.watching import WatchedPolicy
 from gongshu.share.looking import Looking
 from gongshu.share.model import Agreement, Offer, Record, RemoteCatalogue, RemoteOffer
 from gongshu.share.notices import NoticeBook
@@ -107,7 +109,8 @@ class ShareService(Looking):
         super().__init__(database, Engine(database, audit, clock, signals), signals)
         self.partners = PartnerBook(database, parties, audit, clock)
         self.notices = NoticeBook(database, keys, parties, audit, clock, own_party_id)
-        self._policy = SharePolicy(catalogue, clock, self.partners)
+        watched = SharePolicy if keeping is None else partial(WatchedPolicy, keeping.watch)
+        self._policy = watched(catalogue, clock, self.partners)
         self._wire = HttpWire(parties, peers, clock, tls=tls)
         onward = None if keeping is None else keeping.require_onward
         self._book = OfferBook(database, gate, self._policy, audit, clock, onward)

@@ -194,6 +194,15 @@ def _proof(request: Request, body: bytes | None) -> Proof:
     return Proof(shown[0] if len(shown) == 1 else "", body, peer_certificate(request.scope))
 
 
+async def read_proven(request: Request, share: ShareService) -> tuple[PartyId, bytes]:
+    """Return who sent a request beside the protocol, and its bounded body.
+
+    Raises: PeerTokenRejected, MessageTooLarge, MessageTooSlow.
+    """
+    body = await _read_body(request, share)
+    return await run_in_threadpool(share.intake.authenticate, _proof(request, body)), body
+
+
 async def _read_body(request: Request, share: ShareService) -> bytes:
     """Return the body, bounded in size and time. Raises: MessageTooLarge, MessageTooSlow."""
     limit, timeout_s = share.settings.body_bytes_max, share.settings.body_timeout_s

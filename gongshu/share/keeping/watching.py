@@ -30,9 +30,10 @@ from gongshu.share.keeping.chain import (
 from gongshu.share.keeping.model import Deletion, Fault
 from gongshu.share.keeping.tables import deletion_proofs, receipt_faults, usage_receipts
 from gongshu.share.model import Agreement, AgreementStatus
+from gongshu.share.policy import SharePolicy
 from gongshu.share.ports import Clock
 from gongshu.share.tables import share_agreements, share_deliveries
-from gongshu.share.terms import Terms
+from gongshu.share.terms import Phase, Terms
 
 _logger = logging.getLogger(__name__)
 
@@ -291,6 +292,21 @@ class Watch:
         self, action: str, what: str, details: Mapping[str, Any], *, outcome: str = "ok", actor: str = "system:share"
     ) -> None:
         self._audit.write(AuditEvent(self._clock(), actor, action, what, outcome, dict(details)))
+
+
+class WatchedPolicy(SharePolicy):
+    """The provider's judgements, and: nothing more to a partner that does not tell what it does with what it has."""
+
+    def __init__(self, watch: Watch, *parts: Any) -> None:
+        super().__init__(*parts)
+        self._watch = watch
+
+    def why_not_use(
+        self, agreement: Agreement, phase: Phase, *, purpose: str = "", columns: frozenset[str] = frozenset()
+    ) -> str | None:
+        """Return why nothing may be delivered under the agreement now, None if it may."""
+        why_not = super().why_not_use(agreement, phase, purpose=purpose, columns=columns)
+        return why_not or self._watch.why_silent(agreement)
 
 
 def owes_receipts(terms: Terms) -> bool:

@@ -1,20 +1,15 @@
 """Rows carried to the consumer: by two real nodes, and by a hand that cuts, repeats and forges."""
 
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
-import httpx
-import orjson
 import pyarrow as pa
 import pytest
 
-from gongshu.lake import TableRelation
-from gongshu.share.destination import EDC_NAMESPACE, build_destination, read_destination
+from gongshu.model.ids import DatasetId
+from gongshu.secure.gate import DatasetQuery
 from gongshu.share.dsp.messages import FORMAT_PUSH
 from gongshu.share.dsp.states import State
-from gongshu.share.encoding import Encoding, encode_batches
-from gongshu.share.errors import AddressRefused, MessageInvalid
+from gongshu.share.encoding import Encoding
 from gongshu.share.model import Record
 from gongshu.share.receiving import Opening
 from gongshu.share.terms import Terms
@@ -42,9 +37,7 @@ def pushed(sites: Sites, terms: Terms, dataset: str, wanted: Opening) -> Record:
 
 
 def rows_of(site: Site, name: str) -> pa.Table:
-    entry = site.catalogue.dataset(name)  # type: ignore[arg-type]
-    assert entry.table is not None
-    return site.lake.query("SELECT * FROM t", {"t": TableRelation(entry.table)}).read_all()
+    return site.gate.read(site.li, DatasetQuery(DatasetId(name)), purpose="quality").read_all()
 
 
 @pytest.mark.parametrize("encoding", list(Encoding))
