@@ -10,7 +10,7 @@ from gongshu.client import Client, NodeRefused, NodeSilent, TokenMissing
 from gongshu.secure.parties import Party
 from tests.integration.share.offices import Office, offices
 
-TERMS = ("--uses", "2", "--purpose", "quality", "--column", "part_number", "--column", "quantity")
+TERMS = ("--uses", "9", "--purpose", "quality", "--column", "part_number", "--column", "quantity")
 
 
 def introduce(one: Office, other: Office) -> None:
