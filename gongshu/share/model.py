@@ -131,6 +131,8 @@ class AgreementStatus(StrEnum):
     PENDING = "pending"
     """Written, not yet finalised."""
     ACTIVE = "active"
+    DISPUTED = "disputed"
+    """The two sides count a delivery differently; nothing is delivered until they settle it. See `evidence`."""
     RETIRED = "retired"
     """Ended by one side, or never finalised; nothing is delivered under it any more."""
 
@@ -185,5 +187,7 @@ class Delivery:
     outcome: str
     stored_as: str
     request_key: str
+    sha256: str
+    lined: str
     started_at: datetime
     finished_at: datetime | None

@@ -4,6 +4,7 @@ A message whose outcome is unknown is followed by a question: the other side's s
 If it did, so be it; if not, the same bytes go again under the same `@id`. Nothing is retried for ever.
 """
 
+import hashlib
 from collections.abc import Callable
 from datetime import timedelta
 from random import Random
@@ -135,8 +136,16 @@ class Outbox:
             document["dataAddress"] = address
         if move is Move.TRANSFER_REQUEST and record.data_address:
             document["dataAddress"] = orjson.loads(record.data_address)
-        path = path_of(move, record.peer_pid)
-        return self._wire.post(record.counterparty, record.peer_address, path, encode(document))
+        path, body = path_of(move, record.peer_pid), encode(document)
+        if "dataAddress" in document:
+            self._note_hash(entry, body)
+        return self._wire.post(record.counterparty, record.peer_address, path, body)
+
+    def _note_hash(self, entry: Any, body: bytes) -> None:
+        """Write down what is about to be sent where that is not what is stored: each attempt has a new token."""
+        change = sa.update(share_outbox).where(share_outbox.c.message_id == entry.message_id)
+        with self._database.begin() as connection:
+            connection.execute(change.values(sent_hash=hashlib.sha256(body).hexdigest()))
 
     def _is_settled_by_asking(self, record: Record, entry: Any) -> bool:
         verdict = self._verdict(record, was_refused=False)

@@ -127,7 +127,7 @@ def log_sent(connection: sa.Connection, record: Record, at: datetime) -> None:
         message_id=entry.message_id,
         process_id=record.process_id,
         message_type=Move(entry.move).message_type,
-        body_hash=hashlib.sha256(entry.document.encode()).hexdigest(),
+        body_hash=entry.sent_hash or hashlib.sha256(entry.document.encode()).hexdigest(),
         body=entry.document,
         at=at,
     )

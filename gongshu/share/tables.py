@@ -97,7 +97,9 @@ share_outbox = sa.Table(
     sa.Column("lease_until", UtcTime),
     sa.Column("created_at", UtcTime, nullable=False),
     sa.Column("last_error", sa.Text, nullable=False, default=""),
+    sa.Column("sent_hash", sa.String(64), nullable=False, server_default=""),
 )
+"""`sent_hash` is over the bytes of the last attempt, where they hold an address with a token that is not stored."""
 
 share_reactions = sa.Table(
     "share_reactions",
@@ -157,11 +159,14 @@ share_deliveries = sa.Table(
     sa.Column("outcome", sa.String(20), nullable=False),
     sa.Column("stored_as", sa.String(200), nullable=False, default=""),
     sa.Column("request_key", sa.String(200), nullable=False, server_default=""),
+    sa.Column("sha256", sa.String(64), nullable=False, server_default=""),
+    sa.Column("lined", sa.String(10), nullable=False, server_default="", index=True),
     sa.Column("started_at", UtcTime, nullable=False),
     sa.Column("finished_at", UtcTime),
 )
 """The meter: what was served (`out`) and what was pulled (`in`). `outcome`: open, complete, stopped or failed.
-`request_key`: requests with the same one are attempts at one delivery."""
+`request_key`: requests with the same one are attempts at one delivery. `sha256` is over the body's bytes; `lined` is
+`due` while a complete delivery waits to be told to the other side as a signed line, then `done`."""
 
 share_data_addresses = sa.Table(
     "share_data_addresses",

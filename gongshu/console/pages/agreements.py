@@ -13,7 +13,12 @@ from gongshu.share.dsp.states import FINAL, Side, State
 from gongshu.share.model import Agreement, AgreementStatus, Delivery, Record
 from gongshu.share.rights import DEALERS, USERS
 
-STATUS_KIND = {AgreementStatus.PENDING: "warn", AgreementStatus.ACTIVE: "good", AgreementStatus.RETIRED: "plain"}
+STATUS_KIND = {
+    AgreementStatus.PENDING: "warn",
+    AgreementStatus.ACTIVE: "good",
+    AgreementStatus.DISPUTED: "bad",
+    AgreementStatus.RETIRED: "plain",
+}
 LIMIT = 300
 
 

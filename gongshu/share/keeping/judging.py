@@ -72,8 +72,11 @@ def judge_reading(
 
 
 def why_ended(agreement: Agreement, now: datetime) -> str | None:
-    """Return why a contract covers nothing any more, None while it does."""
-    if agreement.status is not AgreementStatus.ACTIVE:
+    """Return why a contract covers nothing any more, None while it does.
+
+    A dispute about what was counted stops deliveries; it is no end, so nothing is deleted for it.
+    """
+    if agreement.status not in (AgreementStatus.ACTIVE, AgreementStatus.DISPUTED):
         return f"the agreement is {agreement.status}"
     end = end_of(agreement.terms, agreement.agreed_at)
     return f"it ended at {end:%Y-%m-%dT%H:%M:%SZ}" if end is not None and now > end else None
