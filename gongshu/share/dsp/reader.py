@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from gongshu.share.dsp.messages import EDC_NAMESPACE
 from gongshu.share.dsp.schema import find_fault
 from gongshu.share.dsp.states import Kind, Move
 from gongshu.share.errors import MessageInvalid
@@ -79,6 +80,10 @@ _LIST = frozenset(
 _OBJECT = frozenset({"offer", "agreement", "dataAddress"})
 _COMPACTED_VALUES = frozenset({"eventType", "state", "operator", "@type"})
 """Terms whose value is itself a name of the vocabulary."""
+
+_FULL = {"inForceDate": f"{EDC_NAMESPACE}inForceDate"}
+"""Left operands that a context of another maker shortens, and no context of ours would lengthen again on their way
+back. Source: EDC 0.14.1, context edc/dspace/v0.0.1."""
 
 _KNOWN = _ONE | _LIST | _OBJECT | {"rightOperand", "@type", "@context"}
 
@@ -199,7 +204,7 @@ def _compact_value(name: str, value: Any) -> Any:
             return _settled_action(single)
         if name in _COMPACTED_VALUES and isinstance(single, str):
             return compact_name(single)
-        return single
+        return _FULL.get(single, single) if name == "leftOperand" and isinstance(single, str) else single
     if name in _LIST and not (name == "dataset" and isinstance(value, str)):
         items = value if isinstance(value, list) else [value]
         return [_compact_object(item) if isinstance(item, dict) and name != "filter" else item for item in items]
