@@ -1,50 +1,19 @@
-"""Catalogues in the protocol's form: ours written, others' read, filters understood or refused. Pure."""
+"""Catalogues in the protocol's form: ours written, others' read. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from gongshu.model.dataset import Dataset, DatasetKind
 from gongshu.model.ids import PartyId
 from gongshu.share.dsp.messages import CONTEXT, EDC_NAMESPACE, FORMAT_PULL, FORMAT_PUSH, FORMAT_STREAM
-from gongshu.share.errors import MessageInvalid, TermsUnknown
+from gongshu.share.errors import TermsUnknown
+from gongshu.share.links import read_links
 from gongshu.share.model import Offer, RemoteDataset, RemoteOffer
 from gongshu.share.odrl import read_terms
 
 Json = dict[str, Any]
 
-PAGE = 50
-"""Datasets a page, as other connectors have it."""
 TEXT_MAX = 4000
-
-_EDC_ID = ("id", "https://w3id.org/edc/v0.0.1/ns/id", "@id")
-_EDC_TITLE = ("title", "dct:title", "http://purl.org/dc/terms/title")
-
-
-@dataclass(frozen=True, slots=True)
-class CatalogueFilter:
-    """What a catalogue request asks for."""
-
-    dataset_id: str = ""
-    search: str = ""
-    limit: int = PAGE
-
-
-def read_filter(filters: Sequence[Any]) -> CatalogueFilter:
-    """Return what a request's `filter` array asks for; what is not understood is refused, never ignored.
-
-    Understood are `{"dataset": id}`, `{"search": text}`, and the query object of EDC (limit, offset 0, expressions
-    `id = …` and `title like %…%`).
-
-    Raises: MessageInvalid.
-    """
-    found: dict[str, Any] = {}
-    for item in filters:
-        if not isinstance(item, dict):
-            raise _not_understood("an entry that is no object")
-        for key, value in item.items():
-            found |= _read_entry(str(key), value)
-    return CatalogueFilter(**found)
 
 
 def build_catalog(*, catalog_id: str, participant_id: PartyId, service: Json, datasets: Sequence[Json]) -> Json:
@@ -95,30 +64,27 @@ def formats_of(kind: DatasetKind) -> tuple[str, ...]:
     return (*finite, FORMAT_STREAM) if kind is DatasetKind.SERIES else finite
 
 
-def read_catalog(document: Mapping[str, Any]) -> tuple[RemoteDataset, ...]:
-    """Return the datasets of another party's catalogue, those of nested catalogues too."""
-    found = [_read_dataset(item) for item in document.get("dataset") or [] if isinstance(item, dict)]
+def read_catalog(document: Mapping[str, Any], *, participant: str = "") -> tuple[RemoteDataset, ...]:
+    """Return the datasets of another party's catalogue, and those of nested catalogues under who offers them.
+
+    A nested catalogue without a participant of its own belongs to that of the catalogue around it.
+    """
+    found = [_read_dataset(item, participant) for item in document.get("dataset") or [] if isinstance(item, dict)]
+    owner, mine = document.get("participantId"), participant
     for inner in document.get("catalog") or []:
         if isinstance(inner, dict):
-            found += read_catalog(inner)
+            named = inner.get("participantId")
+            theirs = named if isinstance(named, str) and named not in ("", owner) else mine
+            found += read_catalog(inner, participant=theirs[:400])
     return tuple(found)
 
 
 def next_link(header: str) -> str:
-    """Return the address of the next page from a Link header (RFC 8288), empty if there is none.
-
-    >>> next_link('<http://a/c?p=1>; rel="prev", <http://a/c?p=3>; rel="next"')
-    'http://a/c?p=3'
-    """
-    for part in header.split(","):
-        target, _, parameters = part.strip().partition(">")
-        words = parameters.replace('"', "").replace(" ", "").split(";")
-        if target.startswith("<") and "rel=next" in words:
-            return target[1:]
-    return ""
+    """Return the address of the next page from a Link header, empty if there is none."""
+    return read_links(header).get("next", "")
 
 
-def _read_dataset(item: Mapping[str, Any]) -> RemoteDataset:
+def _read_dataset(item: Mapping[str, Any], participant: str) -> RemoteDataset:
     formats = {str(part.get("format")) for part in item.get("distribution") or [] if isinstance(part, dict)}
     return RemoteDataset(
         dataset_id=str(item.get("@id", ""))[:400],
@@ -126,6 +92,7 @@ def _read_dataset(item: Mapping[str, Any]) -> RemoteDataset:
         description=_text(item, "description"),
         formats=tuple(sorted(formats)),
         offers=tuple(_read_offer(offer) for offer in item.get("hasPolicy") or [] if isinstance(offer, dict)),
+        participant=participant,
     )
 
 
@@ -143,39 +110,3 @@ def _text(item: Mapping[str, Any], name: str) -> str:
         if isinstance(value, str):
             return value[:TEXT_MAX]
     return ""
-
-
-def _read_entry(key: str, value: Any) -> Json:
-    if key in ("dataset", "search") and isinstance(value, str) and value:
-        return {"dataset_id" if key == "dataset" else "search": value}
-    if key == "limit" and isinstance(value, int) and 1 <= value <= PAGE:
-        return {"limit": value}
-    if key == "limit" and isinstance(value, int) and value > PAGE:
-        return {}
-    if key == "offset" and value == 0:
-        return {}
-    if key in ("@type", "sortOrder", "sortField") and value in ("QuerySpec", "ASC", None):
-        return {}
-    if key == "filterExpression" and isinstance(value, list):
-        found: Json = {}
-        for expression in value:
-            found |= _read_expression(expression)
-        return found
-    raise _not_understood(key)
-
-
-def _read_expression(expression: Any) -> Json:
-    if isinstance(expression, dict):
-        left, operator = expression.get("operandLeft"), expression.get("operator")
-        right = expression.get("operandRight")
-        if left in _EDC_ID and operator == "=" and isinstance(right, str):
-            return {"dataset_id": right}
-        if left in _EDC_TITLE and operator == "like" and isinstance(right, str) and right.strip("%"):
-            return {"search": right.strip("%")}
-    raise _not_understood("an expression of filterExpression")
-
-
-def _not_understood(what: str) -> MessageInvalid:
-    return MessageInvalid(
-        what="CatalogRequestMessage", reason=f"its filter holds {what[:60]!r}, which is not understood"
-    )

@@ -1,6 +1,7 @@
 """What people start and decide: asking for contracts and transfers, answering, stopping. The engine carries it on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -9,6 +10,7 @@ from gongshu.model.access import Subject
 from gongshu.model.ids import DatasetId, PartyId
 from gongshu.share.agreements import find_agreement
 from gongshu.share.automation import Action, Rules
+from gongshu.share.contract_book import REPLACES
 from gongshu.share.dsp.messages import FORMAT_PULL, FORMAT_PUSH, FORMAT_STREAM
 from gongshu.share.dsp.states import FINAL, Kind, Move, Side, State, can_send, termination_of
 from gongshu.share.engine import Engine
@@ -36,7 +38,9 @@ class Dealing:
         inboxes: Inboxes,
         *,
         callback: Callable[[], str],
+        declaration: Mapping[str, Any] | None = None,
     ) -> None:
+        self._declaration = dict(declaration or {})
         self._database = database
         self._inboxes = inboxes
         self._engine = engine
@@ -53,8 +57,12 @@ class Dealing:
         remote: RemoteOffer,
         terms: Terms | None,
         rules: Rules | None,
+        replaces: str = "",
     ) -> Record:
-        """Begin a negotiation over an offer of the provider's catalogue, with other terms if given."""
+        """Begin a negotiation over an offer of the provider's catalogue, with other terms if given.
+
+        `replaces` names an agreement that ends when the new one is final.
+        """
         if remote.terms is None:
             raise TermsUnknown(what=remote.obstacle)
         asked = terms if terms is not None else remote.terms
@@ -69,7 +77,9 @@ class Dealing:
             "own_policy": canonical_text(policy),
             "rules": rules.as_json() if rules is not None else None,
         }
-        content = {"offer": policy, "callbackAddress": self._callback()}
+        content = {"offer": policy, "callbackAddress": self._callback(), **self._declaration}
+        if replaces:
+            content[REPLACES] = replaces
         return self._engine.open_process(Kind.NEGOTIATION, Move.REQUEST, content, values, actor=actor.subject_id)
 
     def transfer(
@@ -119,6 +129,8 @@ class Dealing:
         if record.kind is Kind.TRANSFER:
             return self.act(process_id, Action.START, actor, "")
         action = Action.AGREE if record.side is Side.PROVIDER else Action.ACCEPT
+        if record.state is State.AGREED:
+            action = Action.VERIFY
         return self._queue(record, action, actor, "")
 
     def counter(self, process_id: str, terms: Terms, actor: Subject) -> Record:

@@ -12,7 +12,7 @@ from gongshu.secure.parties import PartyRegistry
 from gongshu.secure.peer_identity import PeerIdentities, Proof
 from gongshu.share.addresses import is_under
 from gongshu.share.agreements import find_agreement
-from gongshu.share.catalog import build_catalog, build_dataset, build_service, formats_of, read_filter
+from gongshu.share.catalog import build_catalog, build_dataset, build_service, formats_of
 from gongshu.share.data_addresses import require_data_address
 from gongshu.share.destination import read_destination
 from gongshu.share.dsp.messages import FORMAT_PUSH
@@ -27,6 +27,7 @@ from gongshu.share.errors import (
     OfferUnknown,
     TermsForbid,
 )
+from gongshu.share.filters import read_filter
 from gongshu.share.inbox import Answer, Inbox
 from gongshu.share.model import AgreementStatus, Offer
 from gongshu.share.odrl import canonical_text, message_offer, read_terms
@@ -72,12 +73,17 @@ class Intake:
 
     # ---- catalogue --------------------------------------------------------------------------------------------------
 
-    def catalogue(self, party: PartyId, body: bytes, *, after: str, address: str) -> tuple[Json, str]:
-        """Return one page of what this party may see, and where the next begins. Raises: MessageInvalid."""
+    def catalogue(self, party: PartyId, body: bytes, *, after: str, address: str) -> tuple[Json, dict[str, str]]:
+        """Return one page of what this party may see, and where those around it begin. Raises: MessageInvalid."""
         inbound = read_message(body, "CatalogRequestMessage")
         wanted = read_filter(inbound.document.get("filter") or [])
-        offers, following = self._book.visible_page(
-            party, after=after, limit=wanted.limit, published_as=wanted.dataset_id, search=wanted.search
+        offers, pages = self._book.visible_page(
+            party,
+            after=after,
+            limit=wanted.limit,
+            offset=wanted.offset,
+            published_as=wanted.dataset_id,
+            search=wanted.search,
         )
         service = self._service(address)
         document = build_catalog(
@@ -86,7 +92,7 @@ class Intake:
             service=service,
             datasets=self._datasets(offers, service),
         )
-        return document, following
+        return document, pages
 
     def dataset(self, party: PartyId, dataset_id: str, *, address: str) -> Json:
         """Return one dataset with the offers this party may see. Raises: DatasetNotOffered."""

@@ -53,6 +53,8 @@ class RemoteDataset:
     description: str
     formats: tuple[str, ...]
     offers: tuple[RemoteOffer, ...]
+    participant: str = ""
+    """Who offers it, where the catalogue passes on somebody else's; empty for the party's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,7 @@ class RemoteCatalogue:
     datasets: tuple[RemoteDataset, ...]
     next_page: str
     """Give it back to read on; empty on the last page."""
+    previous_page: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -165,26 +165,33 @@ class OfferBook:
         return offers[0] if offers else None
 
     def visible_page(
-        self, party: PartyId, *, after: str, limit: int, published_as: str = "", search: str = ""
-    ) -> tuple[list[Offer], str]:
-        """Return the offers of the next datasets this party may see, and where the page after begins (empty: nowhere).
+        self, party: PartyId, *, after: str, limit: int, offset: int = 0, published_as: str = "", search: str = ""
+    ) -> tuple[list[Offer], dict[str, str]]:
+        """Return the offers of the next datasets this party may see, and after which id the pages around it begin.
 
-        Cost: two indexed queries and one catalogue look-up a dataset of the page.
+        These are `next` and `previous`, where there are such; the first page begins after the empty id. `offset` counts
+        from there and is left out on later pages.
+        Cost: two or three indexed queries and one catalogue look-up a dataset of the page.
         """
         name = _O.published_as
-        seen = sa.select(name).where(self._is_visible_to(party), name > after)
+        seen = sa.select(name).where(self._is_visible_to(party)).distinct()
         if published_as:
             seen = seen.where(name == published_as)
         if search:
             like = sa.or_(_O.title.icontains(search, autoescape=True), name.icontains(search, autoescape=True))
             seen = seen.where(like)
+        onward = seen.where(name > after).order_by(name).limit(limit + 1).offset(0 if after else offset)
         with self._database.connect() as connection:
-            ids = list(connection.execute(seen.distinct().order_by(name).limit(limit + 1)).scalars())
+            ids = list(connection.execute(onward).scalars())
             page = ids[:limit]
             query = sa.select(share_offers).where(name.in_(page), self._is_visible_to(party))
             rows = list(connection.execute(query.order_by(name, _O.created_at, _O.offer_id)))
-        offers = self._still_shareable([_offer_of(row) for row in rows], party)
-        return offers, page[-1] if len(ids) > limit else ""
+            back = seen.where(name <= after).order_by(name.desc()).limit(limit + 1)
+            before = list(connection.execute(back).scalars()) if after else []
+        pages = {"next": page[-1]} if len(ids) > limit else {}
+        if before:
+            pages["previous"] = before[limit] if len(before) > limit else ""
+        return self._still_shareable([_offer_of(row) for row in rows], party), pages
 
     def _is_visible_to(self, party: PartyId) -> sa.ColumnElement[bool]:
         named = sa.select(share_offer_parties.c.offer_id).where(

@@ -20,9 +20,10 @@ from gongshu.model.ids import PartyId
 from gongshu.share import processes as store
 from gongshu.share.agreements import find_agreement, insert_agreement
 from gongshu.share.automation import Action
+from gongshu.share.contract_book import ContractBook, Draft
 from gongshu.share.dsp.states import FINAL, Move, State, can_send, termination_of
 from gongshu.share.engine import Engine
-from gongshu.share.errors import TermsUnknown
+from gongshu.share.errors import ContractInvalid, TermsUnknown
 from gongshu.share.model import Record
 from gongshu.share.odrl import agreement_policy, read_terms
 from gongshu.share.policy import SharePolicy
@@ -46,6 +47,8 @@ class Plan:
     content: Mapping[str, Any] = field(default_factory=dict)
     changes: Mapping[str, Any] = field(default_factory=dict)
     agreement: Json | None = None
+    draft: Draft | None = None
+    """The signed contract document of that agreement."""
     waiting: str = ""
     """Set when a person is asked instead."""
 
@@ -62,10 +65,12 @@ class Reactor:
         clock: Clock,
         own_party_id: PartyId,
         signals: Signals,
+        contracts: ContractBook | None = None,
     ) -> None:
         self._database = database
         self._engine = engine
         self._policy = policy
+        self._contracts = contracts
         self._audit = audit
         self._clock = clock
         self._own = own_party_id
@@ -130,6 +135,8 @@ class Reactor:
         elif plan.move is not None and can_send(record.process, plan.move):
             if plan.agreement is not None:
                 insert_agreement(connection, record, plan.agreement, self._clock())
+            if plan.draft is not None and self._contracts is not None:
+                self._contracts.insert(connection, plan.draft)
             self._engine.send(connection, record, plan.move, plan.content, actor=actor, changes=plan.changes)
 
     # ---- planning ---------------------------------------------------------------------------------------------------
@@ -137,8 +144,8 @@ class Reactor:
     def _plan(self, record: Record, action: Action, reason: str) -> Plan:
         try:
             return self._plan_known(record, action, reason)
-        except TermsUnknown as unknown:
-            return _terminate(record, str(unknown))
+        except (TermsUnknown, ContractInvalid) as fault:
+            return _terminate(record, str(fault))
 
     def _plan_known(self, record: Record, action: Action, reason: str) -> Plan:
         if action is Action.ASK:
@@ -149,17 +156,20 @@ class Reactor:
             return self._plan_agreement(record, must_be_same=action is Action.DECIDE)
         if action in (Action.ACCEPT, Action.ACCEPT_SAME):
             return _plan_acceptance(record, must_be_same=action is Action.ACCEPT_SAME)
-        if action is Action.CHECK:
-            fault = self._agreement_fault(record)
-            return _terminate(record, fault) if fault else Plan(Move.VERIFY)
+        if action in (Action.CHECK, Action.VERIFY):
+            return self._plan_verification(record, action)
+        if action is Action.FINALIZE:
+            unsigned = self._contracts.why_not_final(record) if self._contracts is not None else None
+            return _terminate(record, unsigned) if unsigned else Plan(Move.FINALIZE)
         if action is Action.START:
             return self._plan_start(record)
         if action in (Action.OFFER, Action.COUNTER):
             move = Move.OFFER if action is Action.OFFER else Move.REQUEST
-            return Plan(move, {"offer": orjson.loads(record.own_policy)}, {"policy": record.own_policy})
+            content = {"offer": orjson.loads(record.own_policy)}
+            if action is Action.COUNTER and self._contracts is not None:
+                content |= self._contracts.declaration
+            return Plan(move, content, {"policy": record.own_policy})
         plain = {
-            Action.VERIFY: Move.VERIFY,
-            Action.FINALIZE: Move.FINALIZE,
             Action.SUSPEND: Move.SUSPEND,
             Action.COMPLETE: Move.COMPLETE,
         }
@@ -182,7 +192,24 @@ class Reactor:
             assignee=record.counterparty,
             at=self._clock(),
         )
-        return Plan(Move.AGREE, {"agreement": agreement}, {"agreement_id": agreement_id}, agreement)
+        draft = None
+        if self._contracts is not None:
+            draft = self._contracts.draft(record, agreement, terms, self._policy.dataset(record.dataset_id))
+        content = {"agreement": agreement, **(draft.content if draft else {})}
+        return Plan(Move.AGREE, content, {"agreement_id": agreement_id}, agreement, draft)
+
+    def _plan_verification(self, record: Record, action: Action) -> Plan:
+        """Verify an agreement: after checking it, or (`VERIFY`) because a person or a rule said so."""
+        if action is Action.CHECK and (fault := self._agreement_fault(record)):
+            return _terminate(record, fault)
+        if self._contracts is None:
+            return Plan(Move.VERIFY)
+        with self._database.connect() as connection:
+            agreement = find_agreement(connection, record.agreement_id)
+        received = self._contracts.receive(record, agreement, may_sign=action is Action.VERIFY)
+        if received.fault:
+            return _terminate(record, received.fault)
+        return Plan(waiting=received.waiting) if received.waiting else Plan(Move.VERIFY, received.content or {})
 
     def _plan_start(self, record: Record) -> Plan:
         if record.state is State.SUSPENDED and not record.held:

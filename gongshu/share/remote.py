@@ -2,11 +2,12 @@
 
 from gongshu.model.ids import PartyId
 from gongshu.share.addresses import is_under
-from gongshu.share.catalog import next_link, read_catalog
+from gongshu.share.catalog import read_catalog
 from gongshu.share.dsp.messages import build_catalog_request, encode
 from gongshu.share.dsp.reader import read_document
 from gongshu.share.dsp.schema import find_fault
 from gongshu.share.errors import MessageInvalid, OfferUnknown, PeerAnswerInvalid, PeerRefused
+from gongshu.share.links import read_links
 from gongshu.share.model import RemoteCatalogue, RemoteOffer
 from gongshu.share.outbox import reply_reason
 from gongshu.share.peer import HttpWire
@@ -32,10 +33,10 @@ def fetch_catalogue(
     fault = find_fault(document, "Catalog")
     if fault:
         raise PeerAnswerInvalid(party=party, what=what, reason=fault)
-    following = next_link(reply.headers.get("link", ""))
-    base = wire.base_of(party)
-    is_usable = bool(following) and is_under(following, base, query_allowed=True)
-    return RemoteCatalogue(party, read_catalog(document), following if is_usable else "")
+    links, base = read_links(reply.headers.get("link", "")), wire.base_of(party)
+    pages = [links.get(name, "") for name in ("next", "previous")]
+    following, before = (page if is_under(page, base, query_allowed=True) else "" for page in pages)
+    return RemoteCatalogue(party, read_catalog(document), following, before)
 
 
 def fetch_offer(wire: HttpWire, party: PartyId, dataset_id: str, offer_id: str) -> RemoteOffer:
@@ -46,6 +47,6 @@ def fetch_offer(wire: HttpWire, party: PartyId, dataset_id: str, offer_id: str) 
     catalogue = fetch_catalogue(wire, party, dataset_id=dataset_id)
     for dataset in catalogue.datasets:
         offers = [offer for offer in dataset.offers if offer_id in ("", offer.offer_id)]
-        if dataset.dataset_id == dataset_id and len(offers) == 1:
+        if dataset.dataset_id == dataset_id and len(offers) == 1 and not dataset.participant:
             return offers[0]
     raise OfferUnknown(offer_id=offer_id or f"(the only one of {dataset_id})"[:200])

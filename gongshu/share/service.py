@@ -25,6 +25,7 @@ from gongshu.share import processes as store
 from gongshu.share.addresses import join
 from gongshu.share.agreements import find_agreement, retire_agreement, set_transfer_rules
 from gongshu.share.automation import Action, Rules
+from gongshu.share.contract_book import ContractBook
 from gongshu.share.dealing import Dealing
 from gongshu.share.delivery import partner_subject
 from gongshu.share.dsp.messages import FORMAT_PULL, PATH
@@ -40,7 +41,7 @@ from gongshu.share.model import Agreement, Offer, Record, RemoteCatalogue, Remot
 from gongshu.share.notices import NoticeBook
 from gongshu.share.offers import OfferBook
 from gongshu.share.outbox import Outbox
-from gongshu.share.partners import PartnerBook
+from gongshu.share.partners import KEEPS_TERMS, SIGNS_CONTRACTS, PartnerBook
 from gongshu.share.peer import HttpWire
 from gongshu.share.policy import SharePolicy
 from gongshu.share.ports import CatalogueReader, Clock, DatasetWriter, GateDoor, Keeper, Reply
@@ -137,9 +138,21 @@ class ShareService(Looking):
         self.intake = Intake(
             database, self.engine, inbox, self._book, self._policy, parties, peers, own_party_id=own_party_id
         )
-        self._dealing = Dealing(database, self.engine, self._book, clock, self.flows.inboxes, callback=self._callback)
+        abilities = (SIGNS_CONTRACTS,) if keeping is None else (SIGNS_CONTRACTS, KEEPS_TERMS)
+        self.contracts = ContractBook(database, keys, parties, clock, own_party_id, abilities)
+        self._dealing = Dealing(
+            database,
+            self.engine,
+            self._book,
+            clock,
+            self.flows.inboxes,
+            callback=self._callback,
+            declaration=self.contracts.declaration,
+        )
         self._puller = Puller(database, self.engine, self._wire, self.flows.wire, keeper, audit, clock)
-        reactor = Reactor(database, self.engine, self._policy, audit, clock, own_party_id, self._signals)
+        reactor = Reactor(
+            database, self.engine, self._policy, audit, clock, own_party_id, self._signals, self.contracts
+        )
         outbox = Outbox(
             database,
             self.engine,
@@ -260,15 +273,18 @@ class ShareService(Looking):
         offer: RemoteOffer | None = None,
         terms: Terms | None = None,
         rules: Rules | None = None,
+        replaces: str = "",
     ) -> Record:
         """Ask for a contract on an offer, or with other `terms` than offered; return the negotiation.
+
+        `replaces` names our agreement over the same dataset that ends when the new one is final.
 
         An empty offer id takes the dataset's only offer. An `offer` that was read before is not looked up again.
         Raises: NotAllowed, OfferUnknown, TermsUnknown if the offer holds what this node cannot keep, wire errors.
         """
         require_right(actor, USERS, "negotiate")
         remote = offer or fetch_offer(self._wire, party, dataset_id, offer_id)
-        return self._dealing.negotiate(party, dataset_id, actor, remote=remote, terms=terms, rules=rules)
+        return self._dealing.negotiate(party, dataset_id, actor, remote=remote, terms=terms, rules=rules, replaces=replaces)
 
     def transfer(
         self,

@@ -108,6 +108,7 @@ def remote_view(dataset: RemoteDataset) -> View:
     ]
     return {
         "dataset_id": dataset.dataset_id,
+        "participant": dataset.participant,
         "title": dataset.title,
         "description": dataset.description,
         "formats": list(dataset.formats),
@@ -118,4 +119,5 @@ def remote_view(dataset: RemoteDataset) -> View:
 def catalogue_view(catalogue: RemoteCatalogue) -> View:
     """Return one page of another party's catalogue."""
     datasets = [remote_view(dataset) for dataset in catalogue.datasets]
-    return {"party": catalogue.party, "datasets": datasets, "next_page": catalogue.next_page}
+    pages = {"next_page": catalogue.next_page, "previous_page": catalogue.previous_page}
+    return {"party": catalogue.party, "datasets": datasets, **pages}

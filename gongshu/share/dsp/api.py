@@ -28,6 +28,7 @@ from gongshu.share.dsp.states import Kind
 from gongshu.share.encoding import PIECE_BYTES, encoding_of
 from gongshu.share.errors import MessageInvalid, MessageTooLarge, MessageTooSlow
 from gongshu.share.inbox import Answer
+from gongshu.share.links import write_links
 from gongshu.share.pushing import KEY_HEADER
 from gongshu.share.service import ShareService
 
@@ -59,11 +60,11 @@ def _add_catalogue(router: APIRouter, share: ShareService) -> None:
         """What this node offers to the party that asks, a page at a time."""
 
         def work(party: PartyId, body: bytes) -> Response:
-            document, following = share.intake.catalogue(party, body, after=after, address=share.address + PATH)
-            headers = {"Content-Location": f"request?after={quote(after, safe='')}" if after else "request"}
-            if following:
-                target = f"{share.address}{PATH}/catalog/request?after={quote(following, safe='')}"
-                headers["Link"] = f'<{target}>; rel="next"'
+            document, pages = share.intake.catalogue(party, body, after=after, address=share.address + PATH)
+            headers = {"Content-Location": _page("request", after)}
+            first = f"{share.address}{PATH}/catalog/request"
+            if pages:
+                headers["Link"] = write_links({name: _page(first, begin) for name, begin in pages.items()})
             return _json(200, document, headers)
 
         return await _answer(share, request, work, _catalogue_error)
@@ -77,6 +78,10 @@ def _add_catalogue(router: APIRouter, share: ShareService) -> None:
             return _json(200, {"@context": [CONTEXT], **found})
 
         return await _answer(share, request, work, _catalogue_error)
+
+
+def _page(address: str, after: str) -> str:
+    return f"{address}?after={quote(after, safe='')}" if after else address
 
 
 def _add_data(router: APIRouter, share: ShareService) -> None:
@@ -134,7 +139,7 @@ def _first_route(share: ShareService, message_type: str) -> Callable[..., Any]:
         def work(party: PartyId, body: bytes) -> Response:
             return _reply(share.intake.begin(party, share.intake.read(body, message_type)))
 
-        return await _answer(share, request, work, _process_error(message_type, None))
+        return await _answer(share, request, work, error_builder(message_type, None))
 
     receive.__name__ = f"begin_by_{message_type}"
     receive.__doc__ = f"Begin a process by a {message_type}."
@@ -146,7 +151,7 @@ def _next_route(share: ShareService, message_type: str) -> Callable[..., Any]:
         def work(party: PartyId, body: bytes) -> Response:
             return _reply(share.intake.go_on(party, share.intake.read(body, message_type), pid))
 
-        return await _answer(share, request, work, _process_error(message_type, pid))
+        return await _answer(share, request, work, error_builder(message_type, pid))
 
     receive.__name__ = f"receive_{message_type}"
     receive.__doc__ = f"Apply a {message_type} to a process."
@@ -158,7 +163,7 @@ def _state_route(share: ShareService, kind: Kind) -> Callable[..., Any]:
         def work(party: PartyId, body: bytes) -> Response:  # noqa: ARG001
             return _json(200, share.intake.state(party, pid, kind))
 
-        return await _answer(share, request, work, _process_error(kind.value, pid))
+        return await _answer(share, request, work, error_builder(kind.value, pid))
 
     show.__name__ = f"show_{kind}"
     show.__doc__ = f"The state of a {kind}, to its other side."
@@ -259,7 +264,8 @@ def _catalogue_error(body: bytes, code: str, reason: str) -> Json:  # noqa: ARG0
     return build_catalog_error(code=code, reason=reason)
 
 
-def _process_error(message_type: str, pid: str | None) -> Callable[[bytes, str, str], Json]:
+def error_builder(message_type: str, pid: str | None) -> Callable[[bytes, str, str], Json]:
+    """Return what makes the error body for a path: with the pids of the message, as far as it could be read."""
     kind = Kind.TRANSFER if message_type.lower().startswith("transfer") else Kind.NEGOTIATION
 
     def build(body: bytes, code: str, reason: str) -> Json:

@@ -270,6 +270,8 @@ def test_pages_of_a_catalogue_are_followed(sites: Sites) -> None:
     second = shop.share.catalogue_of(mill.party, shop.li, page=first.next_page)
     assert [d.dataset_id for d in second.datasets] == [f"set_{n}" for n in range(50, 55)]
     assert not second.next_page
+    again = shop.share.catalogue_of(mill.party, shop.li, page=second.previous_page)
+    assert (again.datasets, again.previous_page) == (first.datasets, "")
     assert [d.dataset_id for d in shop.share.catalogue_of(mill.party, shop.li, search="SET_07").datasets] == ["set_07"]
 
 

@@ -16,7 +16,7 @@ from gongshu.share.dsp.messages import build_catalog_request
 from gongshu.share.dsp.states import Kind, Move, State
 from gongshu.share.errors import MoveIllegal, NameTaken, TermsInvalid
 from gongshu.share.model import Agreement, AgreementStatus, Record
-from gongshu.share.odrl import text_hash
+from gongshu.share.odrl import canonical_text, message_offer, text_hash
 from gongshu.share.terms import Terms
 from tests.conftest import Clock
 from tests.unit.share.world import MILL, ORDERS, SHOP, Site, World, body_of, subject
@@ -372,3 +372,15 @@ def test_a_published_id_stays_with_its_dataset(world: World) -> None:
         world.mill.book.offer(DatasetId("parts"), TERMS, subject(), published_as="A1", known_parties=[SHOP])
     with pytest.raises(TermsInvalid):
         world.mill.book.offer(ORDERS, TERMS, subject(), published_as="two words", known_parties=[SHOP])
+
+
+def test_an_offer_that_was_not_asked_for_begins_a_negotiation_and_asks_a_person(world: World) -> None:
+    policy = message_offer(TERMS, offer_id="urn:offer:1", target=ORDERS)
+    text = canonical_text(policy)
+    values = {"counterparty": SHOP, "dataset_id": ORDERS, "offer_id": "urn:offer:1", "policy": text, "own_policy": text}
+    content = {"offer": policy, "callbackAddress": world.mill.callback}
+    made = world.mill.engine.open_process(Kind.NEGOTIATION, Move.OFFER, content, values, actor="user:li")
+    world.settle()
+    received = only(world.shop, Kind.NEGOTIATION)
+    assert (received.state, received.peer_pid, bool(received.waiting)) == (State.OFFERED, made.process_id, True)
+    assert world.mill.engine.record(made.process_id).peer_pid == received.process_id

@@ -11,11 +11,13 @@ from gongshu.model.ids import PartyId
 from gongshu.secure.keys import KeyStore
 from gongshu.share.addresses import is_under, join
 from gongshu.share.automation import ASK_FIRST, DEFAULT_RULES, Occasion, Rules, occasion_of
-from gongshu.share.catalog import CatalogueFilter, next_link, read_catalog, read_filter
+from gongshu.share.catalog import next_link, read_catalog
 from gongshu.share.dsp.routes import FIRST, NEXT, route_of
 from gongshu.share.dsp.states import Move, State
 from gongshu.share.errors import InviteInvalid, MessageInvalid
+from gongshu.share.filters import CatalogueFilter, read_filter
 from gongshu.share.invites import PREFIX, read_invite, write_invite
+from gongshu.share.links import read_links
 from gongshu.share.sending import Outcome, Retries, judge_status, plan_delay
 
 
@@ -101,6 +103,22 @@ def test_delays_grow_to_a_bound() -> None:
             [{"filterExpression": [{"operandLeft": "title", "operator": "like", "operandRight": "%x%"}]}],
             CatalogueFilter(search="x"),
         ),
+        ([{"@type": "QuerySpec", "offset": 50, "limit": 500}], CatalogueFilter(offset=50)),
+        (
+            [
+                {
+                    "@type": ["https://w3id.org/edc/v0.0.1/ns/QuerySpec"],
+                    "https://w3id.org/edc/v0.0.1/ns/offset": [{"@value": 5}],
+                    "edc:limit": {"@value": 10},
+                    "edc:filterExpression": {
+                        "edc:operandLeft": {"@value": "https://w3id.org/edc/v0.0.1/ns/id"},
+                        "edc:operator": {"@value": "="},
+                        "edc:operandRight": {"@value": "orders"},
+                    },
+                }
+            ],
+            CatalogueFilter(dataset_id="orders", limit=10, offset=5),
+        ),
     ],
 )
 def test_filters_that_are_understood(filters: list[Any], wanted: CatalogueFilter) -> None:
@@ -114,7 +132,13 @@ def test_filters_that_are_understood(filters: list[Any], wanted: CatalogueFilter
         {"unknown": 1},
         {"dataset": 5},
         {"limit": 0},
-        {"offset": 50},
+        {"offset": -1},
+        {"offset": True},
+        {"offset": 2_000_000},
+        [{"@value": "x"}],
+        {"dataset": "a", "filterExpression": [{"operandLeft": "id", "operator": "=", "operandRight": "b"}]},
+        {"filterExpression": [{"operandLeft": "id", "operator": "=", "operandRight": "x", "more": 1}]},
+        {"filterExpression": [{"operandLeft": "price", "operator": "=", "operandRight": "x"}]},
         {"filterExpression": "x"},
         {"filterExpression": [{"operandLeft": "id", "operator": "!=", "operandRight": "x"}]},
         {"sortOrder": "DESC"},
@@ -130,6 +154,28 @@ def test_nested_catalogues_and_unknown_policies_are_read() -> None:
     found = read_catalog({"catalog": [{"dataset": [inner]}]})
     assert (found[0].title, found[0].offers[0].terms) == ("Title", None)
     assert found[0].offers[0].obstacle
+
+
+def test_datasets_of_a_nested_catalogue_say_whose_they_are() -> None:
+    deep = {"participantId": "urn:b", "dataset": [{"@id": "c"}]}
+    nested = {"participantId": "urn:b", "dataset": [{"@id": "b"}], "catalog": [deep]}
+    own = {"participantId": "urn:a", "dataset": [{"@id": "also-a"}]}
+    found = read_catalog({"participantId": "urn:a", "dataset": [{"@id": "a"}], "catalog": [nested, own]})
+    assert [(each.dataset_id, each.participant) for each in found] == [
+        ("a", ""),
+        ("b", "urn:b"),
+        ("c", "urn:b"),
+        ("also-a", ""),
+    ]
+
+
+def test_links_are_read_as_others_write_them() -> None:
+    assert read_links('<http://a/1>; rel="prev"; title="a, b", <http://a/2?x=<y>') == {"previous": "http://a/1"}
+    assert read_links("<http://a/1>;rel=previous,<http://a/2>;REL=Next") == {
+        "previous": "http://a/1",
+        "next": "http://a/2",
+    }
+    assert read_links("<" * 100_000) == {}
 
 
 def test_the_next_page_is_found_among_links() -> None:

@@ -23,6 +23,7 @@ from gongshu.secure.keys import KeyStore
 from gongshu.secure.parties import Party, PartyRegistry
 from gongshu.secure.peer_identity import PeerIdentities
 from gongshu.secure.peer_tokens import PeerTokens
+from gongshu.share.contract_book import ContractBook
 from gongshu.share.dsp.messages import encode
 from gongshu.share.dsp.routes import route_of, status_of
 from gongshu.share.dsp.states import Kind, Move
@@ -34,6 +35,7 @@ from gongshu.share.model import Record
 from gongshu.share.odrl import canonical_text, message_offer
 from gongshu.share.offers import OfferBook
 from gongshu.share.outbox import Outbox
+from gongshu.share.partners import SIGNS_CONTRACTS
 from gongshu.share.policy import SharePolicy
 from gongshu.share.ports import Reply, Rows
 from gongshu.share.reactor import Reactor
@@ -196,7 +198,10 @@ class Site:
         self.intake = Intake(
             self.database, self.engine, inbox, self.book, self.policy, self.parties, doors, own_party_id=party
         )
-        reactor = Reactor(self.database, self.engine, self.policy, self.audit, clock, party, self.signals)
+        self.contracts = ContractBook(self.database, self.keys, self.parties, clock, party, (SIGNS_CONTRACTS,))
+        self.reactor = Reactor(
+            self.database, self.engine, self.policy, self.audit, clock, party, self.signals, self.contracts
+        )
         self.outbox = Outbox(
             self.database,
             self.engine,
@@ -209,7 +214,7 @@ class Site:
             random=Random(1),
         )
         self.watchdog = Watchdog(self.database, self.engine, self.outbox, clock)
-        self.runner = Runner(self.database, reactor, self.outbox, self.watchdog, clock, self.signals)
+        self.runner = Runner(self.database, self.reactor, self.outbox, self.watchdog, clock, self.signals)
         net.parties[party] = self
 
     def take(self, sender: PartyId, path: str, body: bytes) -> Reply:
@@ -241,12 +246,19 @@ class Site:
         return f"http://{self.party.rsplit(':', 1)[1]}.example/dsp/2025-1"
 
     def ask_contract(
-        self, provider: PartyId, offer_id: str, terms: Terms, *, target: str = ORDERS, **values: Any
+        self,
+        provider: PartyId,
+        offer_id: str,
+        terms: Terms,
+        *,
+        target: str = ORDERS,
+        more: dict[str, Any] | None = None,
+        **values: Any,
     ) -> Record:
         policy = message_offer(terms, offer_id=offer_id, target=target)
         text = canonical_text(policy)
         fields = {"counterparty": provider, "dataset_id": target, "offer_id": offer_id}
-        content = {"offer": policy, "callbackAddress": self.callback}
+        content = {"offer": policy, "callbackAddress": self.callback, **(more or {})}
         return self.engine.open_process(
             Kind.NEGOTIATION,
             Move.REQUEST,
