@@ -1,20 +1,24 @@
 """Agreements in the database: written once, checked against their hash, counted, retired."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 import sqlalchemy as sa
 
 from gongshu.model.ids import PartyId
+from gongshu.share.automation import Action
+from gongshu.share.contract_tables import share_contract_signatures, share_contracts
 from gongshu.share.dsp.states import Side
 from gongshu.share.errors import AgreementUnknown, EvidenceDamaged, TermsUnknown
 from gongshu.share.model import Agreement, AgreementStatus, Record
 from gongshu.share.odrl import canonical_text, read_terms, text_hash
+from gongshu.share.processes import queue_reaction, transfers_under
 from gongshu.share.tables import share_agreements, share_tokens
 from gongshu.share.terms import Terms
 
 _A = share_agreements.c
+_C = share_contracts.c
 
 
 def find_agreement(connection: sa.Connection, agreement_id: str) -> Agreement:
@@ -51,10 +55,19 @@ def agreement_of(row: Any) -> Agreement:
         policy_hash=row.policy_hash,
         status=AgreementStatus(row.status),
         uses=row.uses,
-        agreed_at=row.agreed_at,
+        agreed_at=_agreed_at(policy) or row.agreed_at,
         transfer_rules=row.transfer_rules,
         reason=row.reason,
     )
+
+
+def _agreed_at(policy: dict[str, Any]) -> datetime | None:
+    """The time in the agreement itself, which is the same on both sides."""
+    try:
+        stamp = datetime.fromisoformat(str(policy.get("timestamp"))[:40])
+    except ValueError:
+        return None
+    return stamp.astimezone(UTC) if stamp.tzinfo else None
 
 
 def _shown(row: Any) -> Agreement:
@@ -110,12 +123,27 @@ def set_transfer_rules(connection: sa.Connection, agreement_id: str, rules: dict
 
 
 def activate_agreement(connection: sa.Connection, agreement_id: str) -> None:
-    """Let a pending agreement count from now on."""
-    connection.execute(
+    """Let a pending agreement count from now on; what it replaces ends with that.
+
+    A contract that both parties owe a signature stays pending until both are there.
+    """
+    contract = connection.execute(sa.select(share_contracts).where(_C.agreement_id == agreement_id)).first()
+    if contract is not None and contract.needs_both:
+        signed = sa.select(sa.func.count()).where(share_contract_signatures.c.agreement_id == agreement_id)
+        if connection.execute(signed).scalar() != 2:
+            return
+    changed = connection.execute(
         sa.update(share_agreements)
         .where(_A.agreement_id == agreement_id, _A.status == AgreementStatus.PENDING)
         .values(status=AgreementStatus.ACTIVE)
     )
+    if changed.rowcount == 1 and contract is not None and contract.replaces:
+        retire_agreement(connection, contract.replaces, f"replaced by {agreement_id}")
+        for record in transfers_under(connection, contract.replaces):
+            reason = "the agreement was replaced by a newer one"
+            queue_reaction(
+                connection, record.process_id, Action.TERMINATE, record.updated_at, actor="system:share", reason=reason
+            )
 
 
 def retire_agreement(connection: sa.Connection, agreement_id: str, reason: str) -> bool:

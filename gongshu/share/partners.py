@@ -28,7 +28,6 @@ ABILITIES = "urn:gongshu:abilities"
 """The property of a contract request by which a node of this kind says what it can do; others ignore it."""
 KEEPS_TERMS = "keeps_terms"
 SIGNS_CONTRACTS = "signs_contracts"
-OWN_ABILITIES = (KEEPS_TERMS, SIGNS_CONTRACTS)
 
 _REQUESTS_LOOKED_AT = 20
 

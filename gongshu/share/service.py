@@ -284,7 +284,9 @@ class ShareService(Looking):
         """
         require_right(actor, USERS, "negotiate")
         remote = offer or fetch_offer(self._wire, party, dataset_id, offer_id)
-        return self._dealing.negotiate(party, dataset_id, actor, remote=remote, terms=terms, rules=rules, replaces=replaces)
+        return self._dealing.negotiate(
+            party, dataset_id, actor, remote=remote, terms=terms, rules=rules, replaces=replaces
+        )
 
     def transfer(
         self,

@@ -1,0 +1,370 @@
+"""Contract documents and their signatures in the database, and their way through a negotiation.
+
+The provider drafts and signs with the agreement; the document travels as an extra property of the protocol's message to
+a partner whose node says that it signs; the partner's signature comes back with its verification. Nothing is final
+before both hold. With another connector the contract is one-sided and shown as such. See decision 0069.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+
+from gongshu.database import Database
+from gongshu.errors import GongshuError
+from gongshu.model.dataset import Dataset
+from gongshu.model.ids import PartyId
+from gongshu.secure.keys import KeyStore
+from gongshu.secure.parties import PartyRegistry
+from gongshu.share.agreements import find_agreement
+from gongshu.share.contract import (
+    Attachment,
+    Contract,
+    ContractParty,
+    Json,
+    Replaced,
+    canonical_bytes,
+    columns_hash,
+    contract_document,
+    document_hash,
+    read_contract,
+)
+from gongshu.share.contract_check import check_chain, check_contract
+from gongshu.share.contract_signing import sign_contract
+from gongshu.share.contract_tables import (
+    share_attachments,
+    share_contract_signatures,
+    share_contracts,
+    share_offer_attachments,
+)
+from gongshu.share.errors import AgreementUnknown, ContractInvalid
+from gongshu.share.model import Agreement, AgreementStatus, Record
+from gongshu.share.odrl import canonical_text, text_hash
+from gongshu.share.partners import ABILITIES, KEEPS_TERMS, SIGNS_CONTRACTS, declared_abilities
+from gongshu.share.ports import Clock
+from gongshu.share.tables import share_messages
+from gongshu.share.terms import Terms
+
+CONTRACT = "urn:gongshu:contract"
+"""The property of a ContractAgreementMessage with the document and the provider's signature; others ignore it."""
+SIGNATURE = "urn:gongshu:contract-signature"
+"""The property of a ContractAgreementVerificationMessage with the consumer's signature."""
+REPLACES = "urn:gongshu:replaces"
+"""The property of a ContractRequestMessage with the agreement that is to be replaced."""
+
+CHAIN_MAX = 1000
+_C = share_contracts.c
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A contract that its provider has signed."""
+
+    document: Json
+    statement: dict[str, str]
+    needs_both: bool
+    """The partner's node signs too: without its signature nothing becomes final."""
+
+    @property
+    def content(self) -> Json:
+        """What is added to the message that carries the agreement."""
+        return {CONTRACT: {"document": self.document, "signatures": [self.statement]}} if self.needs_both else {}
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What became of a contract that the provider sent."""
+
+    fault: str = ""
+    waiting: str = ""
+    """Why a person has to look before we sign."""
+    content: Mapping[str, Any] | None = None
+    """What is added to our verification."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignedContract:
+    """A contract as it is kept."""
+
+    contract: Contract
+    document: Json
+    document_hash: str
+    signatures: tuple[dict[str, str], ...]
+    problems: tuple[str, ...]
+    """What the verifier finds wrong with it; one-sided contracts are judged by the one signature."""
+
+    @property
+    def signed_by(self) -> tuple[str, ...]:
+        """The parties whose signatures are there."""
+        return tuple(sorted(statement["party"] for statement in self.signatures))
+
+    @property
+    def is_two_sided(self) -> bool:
+        """True if both parties signed and both signatures hold."""
+        return len(self.signatures) == 2 and not self.problems
+
+
+class ContractBook:
+    """Drafts, checks, keeps and shows contracts for one node."""
+
+    def __init__(
+        self,
+        database: Database,
+        keys: KeyStore,
+        parties: PartyRegistry,
+        clock: Clock,
+        own_party_id: PartyId,
+        abilities: Sequence[str],
+    ) -> None:
+        self.declaration: Json = {ABILITIES: list(abilities)}
+        """What our contract requests say about this node."""
+        self._database = database
+        self._keys = keys
+        self._parties = parties
+        self._clock = clock
+        self._own = own_party_id
+
+    # ---- provider ---------------------------------------------------------------------------------------------------
+
+    def draft(self, record: Record, policy: Mapping[str, Any], terms: Terms, dataset: Dataset) -> Draft:
+        """Return our signed contract for an agreement that is about to be sent.
+
+        Raises: ContractInvalid if the request names an agreement to replace that cannot be.
+        """
+        agreement_id = str(policy["@id"])
+        with self._database.connect() as connection:
+            abilities = declared_abilities(connection, record.counterparty)
+            replaced = _named_in_request(connection, record, "in")
+            version, before = self._replaced(connection, agreement_id, record, replaced)
+            attachments = _attachments_of(connection, record.offer_id)
+        contract = Contract(
+            agreement_id=agreement_id,
+            version=version,
+            replaces=before,
+            provider=ContractParty(self._own, self._keys.fingerprint()),
+            consumer=ContractParty(record.counterparty, self._known_key(record.counterparty)),
+            dataset=str(policy["target"]),
+            columns_hash=columns_hash(dataset.columns, terms),
+            terms=terms,
+            agreement_hash=text_hash(canonical_text(policy)),
+            agreed_at=datetime.fromisoformat(str(policy["timestamp"])),
+            environment="both_nodes" if KEEPS_TERMS in abilities else "provider_only",
+            evidence=("audit_log", "meter", "signed_messages", *(("notices",) if terms.notify else ())),
+            attachments=attachments,
+        )
+        document = contract_document(contract)
+        statement = sign_contract(document, self._keys, self._own, self._clock())
+        return Draft(document, statement, SIGNS_CONTRACTS in abilities)
+
+    def insert(self, connection: sa.Connection, draft: Draft) -> None:
+        """Keep a draft with its agreement, in the same transaction."""
+        contract = read_contract(draft.document)
+        _insert(connection, draft.document, contract, needs_both=draft.needs_both)
+        _keep(connection, contract.agreement_id, draft.statement, self._clock())
+
+    def why_not_final(self, record: Record) -> str | None:
+        """Return why the provider must not finalise yet: a signature that is owed is missing or does not hold."""
+        with self._database.connect() as connection:
+            row = connection.execute(sa.select(share_contracts).where(_C.agreement_id == record.agreement_id)).first()
+            if row is None or not row.needs_both:
+                return None
+            body = _newest_body(connection, record.process_id, "in", "ContractAgreementVerificationMessage")
+        statement = orjson.loads(body).get(SIGNATURE) if body else None
+        if not isinstance(statement, dict):
+            return "the partner's node signs contracts, and has not signed this one"
+        document = orjson.loads(row.document)
+        known = {str(record.counterparty): self._known_key(record.counterparty)}
+        problems = check_contract(document, [statement], known_keys=known, both=False)
+        if problems or statement.get("party") != record.counterparty:
+            return f"the partner's signature is not accepted: {'; '.join(problems) or 'it is another party'}"
+        with self._database.begin() as connection:
+            _keep(connection, record.agreement_id, statement, self._clock())
+        return None
+
+    # ---- consumer ---------------------------------------------------------------------------------------------------
+
+    def receive(self, record: Record, agreement: Agreement, *, may_sign: bool) -> Received:
+        """Judge the contract that came with an agreement, sign it, and keep it with both signatures.
+
+        A contract with attachments is signed only once a person said so (`may_sign`). Without a contract there is
+        nothing to sign: the provider's node is of another kind.
+        """
+        with self._database.connect() as connection:
+            body = _newest_body(connection, record.process_id, "in", "ContractAgreementMessage")
+            replaced = _named_in_request(connection, record, "out")
+            try:
+                version, before = self._replaced(connection, agreement.agreement_id, record, replaced)
+            except ContractInvalid as invalid:
+                return Received(fault=str(invalid))
+        sent = orjson.loads(body).get(CONTRACT) if body else None
+        if sent is None:
+            return Received()
+        try:
+            document, (statement,) = sent["document"], sent["signatures"]
+            contract = read_contract(document)
+        except (KeyError, TypeError, ValueError):
+            return Received(fault="the contract document cannot be read")
+        known = {str(record.counterparty): self._known_key(record.counterparty)}
+        problems = check_contract(document, [statement], known_keys=known, both=False)
+        expected = replace(
+            contract,
+            agreement_id=agreement.agreement_id,
+            version=version,
+            replaces=before,
+            provider=ContractParty(record.counterparty, known[str(record.counterparty)]),
+            consumer=ContractParty(self._own, self._keys.fingerprint()),
+            dataset=str(agreement.policy["target"]),
+            terms=agreement.terms,
+            agreement_hash=agreement.policy_hash,
+        )
+        differing = [
+            name for name in Contract.__slots__ if not _is_same(getattr(contract, name), getattr(expected, name))
+        ]
+        if problems or differing:
+            what = "; ".join(problems) or f"it says something else about {', '.join(differing)}"
+            return Received(fault=f"the contract document is not accepted: {what}")
+        if contract.attachments and not may_sign:
+            return Received(waiting="the contract has attachments; read them, then approve")
+        own = sign_contract(document, self._keys, self._own, self._clock())
+        with self._database.begin() as connection:
+            _insert(connection, document, contract, needs_both=True)
+            _keep(connection, contract.agreement_id, statement, self._clock())
+            _keep(connection, contract.agreement_id, own, self._clock())
+        return Received(content={SIGNATURE: own})
+
+    # ---- looking ----------------------------------------------------------------------------------------------------
+
+    def find(self, agreement_id: str) -> SignedContract:
+        """Return the contract of an agreement with what the verifier says of it. Raises: AgreementUnknown."""
+        with self._database.connect() as connection:
+            return self._find(connection, agreement_id)
+
+    def chain(self, agreement_id: str) -> tuple[list[SignedContract], list[str]]:
+        """Return a contract with all it replaced, the oldest first, and what is wrong with the chain."""
+        found: list[SignedContract] = []
+        with self._database.connect() as connection:
+            wanted: str | None = agreement_id
+            while wanted is not None and len(found) < CHAIN_MAX:
+                signed = self._find(connection, wanted)
+                found.insert(0, signed)
+                wanted = signed.contract.replaces.agreement_id if signed.contract.replaces else None
+        return found, check_chain([signed.document for signed in found])
+
+    def _find(self, connection: sa.Connection, agreement_id: str) -> SignedContract:
+        row = connection.execute(sa.select(share_contracts).where(_C.agreement_id == agreement_id)).first()
+        if row is None:
+            raise AgreementUnknown(agreement_id=f"{agreement_id[:200]} with a contract document")
+        query = sa.select(share_contract_signatures.c.statement).where(
+            share_contract_signatures.c.agreement_id == agreement_id
+        )
+        order = query.order_by(share_contract_signatures.c.party_id)
+        signatures = tuple(orjson.loads(text) for text in connection.execute(order).scalars())
+        document = orjson.loads(row.document)
+        problems = check_contract(document, signatures, both=bool(row.needs_both))
+        if document_hash(document) != row.document_hash:
+            problems.append("the stored document is not the one that was kept")
+        try:
+            contract = read_contract(document)
+        except ValueError as fault:
+            raise ContractInvalid(agreement_id=agreement_id[:200], reason=str(fault)) from fault
+        return SignedContract(contract, document, row.document_hash, signatures, tuple(problems))
+
+    def _replaced(
+        self, connection: sa.Connection, agreement_id: str, record: Record, replaced: str
+    ) -> tuple[int, Replaced | None]:
+        if not replaced:
+            return 1, None
+        try:
+            old = find_agreement(connection, replaced)
+            row = connection.execute(sa.select(share_contracts).where(_C.agreement_id == replaced)).first()
+        except GongshuError as fault:
+            raise ContractInvalid(agreement_id=agreement_id, reason=f"it replaces {replaced[:200]}: {fault}") from fault
+        same = (old.counterparty, old.side, old.dataset_id) == (record.counterparty, record.side, record.dataset_id)
+        if row is None or not same or old.status is not AgreementStatus.ACTIVE:
+            raise ContractInvalid(
+                agreement_id=agreement_id,
+                reason=f"{replaced[:200]} is no contract in force between these parties over this dataset",
+            )
+        return row.version + 1, Replaced(replaced, row.document_hash)
+
+    def _known_key(self, party: PartyId) -> str:
+        try:
+            return self._parties.get(party).fingerprint
+        except GongshuError:  # a party of another scheme has no key of this kind
+            return ""
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    if isinstance(one, Terms) and isinstance(other, Terms):
+        return one.bounds == other.bounds
+    return bool(one == other)
+
+
+def _named_in_request(connection: sa.Connection, record: Record, direction: str) -> str:
+    body = _newest_body(connection, record.process_id, direction, "ContractRequestMessage", first=True)
+    named = orjson.loads(body).get(REPLACES) if body else None
+    return named if isinstance(named, str) else ""
+
+
+def _newest_body(
+    connection: sa.Connection, process_id: str, direction: str, message_type: str, *, first: bool = False
+) -> str | None:
+    columns = share_messages.c
+    query = sa.select(columns.body).where(
+        columns.process_id == process_id, columns.direction == direction, columns.message_type == message_type
+    )
+    order = columns.sequence if first else columns.sequence.desc()
+    body: str | None = connection.execute(query.order_by(order).limit(1)).scalar()
+    return body
+
+
+def _attachments_of(connection: sa.Connection, offer_id: str) -> tuple[Attachment, ...]:
+    joined = sa.join(
+        share_offer_attachments,
+        share_attachments,
+        share_offer_attachments.c.sha256 == share_attachments.c.sha256,
+    )
+    size = sa.func.length(share_attachments.c.content).label("size_bytes")
+    query = sa.select(
+        share_offer_attachments.c.name, share_attachments.c.media_type, share_attachments.c.sha256, size
+    ).select_from(joined)
+    rows = connection.execute(
+        query.where(share_offer_attachments.c.offer_id == offer_id).order_by(share_offer_attachments.c.name)
+    )
+    return tuple(Attachment(row.name, row.media_type, row.sha256, row.size_bytes) for row in rows)
+
+
+def _insert(connection: sa.Connection, document: Json, contract: Contract, *, needs_both: bool) -> None:
+    text = canonical_bytes(document).decode()
+    known = connection.execute(sa.select(_C.document).where(_C.agreement_id == contract.agreement_id)).scalar()
+    if known is not None:
+        if known != text:
+            raise ContractInvalid(agreement_id=contract.agreement_id[:200], reason="there is another one for it")
+        return
+    connection.execute(
+        sa.insert(share_contracts).values(
+            agreement_id=contract.agreement_id,
+            document=text,
+            document_hash=document_hash(document),
+            version=contract.version,
+            replaces=contract.replaces.agreement_id if contract.replaces else "",
+            needs_both=needs_both,
+        )
+    )
+
+
+def _keep(connection: sa.Connection, agreement_id: str, statement: Mapping[str, str], at: datetime) -> None:
+    columns = share_contract_signatures.c
+    mine = (columns.agreement_id == agreement_id, columns.party_id == statement["party"])
+    if connection.execute(sa.select(columns.party_id).where(*mine)).first() is None:
+        connection.execute(
+            sa.insert(share_contract_signatures).values(
+                agreement_id=agreement_id,
+                party_id=statement["party"],
+                statement=canonical_bytes(dict(statement)).decode(),
+                kept_at=at.astimezone(UTC),
+            )
+        )
