@@ -1,8 +1,11 @@
 """Two real nodes over HTTP: a dataset is offered, found, agreed on, delivered, counted and stopped."""
 
 import threading
+import time
 from collections import deque
+from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import httpx
 import pyarrow as pa
@@ -14,6 +17,7 @@ from gongshu.model.grade import Grade
 from gongshu.model.ids import DatasetId
 from gongshu.secure.errors import Denied, NotAllowed
 from gongshu.secure.gate import DatasetQuery
+from gongshu.share.arriving import read_data_address
 from gongshu.share.dsp.states import State
 from gongshu.share.errors import (
     GradeForbids,
@@ -25,7 +29,6 @@ from gongshu.share.errors import (
     WaitedTooLong,
 )
 from gongshu.share.model import Agreement, Record
-from gongshu.share.pulling import read_data_address
 from gongshu.share.terms import Terms
 from tests.integration.share.site import Site, orders
 
@@ -330,3 +333,36 @@ def _json(text: str) -> dict[str, object]:
 
     document: dict[str, object] = orjson.loads(text)
     return document
+
+
+def test_a_copy_tells_its_provider_of_each_reading_and_of_its_deletion(sites: Sites) -> None:
+    mill, shop = sites
+    transfer = started(sites, Terms(no_onward=True, legal_only=frozenset({"no_onward"})), mill.publish())
+    agreement = transfer.agreement_id
+    kept = shop.share.pull_into(transfer.process_id, "mill_orders", shop.li)
+    shop.gate.read(shop.li, DatasetQuery(kept), purpose="quality").read_all()
+    told = wait_until(lambda: mill.keeping.receipts(agreement))
+    assert [(r.body["operation"], r.body["rows"], r.body["purpose"]) for r in told][-1] == ("read", 1000, "quality")
+    shown = httpx.get(f"{mill.address}/api/v1/share/receipts/{agreement}", timeout=10).json()
+    assert shown["faults"] == []
+    assert shown["receipts"][-1]["role"] == "product_owner+steward"
+    (line,) = httpx.get(f"{shop.address}/api/v1/share/kept", timeout=10).json()
+    assert (line["dataset_id"], line["rows"], line["agreements"]) == (kept, 1000, [agreement])
+    for site in sites:
+        site.share.retire(agreement, site.li, "over")
+    assert wait_until(lambda: [d for d in mill.keeping.deletions() if d.state == "proved"])
+    (ours,) = wait_until(lambda: httpx.get(f"{shop.address}/api/v1/share/deletions", timeout=10).json())
+    assert ours["files"] == 1
+    with pytest.raises(Denied, match="deleted"):
+        shop.gate.read(shop.li, DatasetQuery(kept), purpose="quality")
+    for path in ("/share/usage", "/share/deletions"):
+        assert httpx.post(f"{mill.address}{path}", content=b"{}", timeout=10).status_code in (401, 403, 404)
+
+
+def wait_until(look: Callable[[], list[Any]]) -> list[Any]:
+    """Return what comes to be seen, however busy the machine is."""
+    deadline = time.monotonic() + 60
+    while not (found := look()):
+        assert time.monotonic() < deadline, "it never came"
+        time.sleep(0.05)
+    return found

@@ -1,0 +1,231 @@
+"""A consumer's node without a network: real database, vault, files, catalogue and gate, and contracts made by hand."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import sqlalchemy as sa
+
+from gongshu.govern.catalogue import CatalogueService
+from gongshu.govern.store import DatasetStore
+from gongshu.lake import Lake
+from gongshu.model.access import Role, Subject
+from gongshu.model.ids import DatasetId, PartyId, SubjectId
+from gongshu.packs import load_packs
+from gongshu.secure.audit import AuditLog
+from gongshu.secure.gate import Gate, SqlQuery
+from gongshu.secure.keys import KeyStore
+from gongshu.secure.parties import Party, PartyRegistry
+from gongshu.secure.policy import PolicyService
+from gongshu.share.agreements import find_agreement
+from gongshu.share.dsp.states import Kind, Side, State
+from gongshu.share.keeping.judging import Place
+from gongshu.share.keeping.service import Keeping, KeepingSettings
+from gongshu.share.model import Agreement, AgreementStatus, Record
+from gongshu.share.odrl import agreement_policy, canonical_text, text_hash
+from gongshu.share.ports import Reply
+from gongshu.share.tables import share_agreements, share_deliveries
+from gongshu.share.terms import Terms
+from tests.conftest import Clock
+from tests.metadata import new_database
+
+MILL, SHOP = PartyId("urn:gongshu:party:mill"), PartyId("urn:gongshu:party:shop")
+SECRET = "PLANTED-SECRET-7391"
+
+
+def rows(count: int = 100) -> pa.Table:
+    """Rows with a value that is looked for on the disk."""
+    return pa.table(
+        {
+            "part": pa.array([f"P-{i % 4}" for i in range(count)]),
+            "weight": pa.array([float(i) for i in range(count)]),
+            "note": pa.array([f"{SECRET}-{i}" for i in range(count)]),
+        }
+    )
+
+
+class Pantry:
+    """One node; it is the shop unless it is made for another party."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        clock: Clock | None = None,
+        party: PartyId = SHOP,
+        settings: KeepingSettings | None = None,
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder, self.party, self.settings = folder, party, settings
+        self.clock = clock or Clock()
+        self.made = 0
+        self.open()
+
+    def open(self) -> None:
+        """Put the services together, as a process does that starts."""
+        folder = self.folder
+        self.database = new_database(folder / "metadata.db")
+        self.keys = KeyStore(folder / "keys")
+        self.audit = AuditLog(self.database, self.keys, self.clock)
+        self.lake = Lake.open(log_file=folder / "log.db", warehouse=folder / "lake", query_memory_mb=128)
+        self.catalogue = CatalogueService(self.database, load_packs(), self.audit, self.clock)
+        self.parties = PartyRegistry(self.database, self.audit, self.clock)
+        self.keeping = Keeping(
+            database=self.database,
+            keys=self.keys,
+            parties=self.parties,
+            catalogue=self.catalogue,
+            storage=self.lake,
+            audit=self.audit,
+            clock=self.clock,
+            vault=folder / "vault",
+            folder=folder / "lake" / "sealed",
+            place=Place(self.party, "CN-33", self.keys.fingerprint()),
+            settings=self.settings,
+        )
+        self.store = DatasetStore(self.lake, self.catalogue, self.keeping.keeper)
+        policies = PolicyService(self.database, self.audit, self.clock)
+        self.gate = Gate(
+            self.catalogue,
+            self.lake,
+            policies,
+            self.audit,
+            self.clock,
+            keys=self.keys,
+            own_party_id=self.party,
+            copies=self.keeping.law,
+        )
+        self.li = Subject(SubjectId("user:li"), self.party, frozenset({Role.STEWARD, Role.PRODUCT_OWNER}))
+
+    def close(self) -> None:
+        self.lake.close()
+        self.database.close()
+
+    def knows(self, other: "Pantry") -> None:
+        self.parties.add(Party(other.party, "other", other.keys.public_key_pem(), "http://127.0.0.1:1", ("partner",)))
+
+    def agree(
+        self, terms: Terms, *, agreement_id: str = "", side: Side = Side.CONSUMER, other: PartyId = MILL
+    ) -> Agreement:
+        """Make an active agreement."""
+        self.made += 1
+        chosen = agreement_id or f"urn:agreement:{self.made}"
+        provider, consumer = (other, self.party) if side is Side.CONSUMER else (self.party, other)
+        policy = agreement_policy(
+            terms, agreement_id=chosen, target="orders", assigner=provider, assignee=consumer, at=self.clock()
+        )
+        text = canonical_text(policy)
+        with self.database.begin() as connection:
+            connection.execute(
+                sa.insert(share_agreements).values(
+                    agreement_id=chosen,
+                    side=side,
+                    counterparty=other,
+                    dataset_id="orders",
+                    negotiation_id=f"n-{chosen}",
+                    policy=text,
+                    policy_hash=text_hash(text),
+                    status=AgreementStatus.ACTIVE,
+                    agreed_at=self.clock(),
+                )
+            )
+            return find_agreement(connection, chosen)
+
+    def retire(self, agreement: Agreement) -> None:
+        with self.database.begin() as connection:
+            mine = share_agreements.c.agreement_id == agreement.agreement_id
+            connection.execute(sa.update(share_agreements).where(mine).values(status="retired", reason="by hand"))
+
+    def deliver(self, agreement: Agreement, count: int = 100) -> None:
+        """Write down, as provider, that rows were delivered."""
+        values = {"direction": "out", "process_id": "t", "agreement_id": agreement.agreement_id, "purpose": ""}
+        values |= {"counterparty": agreement.counterparty, "dataset_id": "orders", "encoding": "arrow"}
+        with self.database.begin() as connection:
+            connection.execute(
+                sa.insert(share_deliveries).values(
+                    **values, rows=count, outcome="complete", started_at=self.clock(), finished_at=self.clock()
+                )
+            )
+
+    def keep(
+        self, agreement: Agreement, name: str, table: pa.Table | None = None, *, transfer: str = "t1", **more: Any
+    ) -> DatasetId:
+        """Keep a table as if it had just arrived."""
+        data = rows() if table is None else table
+        return self.keep_batches(agreement, name, data.to_batches(max_chunksize=50), data.schema, transfer, **more)
+
+    def keep_batches(
+        self,
+        agreement: Agreement,
+        name: str,
+        batches: Iterable[pa.RecordBatch],
+        schema: pa.Schema,
+        transfer: str = "t1",
+        **more: Any,
+    ) -> DatasetId:
+        record = self._record(agreement, transfer)
+        return self.keeping.keeper.keep(
+            record, agreement, name, batches, schema, title=f"Kept {name}", actor="user:li", **more
+        )
+
+    def ask(self, sql: str, *, purpose: str = "quality", action: str = "read", **more: Any) -> pa.Table:
+        return self.gate.read(self.li, SqlQuery(sql), purpose=purpose, action=action, **more).read_all()
+
+    def found_on_disk(self, needle: bytes) -> list[str]:
+        """Files of the node that hold these bytes."""
+        return sorted(str(path) for path in self._files() if needle in path.read_bytes())
+
+    def _files(self) -> Iterator[Path]:
+        return (path for path in self.folder.rglob("*") if path.is_file())
+
+    def _record(self, agreement: Agreement, transfer: str) -> Record:
+        now = self.clock()
+        blank = Record(
+            process_id=transfer,
+            kind=Kind.TRANSFER,
+            side=Side.CONSUMER,
+            state=State.STARTED,
+            pending=None,
+            pending_message=None,
+            pending_sent=False,
+            held=False,
+            counterparty=agreement.counterparty,
+            peer_pid=None,
+            peer_address="",
+            dataset_id="orders",
+            offer_id="",
+            policy="",
+            own_policy="",
+            agreement_id=agreement.agreement_id,
+            format="HttpData-PULL",
+            data_address="",
+            rules=None,
+            waiting="",
+            reason="",
+            created_at=now,
+            created_by="user:li",
+            updated_at=now,
+            deadline_at=None,
+            ends_at=None,
+        )
+        return replace(blank)
+
+
+class Post:
+    """A wire between two pantries: what one sends, the other takes; it can be cut."""
+
+    def __init__(self, sender: Pantry, receiver: Pantry) -> None:
+        self._sender, self._receiver = sender, receiver
+        self.is_cut = False
+        self.sent: list[tuple[str, bytes]] = []
+
+    def __call__(self, party: PartyId, path: str, body: bytes) -> Reply:
+        if self.is_cut:
+            return Reply(503)
+        self.sent.append((path, body))
+        watch = self._receiver.keeping.watch
+        take = watch.take_receipts if path.endswith("usage") else watch.take_proof
+        return Reply(200, orjson.dumps(take(self._sender.party, body)))
