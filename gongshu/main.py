@@ -31,6 +31,8 @@ from gongshu.hub.api import create_router as create_hub_router
 from gongshu.node import Node, open_node
 from gongshu.secure.api import create_router as create_secure_router
 from gongshu.secure.api import subject_dependency
+from gongshu.secure.dcp.api import create_claims_router
+from gongshu.secure.dcp.scheme import DcpIdentity
 from gongshu.secure.parties import PartyRegistry
 from gongshu.secure.peer_tls import TlsSettings, server_context
 from gongshu.share.api import create_parties_router
@@ -87,6 +89,9 @@ def create_app(node: Node) -> FastAPI:
     app.include_router(create_dsp_router(node.share))
     app.include_router(create_keeping_router(node.keeping, subject_of))
     app.include_router(create_told_router(node.share, node.keeping))
+    claims = node.identities.find("dcp")
+    if isinstance(claims, DcpIdentity):
+        app.include_router(create_claims_router(claims))
     app.include_router(create_apply_router(node.apps, subject_of))
     app.include_router(create_hub_router(node.hub, node.peers, subject_of))
 
@@ -210,9 +215,13 @@ class _CertifiedProtocol(AutoHTTPProtocol):  # type: ignore[misc,valid-type]
             self.app = certified
 
 
+SHUTDOWN_S = 10
+"""A node that stops waits so long for its answers; streams would last for days, and go on after the next start."""
+
+
 def server_config(app: FastAPI, tls: TlsSettings, parties: PartyRegistry) -> uvicorn.Config:
     """Return how an application is served: in TLS if the node has a certificate, else in plain HTTP."""
-    quiet: dict[str, Any] = {"log_level": "warning", "access_log": False}
+    quiet: dict[str, Any] = {"log_level": "warning", "access_log": False, "timeout_graceful_shutdown": SHUTDOWN_S}
     if tls.certificate is not None:
         context = server_context(tls, parties.pinned_certificates)
         quiet |= {"http": _CertifiedProtocol, "ssl_context_factory": lambda _config, _default: context}

@@ -14,6 +14,7 @@ from gongshu.cli.output import Format, done, show
 from gongshu.cli.session import current_subject, opened_node
 from gongshu.cli.share_index import add_index_commands
 from gongshu.cli.share_kept import add_kept_commands
+from gongshu.cli.share_parties import add_party_commands
 from gongshu.model.ids import DatasetId, PartyId
 from gongshu.share.automation import ASK_FIRST
 from gongshu.share.dsp.states import State
@@ -24,6 +25,7 @@ from gongshu.share.views import agreement_view, delivery_view, offer_view, recor
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 add_index_commands(app)
 add_kept_commands(app)
+add_party_commands(app)
 
 AsFormat = Annotated[Format, typer.Option("--format", help="table for people, json for programs")]
 To = Annotated[list[str] | None, typer.Option("--to", help="Only this party may use it; repeat it")]

@@ -2,7 +2,7 @@
 
 GongshuError
 ├── InvalidInput      SqlInvalid, PolicyInvalid, PasswordTooWeak, AccountInvalid, TokenLifeInvalid, PartyInvalid,
-│                     CertificateUnusable
+│                     CertificateUnusable, ClaimsMessageInvalid, ClaimsUnsupported
 ├── NotAuthenticated  TokenRejected, LoginFailed, LoginThrottled, PeerTokenRejected, CodeRejected
 ├── Refused           Denied, SqlRefused, NotAllowed
 ├── NotFound          AccountUnknown, PartyUnknown, IdentitySchemeUnknown
@@ -62,6 +62,22 @@ class CertificateUnusable(InvalidInput):
 
     code = "secure.certificate_unusable"
     template = "The TLS file {path} cannot be used: {reason}. Correct tls_certificate, tls_key or tls_partner_ca."
+
+
+class ClaimsMessageInvalid(InvalidInput):
+    """A message of the Decentralized Claims Protocol cannot be used."""
+
+    code = "secure.claims_message_invalid"
+    template = "The {what} cannot be used: {reason}. Send it as DCP 1.0.1 has it."
+
+
+class ClaimsUnsupported(InvalidInput):
+    """A question in a form that the protocol allows and that this node does not answer."""
+
+    code = "secure.claims_unsupported"
+    status = 501
+    retry = Retry.NEVER
+    template = "This credential service does not answer {what}. Ask by scope."
 
 
 class PolicyInvalid(InvalidInput):

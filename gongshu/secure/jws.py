@@ -24,8 +24,8 @@ class JwsInvalid(ValueError):
 
 def encode_jws(claims: Mapping[str, Any], keys: KeyStore) -> str:
     """Return `header.payload.signature`."""
-    message = f"{_encode(_json(HEADER))}.{_encode(_json(claims))}"
-    return f"{message}.{_encode(keys.sign(message.encode('ascii')))}"
+    message = f"{encode_part(write_object(HEADER))}.{encode_part(write_object(claims))}"
+    return f"{message}.{encode_part(keys.sign(message.encode('ascii')))}"
 
 
 def decode_jws(token: str) -> tuple[dict[str, Any], bytes, bytes]:
@@ -38,9 +38,9 @@ def decode_jws(token: str) -> tuple[dict[str, Any], bytes, bytes]:
     parts = token.split(".")
     if len(parts) != 3:
         raise JwsInvalid("not three parts")
-    if _object(_decode(parts[0])) != HEADER:
+    if read_object(decode_part(parts[0])) != HEADER:
         raise JwsInvalid("header")
-    return _object(_decode(parts[1])), f"{parts[0]}.{parts[1]}".encode("ascii"), _decode(parts[2])
+    return read_object(decode_part(parts[1])), f"{parts[0]}.{parts[1]}".encode("ascii"), decode_part(parts[2])
 
 
 def is_signed_by(key: Ed25519PublicKey, message: bytes, signature: bytes) -> bool:
@@ -52,28 +52,34 @@ def is_signed_by(key: Ed25519PublicKey, message: bytes, signature: bytes) -> boo
     return True
 
 
-def _json(value: object) -> bytes:
+def write_object(value: object) -> bytes:
+    """Return JSON of one spelling, in bytes."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
 
 
-def _encode(raw: bytes) -> str:
+def encode_part(raw: bytes) -> str:
+    """Return base64url without padding."""
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode("ascii")
 
 
-def _decode(text: str) -> bytes:
+def decode_part(text: str) -> bytes:
+    """Return what base64url of the one canonical spelling holds. Raises: JwsInvalid."""
     try:
         raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError) as cause:
         raise JwsInvalid("base64url") from cause
-    if _encode(raw) != text:
+    if encode_part(raw) != text:
         raise JwsInvalid("base64url is not canonical")
     return raw
 
 
-def _object(raw: bytes) -> dict[str, Any]:
+def read_object(raw: bytes) -> dict[str, Any]:
+    """Return a JSON object in which no name stands twice. Raises: JwsInvalid."""
     try:
         value = json.loads(raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as cause:
+    except JwsInvalid:
+        raise
+    except (ValueError, RecursionError) as cause:  # also a number too long to be read
         raise JwsInvalid("JSON") from cause
     if not isinstance(value, dict):
         raise JwsInvalid("not an object")

@@ -1,4 +1,5 @@
-"""The node's own keys: one Ed25519 pair that signs, one secret from which further secrets are derived.
+"""The node's own keys: one Ed25519 pair that signs, one secret from which further secrets are derived; and a P-256 pair
+for tokens of the Decentralized Claims Protocol, made when that is first used.
 
 Files lie in a folder of mode 0700 with mode 0600; wider modes are refused, because whoever reads the key can speak for
 the organisation. Rotation is not offered yet: a new folder is a new identity, which every partner has to register.
@@ -13,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey, generate_private_key
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
@@ -20,6 +22,7 @@ from gongshu.secure.errors import KeysDamaged, KeysUnsafe
 
 SIGNING_FILE = "node.pem"
 SECRET_FILE = "secret.bin"  # noqa: S105  a file's name
+WEB_FILE = "web.pem"
 SECRET_SIZE_BYTES = 32
 
 
@@ -68,6 +71,20 @@ class KeyStore:
         """Return the 64-byte Ed25519 signature over the payload. Callers put a domain name in front of it."""
         return self._key.sign(payload)
 
+    def web_key(self) -> EllipticCurvePrivateKey:
+        """Return the P-256 key for tokens that other makers' software has to verify; it is made at first use.
+
+        Raises: KeysDamaged, KeysUnsafe.
+        """
+        path = self._folder / WEB_FILE
+        try:
+            key = serialization.load_pem_private_key(_read_or_make(path, _new_web_key), password=None)
+        except ValueError as cause:
+            raise KeysDamaged(path=path) from cause
+        if not isinstance(key, EllipticCurvePrivateKey) or not isinstance(key.curve, SECP256R1):
+            raise KeysDamaged(path=path)
+        return key
+
     def derived_secret(self, purpose: str) -> bytes:
         """Return 32 secret bytes that belong to this node and purpose; the same purpose gives the same bytes.
 
@@ -84,6 +101,12 @@ def fingerprint_of(key: Ed25519PublicKey) -> str:
 
 def _new_signing_key() -> bytes:
     return Ed25519PrivateKey.generate().private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def _new_web_key() -> bytes:
+    return generate_private_key(SECP256R1()).private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -35,6 +36,10 @@ class Party:
     """The one scheme by which it proves itself."""
     certificate: str = ""
     """The certificate its node shows in TLS: PEM, or `sha256:<hex>` of one that an authority of ours vouches for."""
+    space: str = ""
+    """The space whose trust list vouches for it; empty for those that our people registered."""
+    valid_until: datetime | None = None
+    """When that list ends; from then on the party is unknown."""
 
     @property
     def public_key(self) -> Ed25519PublicKey:
@@ -135,7 +140,7 @@ class PartyRegistry:
         if not is_party_id(party_id):
             raise PartyUnknown(party_id=party_id[:200])
         with self._database.connect() as connection:
-            row = connection.execute(sa.select(parties).where(parties.c.party_id == party_id)).first()
+            row = connection.execute(self._current().where(parties.c.party_id == party_id)).first()
         if row is None:
             raise PartyUnknown(party_id=party_id)
         return _party(row)
@@ -145,7 +150,7 @@ class PartyRegistry:
 
         A certificate that two parties share stands for neither.
         """
-        wanted = sa.select(parties).where(parties.c.certificate_pin == pin, parties.c.identity == identity)
+        wanted = self._current().where(parties.c.certificate_pin == pin, parties.c.identity == identity)
         with self._database.connect() as connection:
             rows = connection.execute(wanted.limit(2)).all()
         return _party(rows[0]) if pin and len(rows) == 1 else None
@@ -159,7 +164,7 @@ class PartyRegistry:
     def all(self) -> list[Party]:
         """Return every party, by id."""
         with self._database.connect() as connection:
-            return [_party(row) for row in connection.execute(sa.select(parties).order_by(parties.c.party_id))]
+            return [_party(row) for row in connection.execute(self._current().order_by(parties.c.party_id))]
 
     def remove(self, party_id: PartyId, *, actor: str = "system:parties") -> None:
         """Forget a party: its tokens are refused from now on.
@@ -170,6 +175,10 @@ class PartyRegistry:
             if not connection.execute(sa.delete(parties).where(parties.c.party_id == party_id)).rowcount:
                 raise PartyUnknown(party_id=party_id[:200])
             self._audit.write(AuditEvent(self._clock(), actor, "party.removed", party_id, "ok"))
+
+    def _current(self) -> "sa.Select[Any]":
+        """Select the parties that are known now: not those whose trust list has ended, refreshed or not."""
+        return sa.select(parties).where(parties.c.valid_until.is_(None) | (parties.c.valid_until > self._clock()))
 
     def _record(self, actor: str, action: str, party: Party, former: Mapping[str, str]) -> None:
         details: dict[str, str | int | float | bool | list[str] | None] = {
@@ -213,7 +222,7 @@ def _require_same(known: Party, offered: Party) -> None:
             raise PartyKeyDiffers(party_id=known.party_id, what=what, known=before or "none", offered=now or "none")
 
 
-def _values(party: Party) -> dict[str, str]:
+def _values(party: Party) -> dict[str, str | datetime | None]:
     return {
         "title": party.title,
         "public_key_pem": party.public_key_pem,
@@ -222,6 +231,8 @@ def _values(party: Party) -> dict[str, str]:
         "identity": party.identity,
         "certificate": party.certificate,
         "certificate_pin": party.certificate_pin,
+        "space": party.space,
+        "valid_until": party.valid_until,
     }
 
 
@@ -234,4 +245,6 @@ def _party(row: "sa.Row[tuple[object, ...]]") -> Party:
         tuple(part for part in row.roles.split(",") if part),
         row.identity,
         row.certificate,
+        row.space,
+        row.valid_until,
     )

@@ -109,15 +109,19 @@ class PeerIdentities:
         """What parties can be registered with on this node."""
         return tuple(scheme.name for scheme in self._schemes)
 
+    def find(self, name: str) -> PeerIdentity | None:
+        """Return the scheme of this name, None if this node does not offer it."""
+        return next((scheme for scheme in self._schemes if scheme.name == name), None)
+
     def headers_for(self, party: PartyId, body: bytes | None) -> Mapping[str, str]:
         """Return the headers of one request to that party, by the scheme it is registered with.
 
         Raises: PartyUnknown, IdentitySchemeUnknown.
         """
         registered = self._parties.get(party)
-        for scheme in self._schemes:
-            if scheme.name == registered.identity:
-                return scheme.headers_for(registered, body)
+        scheme = self.find(registered.identity)
+        if scheme is not None:
+            return scheme.headers_for(registered, body)
         raise IdentitySchemeUnknown(party_id=party, scheme=registered.identity, known=", ".join(self.names))
 
     def party_of(self, proof: Proof) -> PartyId:

@@ -2,8 +2,8 @@
 
 TLS has proved before that the far side holds the key of the certificate it shows. Here it is judged whose it is: the
 registered certificate of a party; or, for a party registered without one, a certificate with the party's id as URI
-among its names, signed by an authority of the configuration. Authorities that only a pinned certificate brought in count for
-nothing here: a partner must not be able to vouch for another one.
+among its names, signed by an authority of the configuration. Authorities that only a pinned certificate brought in
+count for nothing here: a partner must not be able to vouch for another one.
 """
 
 from collections.abc import Callable, Mapping, Sequence

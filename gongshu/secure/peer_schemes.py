@@ -12,6 +12,12 @@ GONGSHU = IdentitySpec(
     sources=("RFC 7515", "RFC 7519", "RFC 8037"),
 )
 
+DCP = IdentitySpec(
+    name="dcp",
+    title="Decentralized Claims Protocol",
+    opens="gongshu.secure.dcp.scheme:open_scheme",
+    sources=("DCP 1.0.1", "DID Core 1.0", "VC Data Model 1.1 and 2.0", "Bitstring Status List 1.0"),
+)
 MTLS = IdentitySpec(
     name=MTLS_NAME,
     title="The certificate shown in TLS",

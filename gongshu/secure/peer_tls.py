@@ -1,7 +1,9 @@
 """TLS between nodes: what we show, whom we believe. There is no way to switch verification off.
 
 A partner's certificate is believed because it is registered (pinned), or because an authority named in the
-configuration vouches for it. Which party a certificate stands for is decided elsewhere (`peer_mtls`). Source: decision 0059.
+configuration vouches for it. Which party a certificate stands for is decided elsewhere (`peer_mtls`).
+
+Source: decision 0059.
 """
 
 import ssl

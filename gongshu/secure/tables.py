@@ -95,8 +95,27 @@ parties = sa.Table(
     sa.Column("identity", sa.String(60), nullable=False, server_default="gongshu"),
     sa.Column("certificate", sa.Text, nullable=False, server_default=""),
     sa.Column("certificate_pin", sa.String(80), nullable=False, server_default="", index=True),
+    sa.Column("space", sa.String(200), nullable=False, server_default="", index=True),
+    sa.Column("valid_until", UtcTime),
     sa.Column("added_at", UtcTime, nullable=False),
 )
+"""`space` is the space whose trust list brought the party in, empty for those that our people registered."""
+
+trust_lists = sa.Table(
+    "trust_lists",
+    metadata,
+    sa.Column("space_id", sa.String(200), primary_key=True),
+    sa.Column("source", sa.String(800), nullable=False),
+    sa.Column("fingerprint", sa.String(80), nullable=False),
+    sa.Column("serial", sa.BigInteger, nullable=False),
+    sa.Column("document", sa.Text, nullable=False),
+    sa.Column("valid_until", UtcTime, nullable=False),
+    sa.Column("added_at", UtcTime, nullable=False),
+    sa.Column("read_at", UtcTime, nullable=False),
+    sa.Column("problem", sa.Text, nullable=False, server_default=""),
+)
+"""The lists of other spaces that this node believes, each with the newest document. `fingerprint` is that of the
+space's operator, compared by our people."""
 
 peer_token_ids = sa.Table(
     "peer_token_ids",
@@ -106,6 +125,20 @@ peer_token_ids = sa.Table(
     sa.Column("expires_at", UtcTime, nullable=False, index=True),
 )
 """Token ids already seen, kept until they expire: a second use is a replay."""
+
+dcp_credentials = sa.Table(
+    "dcp_credentials",
+    metadata,
+    sa.Column("issuer", sa.String(200), primary_key=True),
+    sa.Column("credential_id", sa.String(200), primary_key=True),
+    sa.Column("form", sa.String(10), nullable=False),
+    sa.Column("types", sa.Text, nullable=False),
+    sa.Column("token", sa.Text, nullable=False),
+    sa.Column("expires_at", UtcTime, nullable=False, index=True),
+    sa.Column("received_at", UtcTime, nullable=False),
+)
+"""Credentials about ourselves, as their issuers signed them. `form` is the data model, `vc11` or `vc20`; `types` are
+separated by spaces."""
 
 policy_versions = sa.Table(
     "policy_versions",

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -297,6 +297,18 @@ class InvitationBody(_Body):
     certificate: str = Field(default="", max_length=8000, description="Its TLS certificate, if not in the line")
 
 
+class PartyBody(_Body):
+    """A party that proves itself by something else than a key of ours."""
+
+    party_id: str = Field(max_length=200, examples=["did:web:mill.example"])
+    title: str = Field(default="", max_length=200)
+    address: str = Field(default="", max_length=400)
+    identity: str = Field(default="dcp", max_length=60, description="The scheme that both sides agreed on")
+    roles: list[Literal["partner", "issuer"]] = Field(default=["partner"], max_length=2)
+    certificate: str = Field(default="", max_length=8000, description="Its TLS certificate, PEM or fingerprint")
+    replace: bool = Field(default=False, description="Put it in the place of a known party")
+
+
 def create_parties_router(introductions: Introductions, subject_of: Callable[..., Any]) -> APIRouter:
     """Return the routes by which parties come to know each other, under `/api/v1/share`."""
     router = APIRouter(prefix="/api/v1/share", tags=["share"])
@@ -317,6 +329,25 @@ def create_parties_router(introductions: Introductions, subject_of: Callable[...
         """Get to know another party."""
         more = {"identity": body.identity, "certificate": body.certificate}
         return _party(introductions.accept(body.line, body.fingerprint, subject, replace=body.replace, **more))
+
+    @router.post("/parties/registered", status_code=201)
+    def register(body: PartyBody, subject: Subject = Depends(subject_of)) -> View:
+        """Register a party by its DID or certificate."""
+        party = Party(
+            PartyId(body.party_id),
+            body.title or body.party_id,
+            "",
+            body.address,
+            tuple(body.roles),
+            body.identity,
+            body.certificate,
+        )
+        return _party(introductions.register(party, subject, replace=body.replace))
+
+    @router.delete("/parties/{party_id:path}", status_code=204)
+    def forget(party_id: str, subject: Subject = Depends(subject_of)) -> None:
+        """Forget a party; what flows to it ends."""
+        introductions.forget(PartyId(party_id), subject)
 
     return router
 

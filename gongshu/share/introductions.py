@@ -5,10 +5,11 @@ from collections.abc import Callable, Sequence
 
 from gongshu.model.access import Subject
 from gongshu.model.ids import PartyId
-from gongshu.secure.errors import IdentitySchemeUnknown
+from gongshu.secure.errors import IdentitySchemeUnknown, PartyInvalid
 from gongshu.secure.keys import KeyStore
 from gongshu.secure.parties import Party, PartyRegistry
 from gongshu.secure.peer_tls import is_self_signed
+from gongshu.share.addresses import is_under
 from gongshu.share.errors import InviteInvalid
 from gongshu.share.invites import read_invite, write_invite
 from gongshu.share.rights import DEALERS, require_right
@@ -83,6 +84,31 @@ class Introductions:
         if replace and is_known:
             return self._parties.replace(party, actor=actor.subject_id)
         return self._parties.add(party, actor=actor.subject_id)
+
+    def register(self, party: Party, actor: Subject, *, replace: bool = False) -> Party:
+        """Register a party that proves itself by something else than a key of ours: a DID, a certificate.
+
+        Raises: NotAllowed, PartyInvalid, IdentitySchemeUnknown; PartyKeyDiffers unless it is replaced.
+        """
+        require_right(actor, DEALERS, "register parties")
+        if party.party_id == self._own_party_id:
+            raise PartyInvalid(party_id=party.party_id, reason="it is this organisation itself")
+        if party.identity not in self._schemes:
+            known = ", ".join(self._schemes)
+            raise IdentitySchemeUnknown(party_id=party.party_id, scheme=party.identity, known=known)
+        if party.address and not is_under(party.address, party.address):
+            raise PartyInvalid(party_id=party.party_id, reason="its address is no plain http or https address")
+        if replace and any(party.party_id == known.party_id for known in self._parties.all()):
+            return self._parties.replace(party, actor=actor.subject_id)
+        return self._parties.add(party, actor=actor.subject_id)
+
+    def forget(self, party_id: PartyId, actor: Subject) -> None:
+        """Forget a party: from now on nothing of it is taken, and what flows to it ends.
+
+        Raises: NotAllowed, PartyUnknown.
+        """
+        require_right(actor, DEALERS, "forget parties")
+        self._parties.remove(party_id, actor=actor.subject_id)
 
     def parties(self, actor: Subject) -> list[Party]:
         """Return everybody we know.

@@ -8,9 +8,16 @@ from gongshu.database import Database
 from gongshu.model.access import Role, Subject
 from gongshu.model.ids import PartyId, SubjectId
 from gongshu.node import public_address, tls_settings
-from gongshu.secure.errors import IdentitySchemeUnknown, KeysUnsafe, PartyKeyDiffers
+from gongshu.secure.errors import (
+    IdentitySchemeUnknown,
+    KeysUnsafe,
+    NotAllowed,
+    PartyInvalid,
+    PartyKeyDiffers,
+    PartyUnknown,
+)
 from gongshu.secure.keys import KeyStore
-from gongshu.secure.parties import PartyRegistry
+from gongshu.secure.parties import Party, PartyRegistry
 from gongshu.share.errors import InviteInvalid
 from gongshu.share.introductions import Introductions
 from gongshu.share.invites import read_invite, write_invite
@@ -117,3 +124,43 @@ def test_two_certificates_in_one_record_are_refused(tmp_path: Path, parties: Par
         desk.accept(line_of(keys, two), keys.fingerprint(), LI)
     assert parties.all() == []
     assert replace(desk.accept(line_of(keys), keys.fingerprint(), LI), title="x").certificate == ""
+
+
+def test_a_party_of_another_scheme_is_registered_by_hand_and_forgotten(tmp_path: Path, parties: PartyRegistry) -> None:
+    desk = introductions(tmp_path, parties)
+    party = Party(SHOP, "shop", "", "https://s.example", ("partner",), "mtls")
+    assert desk.register(party, LI) == parties.get(SHOP)
+    changed = replace(party, certificate="sha256:" + 64 * "0")
+    with pytest.raises(PartyKeyDiffers):
+        desk.register(changed, LI)
+    assert desk.register(changed, LI, replace=True) == parties.get(SHOP)
+    desk.forget(SHOP, LI)
+    with pytest.raises(PartyUnknown):
+        parties.get(SHOP)
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"identity": "palmistry"}, IdentitySchemeUnknown),
+        ({"identity": "gongshu"}, PartyInvalid),
+        ({"party_id": MILL}, PartyInvalid),
+        ({"address": "https://user@s.example"}, PartyInvalid),
+        ({"address": "http://s.example"}, PartyInvalid),
+    ],
+)
+def test_what_cannot_be_registered_by_hand(
+    tmp_path: Path, parties: PartyRegistry, change: dict[str, str], error: type[Exception]
+) -> None:
+    party = Party(SHOP, "shop", "", "https://s.example", ("partner",), "mtls")
+    with pytest.raises(error):
+        introductions(tmp_path, parties).register(replace(party, **change), LI)  # type: ignore[arg-type]
+
+
+def test_who_may_not_deal_may_not_register_or_forget(tmp_path: Path, parties: PartyRegistry) -> None:
+    guest = Subject(SubjectId("user:guest"), MILL, frozenset({Role.VIEWER}))
+    desk = introductions(tmp_path, parties)
+    with pytest.raises(NotAllowed):
+        desk.register(Party(SHOP, "shop", "", "https://s.example", (), "mtls"), guest)
+    with pytest.raises(NotAllowed):
+        desk.forget(SHOP, guest)

@@ -1,0 +1,75 @@
+"""Fetching documents of other parties: bounded in size and time, without redirects, only from whom we know."""
+
+import threading
+import time
+import weakref
+from typing import Protocol
+
+import httpx
+
+from gongshu.secure.errors import PeerTokenRejected
+from gongshu.secure.parties import Party
+from gongshu.secure.peer_tls import TlsSettings, client_context
+
+ANSWER_BYTES_MAX = 1024 * 1024
+ANSWER_S = 8.0
+CONNECT_S = 4.0
+"""Bounds of one question; a proof takes at most four. Chosen by us."""
+
+
+class Fetch(Protocol):
+    """What the scheme needs of the network."""
+
+    def __call__(self, party: Party, address: str, *, body: bytes | None = None, authorization: str = "") -> bytes:
+        """Return the answer of a party's host to GET, or to POST with this body.
+
+        Raises: PeerTokenRejected when there is none.
+        """
+
+
+class HttpFetch:
+    """Implements `Fetch` over HTTP."""
+
+    def __init__(self, tls: TlsSettings) -> None:
+        self._tls = tls
+        self._clients: dict[str, httpx.Client] = {}
+        self._lock = threading.Lock()
+        self._finalizer = weakref.finalize(self, _close_all, self._clients)
+
+    def __call__(self, party: Party, address: str, *, body: bytes | None = None, authorization: str = "") -> bytes:
+        """Return the answer. Raises: PeerTokenRejected."""
+        headers = {"Accept": "application/json"}
+        if body is not None:
+            headers |= {"Content-Type": "application/json", "Authorization": authorization}
+        deadline, parts, size = time.monotonic() + ANSWER_S, [], 0
+        method = "GET" if body is None else "POST"
+        try:
+            with self._client(party).stream(method, address, content=body, headers=headers) as response:
+                if not response.is_success:
+                    raise PeerTokenRejected(reason=f"{address[:200]} answers with status {response.status_code}")
+                for part in response.iter_bytes():
+                    size += len(part)
+                    if size > ANSWER_BYTES_MAX or time.monotonic() > deadline:
+                        raise PeerTokenRejected(reason=f"{address[:200]} answers too long or too slowly")
+                    parts.append(part)
+        except httpx.HTTPError as cause:
+            raise PeerTokenRejected(reason=f"{address[:200]} does not answer") from cause
+        return b"".join(parts)
+
+    def _client(self, party: Party) -> httpx.Client:
+        with self._lock:
+            found = self._clients.get(party.certificate)
+            if found is None:
+                found = httpx.Client(
+                    verify=client_context(self._tls, certificate=party.certificate, pin=party.certificate_pin),
+                    follow_redirects=False,
+                    trust_env=False,
+                    timeout=httpx.Timeout(ANSWER_S, connect=CONNECT_S),
+                )
+                self._clients[party.certificate] = found
+            return found
+
+
+def _close_all(clients: dict[str, httpx.Client]) -> None:
+    for client in clients.values():
+        client.close()

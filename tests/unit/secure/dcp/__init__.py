@@ -1,0 +1,1 @@
+"""The Decentralized Claims Protocol, as verifier and as holder."""
