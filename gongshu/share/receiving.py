@@ -48,6 +48,10 @@ FREE_BYTES_MIN = 1024**3
 """A delivery ends before it takes the last of the disk. Ours."""
 HEAD_BYTES = 64
 
+_TAKING = frozenset({State.NEW, State.REQUESTED, State.STARTED})
+"""A provider may deliver before its start message is here: only our request has told it where to. EDC 0.14.1 does, and
+takes a refusal for the end of the transfer."""
+
 _I = share_inboxes.c
 
 
@@ -131,7 +135,7 @@ class Inboxes:
             return Arrival(self, record, row, key, "", None)
         if record.state is State.SUSPENDED or (record.held and record.state is State.STARTED):
             raise InboxBusy(transfer_id=transfer_id, reason="the transfer is suspended")
-        if record.state is not State.STARTED:
+        if record.state not in _TAKING:
             raise TransferStopped(transfer_id=transfer_id, reason=f"it is {record.state}")
         encoding = encoding_of(media_type, default=None)
         return Arrival(self, record, row, key, self._take_lease(transfer_id), encoding)
