@@ -135,7 +135,7 @@ class Inboxes:
             return Arrival(self, record, row, key, "", None)
         if record.state is State.SUSPENDED or (record.held and record.state is State.STARTED):
             raise InboxBusy(transfer_id=transfer_id, reason="the transfer is suspended")
-        if record.state not in _TAKING:
+        if record.held or record.state not in _TAKING:
             raise TransferStopped(transfer_id=transfer_id, reason=f"it is {record.state}")
         encoding = encoding_of(media_type, default=None)
         return Arrival(self, record, row, key, self._take_lease(transfer_id), encoding)
@@ -220,6 +220,8 @@ class Inboxes:
                     outcome="complete",
                     stored_as=kept,
                     request_key=arrival.push_key,
+                    sha256=arrival.sha256,
+                    lined="due",
                     started_at=started,
                     finished_at=now,
                 )
@@ -272,7 +274,13 @@ class Arrival:
         self._inboxes = inboxes
         self._file = inboxes.spool_file() if lease_key else None
         self._size = 0
+        self._hashed = hashlib.sha256()
         self._renewed_at = inboxes.clock()
+
+    @property
+    def sha256(self) -> str:
+        """Over the bytes that have arrived."""
+        return self._hashed.hexdigest()
 
     def write(self, part: bytes) -> None:
         """Take a part of the body; of a delivery that is known, the parts are let go.
@@ -280,6 +288,7 @@ class Arrival:
         Raises: MessageTooLarge, SpoolFull, InboxBusy.
         """
         self._size += len(part)
+        self._hashed.update(part)
         self._inboxes.require_room(self._size)
         if self._file is None:
             return
