@@ -30,6 +30,7 @@ ROOMS_WITH_TABLES = (
     "gongshu.share.tables",
     "gongshu.share.contract_tables",
     "gongshu.share.crawl.tables",
+    "gongshu.share.spaces.tables",
     "gongshu.share.evidence.tables",
     "gongshu.share.keeping.tables",
     "gongshu.apply.tables",

@@ -39,6 +39,7 @@ from gongshu.share.api import create_parties_router
 from gongshu.share.api import create_router as create_share_router
 from gongshu.share.crawl.api import create_index_router, create_stamp_router
 from gongshu.share.dsp.api import create_dsp_router
+from gongshu.share.spaces.api import create_spaces_peer_router, create_spaces_router
 from gongshu.share.keeping.api import create_keeping_router, create_told_router
 from gongshu.supervise import Supervisor
 
@@ -66,11 +67,13 @@ def create_app(node: Node) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:  # noqa: ARG001
         node.share.start()
         node.crawl.start()
+        node.spaces.start()
         node.hub.start()
         try:
             yield
         finally:
             node.hub.stop()
+            node.spaces.stop()
             node.crawl.stop()
             node.share.stop()
 
@@ -85,6 +88,8 @@ def create_app(node: Node) -> FastAPI:
     app.include_router(create_share_router(node.share, subject_of))
     app.include_router(create_index_router(node.crawl, subject_of))
     app.include_router(create_stamp_router(node.crawl, node.identities))
+    app.include_router(create_spaces_router(node.spaces, subject_of))
+    app.include_router(create_spaces_peer_router(node.spaces, node.identities))
     app.include_router(create_parties_router(node.introductions, subject_of))
     app.include_router(create_dsp_router(node.share))
     app.include_router(create_keeping_router(node.keeping, subject_of))

@@ -35,6 +35,7 @@ from gongshu.share.keeping.judging import Place
 from gongshu.share.keeping.service import Keeping, KeepingSettings
 from gongshu.share.peer import HttpWire
 from gongshu.share.service import ShareService
+from gongshu.share.spaces.service import SpaceService
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,7 @@ class Node:
     keeping: Keeping
     share: ShareService
     crawl: CrawlService
+    spaces: SpaceService
     introductions: Introductions
     apps: AppService
     hub: HubService
@@ -74,6 +76,7 @@ class Node:
 
     def close(self) -> None:
         """Close what the services hold open; running child processes are not touched."""
+        self.spaces.stop()
         self.crawl.stop()
         self.share.close()
         self.lake.close()
@@ -165,6 +168,7 @@ def open_node(home: Home, *, clock: Callable[[], datetime] = utc_now, identities
         keeping=keeping,
         tls=tls,
     )
+    wire = HttpWire(parties, doors, clock, tls=tls)
     own = Own(own_party_id, config.title, config.division, address)
     return Node(
         config=config,
@@ -190,9 +194,20 @@ def open_node(home: Home, *, clock: Callable[[], datetime] = utc_now, identities
         share=share,
         crawl=CrawlService(
             database=database,
-            wire=HttpWire(parties, doors, clock, tls=tls),
+            wire=wire,
             parties=parties,
             catalogue=catalogue,
+            packs=packs,
+            audit=audit,
+            clock=clock,
+            own_party_id=own_party_id,
+        ),
+        spaces=SpaceService(
+            database=database,
+            wire=wire,
+            parties=parties,
+            contracts=share,
+            keys=keys,
             packs=packs,
             audit=audit,
             clock=clock,

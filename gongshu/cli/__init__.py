@@ -31,6 +31,7 @@ COMMANDS = {
     "audit": ("gongshu.cli.audit", "Read, export and verify the audit log"),
     "keys": ("gongshu.cli.keys", "The node's keys"),
     "share": ("gongshu.cli.share", "Offer, find, negotiate and transfer data under contract"),
+    "space": ("gongshu.cli.space", "Operate trusted data spaces, and belong to those of others"),
     "app": ("gongshu.cli.app", "Apps, and whether your data meet what they need"),
     "hub": ("gongshu.cli.hub", "Join a province, report, see its totals"),
     "simulate": ("gongshu.cli.simulate", "A synthetic plant that speaks real protocols"),

@@ -211,3 +211,16 @@ def _remove(connection: sa.Connection, entry_ids: Sequence[int]) -> None:
 def _chunks(values: Collection[Any]) -> Iterable[list[Any]]:
     whole = list(values)
     return (whole[start : start + _SOME] for start in range(0, len(whole), _SOME))
+
+
+def show_entry(connection: sa.Connection, thesaurus: Thesaurus, party: PartyId, entry: Entry, now: datetime) -> None:
+    """Put one entry into the index at once, in place of an older one; for catalogues that are kept in this database."""
+    hide_entry(connection, party, entry.dataset_id)
+    insert_entry(connection, thesaurus, party, entry, first_seen_at=now, now=now)
+    staged = sa.update(share_crawl_entries).where(_E.party_id == party, _E.dataset_id == entry.dataset_id)
+    connection.execute(staged.values(shown=True))
+
+
+def hide_entry(connection: sa.Connection, party: PartyId, dataset_id: str) -> None:
+    """Take one entry out of the index, if it is there."""
+    _remove(connection, [row.entry_id for row in _rows(connection, party, [dataset_id])])

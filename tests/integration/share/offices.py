@@ -22,6 +22,7 @@ from gongshu.secure.api import create_router as create_secure_router
 from gongshu.secure.api import subject_dependency
 from gongshu.share.api import create_dsp_router, create_router
 from gongshu.share.crawl.api import create_index_router, create_stamp_router
+from gongshu.share.spaces.api import create_spaces_peer_router, create_spaces_router
 from tests.integration.share.site import new_app, orders
 
 
@@ -44,6 +45,8 @@ class Office:
         app.include_router(create_router(self.node.share, subject_of))
         app.include_router(create_index_router(self.node.crawl, subject_of))
         app.include_router(create_stamp_router(self.node.crawl, self.node.identities))
+        app.include_router(create_spaces_router(self.node.spaces, subject_of))
+        app.include_router(create_spaces_peer_router(self.node.spaces, self.node.identities))
         app.include_router(
             create_secure_router(self.node.identity, self.node.gate, self.node.policies, self.node.audit, subject_of)
         )

@@ -1,0 +1,283 @@
+"""The member's side: apply, offer entries, ask, report; and do what news from an operator demands.
+
+Access in a space ends where it was given: the operator tells every member who is out, and each member's node ends the
+agreements with it that belong to the space. The operator has no part in those agreements and sees no data.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import orjson
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+
+from gongshu.database import Database
+from gongshu.model.access import Role, Subject
+from gongshu.model.audit import AuditEvent, AuditSink
+from gongshu.model.ids import PartyId, SubjectId
+from gongshu.secure.keys import KeyStore
+from gongshu.share.dsp.reader import read_document
+from gongshu.share.dsp.states import Side
+from gongshu.share.errors import MessageInvalid, PeerAnswerInvalid, PeerRefused
+from gongshu.share.model import Agreement, AgreementStatus
+from gongshu.share.ports import Clock, Reply
+from gongshu.share.rights import DEALERS, USERS, require_right
+from gongshu.share.spaces.errors import SpaceForbids
+from gongshu.share.spaces.model import ContractReport, Notice, read_message
+from gongshu.share.spaces.notices import PostWire
+from gongshu.share.spaces.signing import rules_hash, sign_rules
+from gongshu.share.spaces.states import Standing
+from gongshu.share.spaces.tables import space_links, space_received, space_standings
+from gongshu.share.tables import share_agreements, share_processes
+
+Json = dict[str, Any]
+_L, _R, _T = space_links.c, space_received.c, space_standings.c
+
+OUT = frozenset({Standing.EXPELLED, Standing.LEFT, Standing.ENDED, Standing.DISSOLVED})
+"""States of a member or a space that end every access under it."""
+
+
+class Contracts(Protocol):
+    """Our agreements, as far as a space concerns them."""
+
+    def agreement(self, agreement_id: str) -> Agreement:
+        """Return one agreement."""
+        ...
+
+    def retire(self, agreement_id: str, actor: Subject, reason: str) -> Agreement:
+        """End an agreement for good; its data stop at once."""
+        ...
+
+
+class SpaceMembership:
+    """This node in the spaces of others. Threads may share it."""
+
+    def __init__(
+        self,
+        database: Database,
+        wire: PostWire,
+        address_of: Callable[[PartyId], str],
+        keys: KeyStore,
+        contracts: Contracts,
+        audit: AuditSink,
+        clock: Clock,
+        own_party_id: PartyId,
+    ) -> None:
+        self._database = database
+        self._wire = wire
+        self._address_of = address_of
+        self._keys = keys
+        self._contracts = contracts
+        self._audit = audit
+        self._clock = clock
+        self._own = own_party_id
+
+    # ---- asking -----------------------------------------------------------------------------------------------------
+
+    def request_space(self, operator: PartyId, title: str, rules: str, actor: Subject) -> Json:
+        """Ask an operator for a logical space. Raises: NotAllowed, PartyUnknown, and the wire's errors."""
+        require_right(actor, DEALERS, "request spaces")
+        answer = self._ask(operator, "/share/spaces/requests", {"title": title, "rules": rules})
+        self._stand(operator, str(answer.get("space_id", ""))[:200], str(answer.get("state", "")), "")
+        return answer
+
+    def rules(self, operator: PartyId, space_id: str, actor: Subject) -> Json:
+        """Return a space's title and rules, to be read before applying. Raises: as `request_space`."""
+        require_right(actor, USERS, "look at spaces")
+        return self._ask_space(operator, space_id, "rules", {})
+
+    def apply(
+        self, operator: PartyId, space_id: str, roles: Sequence[str], actor: Subject, *, area: str, organisation: str,
+        rules: str,
+    ) -> Json:  # fmt: skip
+        """Sign the rules, given as they were read, and apply for admission in these roles.
+
+        Raises: NotAllowed, PartyUnknown, PeerRefused, and the wire's errors.
+        """
+        require_right(actor, DEALERS, "apply to spaces")
+        digest, wanted = rules_hash(rules), sorted(set(roles))
+        named = str(self._ask_space(operator, space_id, "rules", {}).get("space_id", space_id))
+        signature = sign_rules(self._keys, space_id=named, party=self._own, roles=wanted, rules_digest=digest)
+        sent = {"roles": wanted, "area": area, "organisation": organisation}
+        answer = self._ask_space(operator, named, "apply", {**sent, "rules_hash": digest, "signature": signature})
+        self._stand(operator, named, str(answer.get("state", "")), ",".join(wanted))
+        self._write(actor.subject_id, "space.applied", named, {"operator": operator, "rules_hash": digest})
+        return answer
+
+    def leave(self, operator: PartyId, space_id: str, actor: Subject, reason: str = "") -> Json:
+        """Leave a space; our agreements under it end. Raises: NotAllowed, PeerRefused, and the wire's errors."""
+        require_right(actor, DEALERS, "leave spaces")
+        answer = self._ask_space(operator, space_id, "leave", {"reason": reason})
+        named = str(answer.get("space_id", space_id))
+        self._stand(operator, named, Standing.LEFT, "")
+        self._end(operator, named, None, f"we left the space {named}")
+        return answer
+
+    def submit(self, operator: PartyId, space_id: str, entry: Mapping[str, Any], actor: Subject) -> Json:
+        """Send a resource or product to the operator for audit. Raises: as `leave`."""
+        require_right(actor, DEALERS, "offer entries in spaces")
+        answer = self._ask_space(operator, space_id, "entry", dict(entry))
+        if entry.get("offer_id"):
+            self._link(operator, str(answer.get("space_id", space_id)), "offer", str(entry["offer_id"]))
+        self._write(actor.subject_id, "space.entry_submitted", str(answer.get("entry_id", "")), {"operator": operator})
+        return answer
+
+    def publish(self, operator: PartyId, space_id: str, entry_id: str, actor: Subject) -> Json:
+        """Make a registered entry visible in the space. Raises: as `leave`."""
+        require_right(actor, DEALERS, "offer entries in spaces")
+        return self._ask_space(operator, space_id, "publish", {"entry_id": entry_id})
+
+    def withdraw(self, operator: PartyId, space_id: str, entry_id: str, actor: Subject, reason: str = "") -> Json:
+        """Take an entry out of the space. Raises: as `leave`."""
+        require_right(actor, DEALERS, "offer entries in spaces")
+        return self._ask_space(operator, space_id, "withdraw", {"entry_id": entry_id, "reason": reason})
+
+    def report(self, operator: PartyId, space_id: str, agreement_id: str, actor: Subject) -> Json:
+        """Report the facts of one of our agreements, which belongs to the space from now on.
+
+        Raises: AgreementUnknown, and as `leave`.
+        """
+        require_right(actor, DEALERS, "report contracts")
+        found = self._contracts.agreement(agreement_id)
+        pair = (self._own, found.counterparty)
+        provider, consumer = pair if found.side is Side.PROVIDER else pair[::-1]
+        fact = ContractReport(
+            agreement_id=agreement_id,
+            provider=provider,
+            consumer=consumer,
+            status=found.status,
+            policy_hash=found.policy_hash,
+            agreed_at=found.agreed_at,
+        )
+        named = str(self._ask_space(operator, space_id, "rules", {}).get("space_id", space_id))
+        answer = self._ask_space(operator, named, "contract", fact.model_dump(mode="json"))
+        self._link(operator, named, "agreement", agreement_id)
+        return answer
+
+    def look(self, operator: PartyId, space_id: str, what: str, actor: Subject, *, words: str = "") -> Json:
+        """Return what the operator shows us: standing, catalogue, members, contracts or history. Raises: as `leave`."""
+        require_right(actor, USERS, "look at spaces")
+        return self._ask_space(operator, space_id, "question", {"what": what, "words": words})
+
+    def standings(self, actor: Subject) -> list[Json]:
+        """Return where this node stands in the spaces of others, as far as it was told. Raises: NotAllowed."""
+        require_right(actor, USERS, "look at spaces")
+        with self._database.connect() as connection:
+            rows = connection.execute(sa.select(space_standings).order_by(_T.operator, _T.space_id))
+            return [{**row._mapping, "updated_at": row.updated_at.isoformat()} for row in rows]
+
+    # ---- news -------------------------------------------------------------------------------------------------------
+
+    def receive(self, operator: PartyId, document: Json) -> None:
+        """Take news from an operator and do what it demands; the same news again is done if it was not.
+
+        Raises: ApplicationInvalid; SpaceForbids for news of a space that we have nothing to do with at this operator.
+        """
+        notice = read_message(Notice, document)
+        with self._database.begin() as connection:
+            known = connection.execute(
+                sa.select(_T.state).where(_T.operator == operator, _T.space_id == notice.space_id)
+            ).scalar()
+            if known is None:
+                raise SpaceForbids(
+                    party=operator,
+                    act="bring news",
+                    space_id=notice.space_id,
+                    reason="we never asked for anything there",
+                )
+            key = (_R.operator == operator, _R.notice_id == notice.notice_id)
+            if connection.execute(sa.select(_R.done_at).where(*key)).first() is None:
+                values = {"space_id": notice.space_id, "content": document, "received_at": self._clock()}
+                fresh = {"operator": operator, "notice_id": notice.notice_id, **values}
+                connection.execute(sa.insert(space_received).values(**fresh))
+            elif connection.execute(sa.select(_R.done_at).where(*key)).scalar() is not None:
+                return
+        self._obey(operator, notice)
+        with self._database.begin() as connection:
+            connection.execute(sa.update(space_received).where(*key).values(done_at=self._clock()))
+
+    def _obey(self, operator: PartyId, notice: Notice) -> None:
+        if notice.about == "space" and notice.state == Standing.DISSOLVED:
+            self._stand(operator, notice.space_id, Standing.ENDED, None)
+            self._end(operator, notice.space_id, None, f"the space {notice.space_id} was dissolved")
+        elif notice.about == "space":
+            self._stand(operator, notice.space_id, notice.state, None)
+        elif notice.about == "member" and notice.name == self._own:
+            self._stand(operator, notice.space_id, notice.state, None)
+            if notice.state in OUT:
+                self._end(operator, notice.space_id, None, f"we are {notice.state} in the space {notice.space_id}")
+        elif notice.about == "member" and notice.state in OUT:
+            reason = f"{notice.name} is {notice.state} in the space {notice.space_id}"
+            self._end(operator, notice.space_id, PartyId(notice.name), reason)
+        details: dict[str, str | int | float | bool | list[str] | None] = {
+            "operator": operator, "about": notice.about, "name": notice.name, "state": notice.state,
+        }  # fmt: skip
+        self._audit.write(
+            AuditEvent(self._clock(), f"partner:{operator}", "space.news_received", notice.space_id, "ok", details)
+        )
+
+    def _end(self, operator: PartyId, space_id: str, party: PartyId | None, reason: str) -> None:
+        """End our agreements under the space: with one party, or all."""
+        system = Subject(SubjectId("system:spaces"), self._own, frozenset({Role.APP}))
+        for agreement_id in self._agreements(operator, space_id, party):
+            self._contracts.retire(agreement_id, system, reason)
+
+    def _agreements(self, operator: PartyId, space_id: str, party: PartyId | None) -> list[str]:
+        agreed, process = share_agreements.c, share_processes.c
+        linked = sa.select(_L.name).where(_L.operator == operator, _L.space_id == space_id)
+        from_offers = sa.select(process.process_id).where(
+            process.offer_id.in_(linked.where(_L.kind == "offer")), process.side == Side.PROVIDER
+        )
+        query = sa.select(agreed.agreement_id).where(
+            agreed.status != AgreementStatus.RETIRED,
+            sa.or_(
+                agreed.agreement_id.in_(linked.where(_L.kind == "agreement")), agreed.negotiation_id.in_(from_offers)
+            ),
+        )
+        if party is not None:
+            query = query.where(agreed.counterparty == party)
+        with self._database.connect() as connection:
+            return list(connection.execute(query.order_by(agreed.agreement_id)).scalars())
+
+    # ---- private ----------------------------------------------------------------------------------------------------
+
+    def _stand(self, operator: PartyId, space_id: str, state: str, roles: str | None) -> None:
+        values: Json = {"state": state[:20], "updated_at": self._clock()} | ({} if roles is None else {"roles": roles})
+        with self._database.begin() as connection:
+            change = sa.update(space_standings).where(_T.operator == operator, _T.space_id == space_id)
+            if not connection.execute(change.values(**values)).rowcount:
+                fresh = {"operator": operator, "space_id": space_id, "roles": roles or "", **values}
+                connection.execute(sa.insert(space_standings).values(**fresh))
+
+    def _link(self, operator: PartyId, space_id: str, kind: str, name: str) -> None:
+        try:
+            with self._database.begin() as connection:
+                row = {"operator": operator, "space_id": space_id, "kind": kind, "name": name}
+                connection.execute(sa.insert(space_links).values(**row))
+        except IntegrityError:
+            return  # it belongs to the space already
+
+    def _ask_space(self, operator: PartyId, space_id: str, message: str, document: Json) -> Json:
+        return self._ask(operator, f"/share/spaces/{space_id}/{message}", document)
+
+    def _ask(self, operator: PartyId, path: str, document: Json) -> Json:
+        reply = self._wire.post(operator, self._address_of(operator), path, orjson.dumps(document))
+        what = f"the message {path.rsplit('/', 1)[-1]}"
+        try:
+            answer = read_plain(reply)
+        except MessageInvalid as cause:
+            raise PeerAnswerInvalid(party=operator, what=what, reason=str(cause)) from cause
+        if not reply.is_ok:
+            reason = str(answer.get("detail", ""))[:500]
+            raise PeerRefused(party=operator, what=what, status_code=reply.status_code, reason=reason)
+        return answer
+
+    def _write(self, actor: str, action: str, what: str, details: dict[str, Any]) -> None:
+        self._audit.write(AuditEvent(self._clock(), actor, action, what, "ok", details))
+
+
+def read_plain(reply: Reply) -> Json:
+    """Return a JSON object of bounded depth as it came. Raises: MessageInvalid."""
+    read_document(reply.body)
+    document: Json = orjson.loads(reply.body)
+    return document

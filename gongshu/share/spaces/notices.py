@@ -1,0 +1,83 @@
+"""News on its way to members: written with the change that caused it, sent until the member's node has it."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, Protocol
+
+import orjson
+import sqlalchemy as sa
+
+from gongshu.database import Database
+from gongshu.errors import GongshuError
+from gongshu.model.ids import PartyId
+from gongshu.share.ports import Clock, Reply
+from gongshu.share.spaces.tables import space_notices
+
+_N = space_notices.c
+
+NOTICE_PATH = "/share/spaces/notices"
+FIRST_S, LONGEST_S = 5.0, 3600.0
+KEPT_TRYING = timedelta(days=30)
+"""A node that cannot be reached for so long asks for its standing when it is back."""
+BATCH = 50
+
+
+class PostWire(Protocol):
+    """As much of the wire as news needs."""
+
+    def post(self, party: PartyId, base: str, path: str, body: bytes) -> Reply:
+        """Send one message below an address of the party."""
+        ...
+
+
+class NoticeSender:
+    """Sends what is due. Two senders may send the same news; the receiver takes it once."""
+
+    def __init__(self, database: Database, wire: PostWire, address_of: Callable[[PartyId], str], clock: Clock) -> None:
+        self._database = database
+        self._wire = wire
+        self._address_of = address_of
+        self._clock = clock
+
+    def send_due(self) -> int:
+        """Send what is due now, in order; return how many arrived. News to one member never overtakes earlier ones."""
+        now = self._clock()
+        due = sa.select(space_notices).where(_N.next_at.is_not(None)).order_by(_N.created_at, _N.notice_id)
+        with self._database.connect() as connection:
+            rows = list(connection.execute(due.where(sa.or_(_N.next_at <= now, _N.next_at > now + _FAR)).limit(BATCH)))
+        arrived, silent = 0, set[str]()
+        for row in rows:
+            if row.party_id in silent:
+                continue
+            error = self._send(row)
+            if error:
+                silent.add(row.party_id)
+            arrived += not error
+            self._note(row, error)
+        return arrived
+
+    def _send(self, row: Any) -> str:
+        """Return why it did not arrive, empty if it did."""
+        party = PartyId(row.party_id)
+        try:
+            reply = self._wire.post(party, self._address_of(party), NOTICE_PATH, orjson.dumps(row.content))
+        except GongshuError as error:
+            return f"{error} [{error.code}]"
+        return "" if reply.is_ok else f"status {reply.status_code}"
+
+    def _note(self, row: Any, error: str) -> None:
+        now = self._clock()
+        values: dict[str, Any] = {"attempts": row.attempts + 1, "last_error": error[:500]}
+        if not error:
+            values |= {"delivered_at": now, "next_at": None}
+        elif now - row.created_at > KEPT_TRYING:
+            values["next_at"] = None
+        else:
+            pause_s = min(FIRST_S * 2.0 ** min(row.attempts, 16), LONGEST_S)
+            values["next_at"] = now + timedelta(seconds=pause_s)
+        with self._database.begin() as connection:
+            connection.execute(sa.update(space_notices).where(_N.notice_id == row.notice_id).values(**values))
+
+
+_FAR = timedelta(seconds=LONGEST_S)
+"""Nothing is planned further ahead; a later moment means that the clock was set back."""
