@@ -14,12 +14,14 @@ from gongshu.share.automation import ASK_FIRST
 from gongshu.share.dsp.api import create_dsp_router
 from gongshu.share.dsp.messages import FORMAT_PULL
 from gongshu.share.dsp.states import Kind
+from gongshu.share.encoding import Encoding
 from gongshu.share.errors import ProcessUnknown
 from gongshu.share.introductions import Introductions
 from gongshu.share.model import Record
 from gongshu.share.obtaining import obtain
+from gongshu.share.receiving import Opening
 from gongshu.share.service import ShareService
-from gongshu.share.terms import Terms
+from gongshu.share.terms import Comparison, Operation, Payment, RowCondition, Terms
 from gongshu.share.views import agreement_view, catalogue_view, delivery_view, offer_view, record_view
 
 View = dict[str, Any]
@@ -31,6 +33,21 @@ class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+class RowConditionBody(_Body):
+    """One comparison that each row has to meet; values are text, read by the column's type."""
+
+    column: str
+    comparison: Comparison
+    values: list[str] = Field(min_length=1, max_length=1000)
+
+
+class PaymentTermBody(_Body):
+    """What is paid before the first transfer."""
+
+    amount: str = Field(examples=["1200.00"])
+    currency: str = Field(examples=["CNY"])
+
+
 class TermsBody(_Body):
     """What a contract allows; an empty field does not restrict."""
 
@@ -40,6 +57,19 @@ class TermsBody(_Body):
     purposes: list[str] = Field(default=[], examples=[["quality-analysis"]])
     columns: list[str] = Field(default=[], examples=[["time", "value"]])
     rows_max: int | None = Field(default=None, ge=1)
+    groups: list[str] = Field(default=[], description="Groups of parties of this node")
+    not_before: AwareDatetime | None = None
+    duration_s: int | None = Field(default=None, ge=1, description="From the agreement on")
+    places: list[str] = Field(default=[], examples=[["CN-33"]])
+    connectors: list[str] = Field(default=[], description="Fingerprints of keys")
+    rows_where: list[RowConditionBody] = []
+    operations: list[Operation] = []
+    aggregate_min: int | None = Field(default=None, ge=2, description="Only figures over groups of so many rows")
+    delete_after_s: int | None = Field(default=None, ge=1, description="From delivery on")
+    notify: list[str] = Field(default=[], description="Parties that get a notice of each use")
+    no_onward: bool = False
+    payment: PaymentTermBody | None = None
+    legal_only: list[str] = Field(default=[], description="Terms that a partner's node need not be able to keep")
     unrestricted: bool = Field(default=False, description="Declares that nothing is restricted")
 
     def terms(self) -> Terms:
@@ -51,6 +81,21 @@ class TermsBody(_Body):
             purposes=frozenset(self.purposes),
             columns=frozenset(self.columns),
             rows_max=self.rows_max,
+            groups=frozenset(self.groups),
+            not_before=self.not_before,
+            duration_s=self.duration_s,
+            places=frozenset(self.places),
+            connectors=frozenset(self.connectors),
+            rows_where=frozenset(
+                RowCondition(row.column, row.comparison, frozenset(row.values)) for row in self.rows_where
+            ),
+            operations=frozenset(self.operations),
+            aggregate_min=self.aggregate_min,
+            delete_after_s=self.delete_after_s,
+            notify=frozenset(PartyId(party) for party in self.notify),
+            no_onward=self.no_onward,
+            payment=Payment(self.payment.amount, self.payment.currency) if self.payment else None,
+            legal_only=frozenset(self.legal_only),
             unrestricted=self.unrestricted,
         )
 
@@ -80,6 +125,7 @@ class NegotiateBody(_Body):
     dataset_id: str
     offer_id: str = ""
     terms: TermsBody | None = None
+    replaces: str = Field(default="", description="An agreement over the same dataset that ends with the new one")
 
 
 class TransferBody(_Body):
@@ -87,6 +133,15 @@ class TransferBody(_Body):
 
     agreement_id: str
     format: str = FORMAT_PULL
+    name: str = Field(default="", max_length=60, description="What the rows of a push are kept as")
+    title: str = Field(default="", max_length=200)
+    purpose: str = Field(default="", max_length=200)
+    columns: list[str] = Field(default=[], max_length=1000, description="Empty: all that the contract allows")
+    encoding: Encoding = Encoding.ARROW
+
+    def opening(self) -> Opening | None:
+        """Return what the delivery of a push is kept as; None if nothing is said about one."""
+        return Opening(self.name, self.title, self.purpose, tuple(self.columns), self.encoding) if self.name else None
 
 
 class PullBody(_Body):
@@ -181,7 +236,11 @@ def _add_processes(router: APIRouter, share: ShareService, subject_of: Callable[
         """Ask for a contract."""
         terms = body.terms.terms() if body.terms is not None else None
         party = PartyId(body.party)
-        return record_view(share.negotiate(party, body.dataset_id, subject, offer_id=body.offer_id, terms=terms))
+        return record_view(
+            share.negotiate(
+                party, body.dataset_id, subject, offer_id=body.offer_id, terms=terms, replaces=body.replaces
+            )
+        )
 
     @router.get("/transfers")
     def transfers(
@@ -199,7 +258,8 @@ def _add_processes(router: APIRouter, share: ShareService, subject_of: Callable[
     @router.post("/transfers", status_code=201)
     def transfer(body: TransferBody, subject: Subject = Depends(subject_of)) -> View:
         """Request data under an agreement."""
-        return record_view(share.transfer(body.agreement_id, subject, format=body.format))
+        opening = body.opening()
+        return record_view(share.transfer(body.agreement_id, subject, format=body.format, opening=opening))
 
     @router.post("/obtain")
     def obtained(body: ObtainBody, subject: Subject = Depends(subject_of)) -> View:
