@@ -37,6 +37,7 @@ from gongshu.secure.parties import PartyRegistry
 from gongshu.secure.peer_tls import TlsSettings, server_context
 from gongshu.share.api import create_parties_router
 from gongshu.share.api import create_router as create_share_router
+from gongshu.share.contracts.api import create_contracts_router, create_partner_contracts_router
 from gongshu.share.crawl.api import create_index_router, create_stamp_router
 from gongshu.share.dsp.api import create_dsp_router
 from gongshu.share.spaces.api import create_spaces_peer_router, create_spaces_router
@@ -92,6 +93,8 @@ def create_app(node: Node) -> FastAPI:
     app.include_router(create_spaces_peer_router(node.spaces, node.identities))
     app.include_router(create_parties_router(node.introductions, subject_of))
     app.include_router(create_dsp_router(node.share))
+    app.include_router(create_contracts_router(node.share, subject_of))
+    app.include_router(create_partner_contracts_router(node.share))
     app.include_router(create_keeping_router(node.keeping, subject_of))
     app.include_router(create_told_router(node.share, node.keeping))
     claims = node.identities.find("dcp")

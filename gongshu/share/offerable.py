@@ -1,7 +1,7 @@
 """Can these terms be offered at all? They restrict or say that they do not, and contradict nothing. Pure."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from gongshu.model.ids import PartyId
@@ -39,7 +39,7 @@ def require_offerable(
     now: datetime,
     columns: Mapping[str, str],
     named_exist: Sequence[PartyId],
-    groups_exist: Sequence[str] = (),
+    groups_exist: Collection[str] = (),
 ) -> None:
     """Return if the terms can be offered over a dataset with these columns (name to DuckDB type).
 
@@ -55,7 +55,7 @@ def _faults(
     now: datetime,
     columns: Mapping[str, str],
     named_exist: Sequence[PartyId],
-    groups_exist: Sequence[str],
+    groups_exist: Collection[str],
 ) -> Iterator[str]:
     if terms.is_empty and not terms.unrestricted:
         yield "they restrict nothing"

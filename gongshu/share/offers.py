@@ -72,7 +72,8 @@ class OfferBook:
             raise TermsInvalid(reason=f"a published id has 1 to {ID_MAX} printable characters without spaces")
         dataset = self._policy.dataset(dataset_id)
         columns = {column.name: column.type for column in dataset.columns}
-        require_offerable(terms, now=self._clock(), columns=columns, named_exist=known_parties)
+        groups = self._policy.known_groups()
+        require_offerable(terms, now=self._clock(), columns=columns, named_exist=known_parties, groups_exist=groups)
         self.require_shareable(dataset_id, terms, actor)
         chosen = offer_id or new_urn()
         policy = offer_policy(terms, offer_id=chosen)

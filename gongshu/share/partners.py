@@ -73,6 +73,10 @@ class Facts(Protocol):
         """True if a payment for the agreement was confirmed."""
         ...
 
+    def known_groups(self) -> frozenset[str]:
+        """Return the groups that terms can name."""
+        ...
+
 
 class NoFacts:
     """For a node that knows nothing about its partners: terms that ask for facts are not met."""
@@ -86,6 +90,10 @@ class NoFacts:
         """Return False."""
         del agreement_id
         return False
+
+    def known_groups(self) -> frozenset[str]:
+        """Return none."""
+        return frozenset()
 
 
 class PartnerBook:
@@ -121,6 +129,11 @@ class PartnerBook:
         """True if the party's node declared an ability in one of its latest contract requests."""
         with self._database.connect() as connection:
             return ability in declared_abilities(connection, party)
+
+    def known_groups(self) -> frozenset[str]:
+        """Return the groups that terms can name."""
+        with self._database.connect() as connection:
+            return frozenset(connection.execute(sa.select(share_groups.c.group_id)).scalars())
 
     def groups_of(self, party: PartyId) -> frozenset[str]:
         """Return the groups the party is in now."""

@@ -73,6 +73,10 @@ class SharePolicy:
         )
         return judge_terms(terms, case) or self._why_not_grade(agreement.dataset_id, terms)
 
+    def known_groups(self) -> frozenset[str]:
+        """Return the groups of parties that terms can name."""
+        return self._facts.known_groups()
+
     def awaits_payment(self, agreement: Agreement) -> bool:
         """True while the terms name a payment that nobody has confirmed."""
         return agreement.terms.payment is not None and not self._facts.is_paid(agreement.agreement_id)

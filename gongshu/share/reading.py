@@ -59,6 +59,15 @@ def read_under_terms(
     return gate.read(subject, query, purpose=purpose or UNSTATED)
 
 
+def preview_rows(gate: GateDoor, subject: Subject, dataset: Dataset, terms: Terms, rows_max: int) -> Rows:
+    """Return what a partner would receive first: rows, or where only aggregates leave, figures over all rows.
+
+    Raises: as `read_under_terms`.
+    """
+    purpose, shown = min(terms.purposes, default=""), preview_columns(dataset, terms)
+    return read_under_terms(gate, subject, dataset, terms, columns=shown, purpose=purpose, rows_max=rows_max)
+
+
 def row_bounds(dataset: Dataset, terms: Terms, agreement_id: str) -> tuple[RowBound, ...]:
     """Return the conditions on rows as the gate takes them.
 

@@ -26,6 +26,7 @@ from gongshu.share.addresses import join
 from gongshu.share.agreements import find_agreement, retire_agreement, set_transfer_rules
 from gongshu.share.automation import Action, Rules
 from gongshu.share.contract_book import ContractBook
+from gongshu.share.contracts.service import ContractDesk
 from gongshu.share.dealing import Dealing
 from gongshu.share.delivery import partner_subject
 from gongshu.share.dsp.messages import FORMAT_PULL, PATH
@@ -47,7 +48,7 @@ from gongshu.share.policy import SharePolicy
 from gongshu.share.ports import CatalogueReader, Clock, DatasetWriter, GateDoor, Keeper, Reply
 from gongshu.share.pulling import Puller
 from gongshu.share.reactor import Reactor
-from gongshu.share.reading import read_under_terms
+from gongshu.share.reading import preview_rows
 from gongshu.share.receiving import Opening
 from gongshu.share.remote import fetch_catalogue, fetch_offer
 from gongshu.share.rights import DEALERS, USERS, require_right
@@ -165,6 +166,9 @@ class ShareService(Looking):
             random=Random(),  # noqa: S311  # spreads retries, protects nothing
         )
         watchdog = Watchdog(database, self.engine, outbox, clock)
+        self.desk = ContractDesk(
+            database, self.engine, self.partners, self.notices, self.contracts, parties, self._wire, audit, clock
+        )
         chores = (self.notices.chore(self._wire),)
         self._runner = Runner(database, reactor, outbox, watchdog, clock, self._signals, chores=chores)
 
@@ -248,11 +252,8 @@ class ShareService(Looking):
         """
         require_right(actor, DEALERS, "preview offers")
         self._book.require_shareable(dataset_id, terms, actor)
-        dataset = self._policy.dataset(dataset_id)
-        purpose = min(terms.purposes, default="")
         subject = partner_subject(party, "preview")
-        rows = read_under_terms(self._gate, subject, dataset, terms, purpose=purpose, rows_max=rows_max)
-        return rows.read_all()
+        return preview_rows(self._gate, subject, self._policy.dataset(dataset_id), terms, rows_max).read_all()
 
     # ---- consumer ---------------------------------------------------------------------------------------------------
 

@@ -3,6 +3,8 @@
 from datetime import datetime
 from typing import Any
 
+from gongshu.share.contract import terms_document
+from gongshu.share.contracts.views import clauses_view
 from gongshu.share.model import Agreement, Delivery, Offer, Record, RemoteCatalogue, RemoteDataset
 from gongshu.share.terms import Terms
 
@@ -18,6 +20,19 @@ def terms_view(terms: Terms) -> View:
         "purposes": sorted(terms.purposes),
         "columns": sorted(terms.columns),
         "rows_max": terms.rows_max,
+        "groups": sorted(terms.groups),
+        "not_before": terms.not_before.isoformat() if terms.not_before else None,
+        "duration_s": terms.duration_s,
+        "places": sorted(terms.places),
+        "connectors": sorted(terms.connectors),
+        "rows_where": terms_document(terms)["rows_where"],
+        "operations": sorted(operation.value for operation in terms.operations),
+        "aggregate_min": terms.aggregate_min,
+        "delete_after_s": terms.delete_after_s,
+        "notify": sorted(terms.notify),
+        "no_onward": terms.no_onward,
+        "payment": terms_document(terms)["payment"],
+        "legal_only": sorted(terms.legal_only),
         "unrestricted": terms.is_empty,
     }
 
@@ -30,6 +45,7 @@ def offer_view(offer: Offer) -> View:
         "published_as": offer.published_as,
         "title": offer.title,
         "terms": terms_view(offer.terms),
+        "clauses": clauses_view(offer.terms),
         "asks_first": offer.rules is not None,
         "created_at": offer.created_at.isoformat(),
         "created_by": offer.created_by,
@@ -67,6 +83,7 @@ def agreement_view(agreement: Agreement, now: datetime) -> View:
         "dataset_id": agreement.dataset_id,
         "status": agreement.status.value,
         "terms": terms_view(agreement.terms),
+        "clauses": clauses_view(agreement.terms),
         "uses": agreement.uses,
         "uses_left": agreement.uses_left,
         "days_left": None if days is None else round(days, 3),
