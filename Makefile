@@ -1,6 +1,7 @@
 # make demo   the whole chain on this machine      make test   every test that this machine can run
 # make check  format, lint, types, house rules     make bench  speed and memory, side by side with a reference
 # make tck    the official kit of the Dataspace Protocol, which needs Java 17 and Maven
+# make interop  contracts and data with a real Eclipse EDC in both directions; needs Java 17 and Maven
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV ?= .venv
@@ -10,7 +11,7 @@ export PYTHONDONTWRITEBYTECODE :=
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet --no-compile
 
-.PHONY: demo test check bench tck lock clean
+.PHONY: demo test check bench tck interop lock clean
 
 demo: $(VENV)/.runtime
 	@$(BIN)/gongshu demo $(ARGS)
@@ -29,6 +30,9 @@ bench: $(VENV)/.dev
 
 tck: $(VENV)/.dev
 	@$(BIN)/python -m tests.tck $(ARGS)
+
+interop: $(VENV)/.dev
+	@$(BIN)/python -m tests.interop $(ARGS)
 
 # The project itself is installed in place, without asking any index: its build backend is in the lock file.
 $(VENV)/.runtime: requirements/runtime.txt pyproject.toml
