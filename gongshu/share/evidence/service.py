@@ -15,8 +15,11 @@ from gongshu.model.audit import AuditEvent, AuditSink
 from gongshu.model.ids import PartyId
 from gongshu.secure.keys import KeyStore
 from gongshu.secure.parties import PartyRegistry
+from gongshu.share import processes as store
+from gongshu.share.addresses import join
 from gongshu.share.agreements import retire_agreement
 from gongshu.share.dsp.states import Kind, Side, State
+from gongshu.share.engine import Engine
 from gongshu.share.evidence import lines
 from gongshu.share.evidence.book import SYSTEM, EvidenceBook
 from gongshu.share.evidence.disputes import OPEN, Event, Standing
@@ -25,6 +28,7 @@ from gongshu.share.evidence.model import Entry, EntryKind, EvidenceSettings, Fig
 from gongshu.share.evidence.tables import evidence_deliveries, evidence_entries
 from gongshu.share.keeping.ports import Post
 from gongshu.share.model import AgreementStatus
+from gongshu.share.peer import HttpWire
 from gongshu.share.ports import Clock
 from gongshu.share.rights import DEALERS, LOOKERS, require_right
 from gongshu.share.tables import share_agreements, share_deliveries, share_processes
@@ -52,12 +56,14 @@ class EvidenceService:
         clock: Clock,
         own_party_id: PartyId,
         end_transfers: EndTransfers,
+        post: Post | None = None,
         settings: EvidenceSettings | None = None,
     ) -> None:
         self._database = database
         self._audit = audit
         self._clock = clock
         self._end_transfers = end_transfers
+        self._post = post
         self._book = EvidenceBook(keys, audit, clock, own_party_id, settings or EvidenceSettings())
         self._exchange = Exchange(database, parties, self._book, audit, clock)
         self._stopping = threading.Event()
@@ -65,11 +71,11 @@ class EvidenceService:
 
     # ---- the job ----------------------------------------------------------------------------------------------------
 
-    def start(self, post: Post) -> None:
+    def start(self) -> None:
         """Start in a thread of this process; a second call does nothing."""
         if self._thread is None:
             self._stopping.clear()
-            self._thread = threading.Thread(target=self._run, args=(post,), name="share-evidence", daemon=True)
+            self._thread = threading.Thread(target=self._run, name="share-evidence", daemon=True)
             self._thread.start()
 
     def stop(self) -> None:
@@ -79,10 +85,10 @@ class EvidenceService:
             self._thread.join()
             self._thread = None
 
-    def step(self, post: Post | None = None) -> int:
+    def step(self) -> int:
         """Do what is due now, in this thread; return how many things were done."""
         done = self._write_lines() + self._judge_due() + self._tell_ends()
-        return done + (self._exchange.send(post) if post is not None else 0)
+        return done + (self._exchange.send(self._post) if self._post is not None else 0)
 
     def take(self, party: PartyId, body: bytes) -> dict[str, Any]:
         """Take a batch of a partner's entries and return the answer. Raises: MessageInvalid."""
@@ -91,10 +97,10 @@ class EvidenceService:
             self._end_transfers(agreement_id, reason)
         return answer
 
-    def _run(self, post: Post) -> None:
+    def _run(self) -> None:
         while not self._stopping.wait(LOOK_S):
             try:
-                self.step(post)
+                self.step()
             except Exception as error:  # noqa: BLE001  # supervisor: the next round goes on where this one stopped
                 code = error.code if isinstance(error, GongshuError) else type(error).__name__
                 _logger.error("metering stopped for a moment: %s (%s)", code, error)
@@ -117,6 +123,7 @@ class EvidenceService:
         query = sa.select(evidence_deliveries).where(_D.due_at <= now).order_by(_D.due_at).limit(BATCH)
         with self._database.connect() as connection:
             due = list(connection.execute(query))
+        ended: list[tuple[str, str]] = []
         for found in due:
             with self._database.begin() as connection:
                 agreement = self._book.lock(connection, found.agreement_id)
@@ -126,11 +133,14 @@ class EvidenceService:
                 if Standing(row.state) in OPEN:
                     reason = f"nobody settled the dispute about delivery {row.delivery}"
                     self._end(connection, agreement, reason, SYSTEM)
+                    ended.append((agreement.agreement_id, reason))
                 elif row.state == Standing.WAITING_THEIRS and not self._meters(connection, agreement.counterparty):
                     mine = (_D.agreement_id == row.agreement_id, _D.delivery == row.delivery)
                     connection.execute(sa.update(evidence_deliveries).where(*mine).values(due_at=None))
                 else:
                     self._book.happen(connection, agreement, row, Event.OVERDUE)
+        for agreement_id, reason in ended:
+            self._end_transfers(agreement_id, reason)
         return len(due)
 
     def _tell_ends(self) -> int:
@@ -154,7 +164,6 @@ class EvidenceService:
         return len(ended)
 
     def _end(self, connection: sa.Connection, agreement: Any, reason: str, actor: str) -> None:
-        """End the contract; its transfers find that out at their next judgement, at the latest within a second."""
         if retire_agreement(connection, agreement.agreement_id, reason):
             details = {"reason": reason[:300]}
             event = AuditEvent(self._clock(), actor, "agreement.retired", agreement.agreement_id, "ok", details)
@@ -222,6 +231,23 @@ class EvidenceService:
             since=row.since,
             due_at=row.due_at,
         )
+
+
+def end_transfers_with(database: Database, engine: Engine) -> EndTransfers:
+    """Return what ends the transfers under an agreement that has ended."""
+
+    def end(agreement_id: str, reason: str) -> None:
+        with database.connect() as connection:
+            running = store.transfers_under(connection, agreement_id)
+        for record in running:
+            engine.terminate(record.process_id, reason)
+
+    return end
+
+
+def post_with(wire: HttpWire, parties: PartyRegistry) -> Post:
+    """Return what sends a body to a path of a party's node."""
+    return lambda party, path, body: wire.post_to(party, join(parties.get(party).address, path), body)
 
 
 def _figures(text: str) -> Figures | None:

@@ -41,6 +41,7 @@ class Office:
         self.audit = AuditLog(self.database, self.keys, clock)
         self.parties = PartyRegistry(self.database, self.audit, clock)
         self.ended: list[tuple[str, str]] = []
+        self.post: Callable[[PartyId, str, bytes], Reply] = lambda party, path, body: Reply(503)
         self.evidence = EvidenceService(
             database=self.database,
             keys=self.keys,
@@ -49,6 +50,7 @@ class Office:
             clock=clock,
             own_party_id=party,
             end_transfers=lambda agreement, reason: self.ended.append((agreement, reason)),
+            post=lambda party, path, body: self.post(party, path, body),
             settings=settings,
         )
         self.li = Subject(SubjectId("user:li"), party, frozenset({Role.PRODUCT_OWNER}))
@@ -132,6 +134,7 @@ class Street:
         self.mill.knows(self.shop)
         self.shop.knows(self.mill)
         self.sign(CONTRACT)
+        self.mill.post, self.shop.post = self.post_of(self.mill), self.post_of(self.shop)
         self.is_cut = False
         self.is_foreign = False
         self.bend: Callable[[bytes], bytes] = lambda body: body
@@ -159,8 +162,8 @@ class Street:
     def meet(self, times: int = 3) -> None:
         """Let both do what is due and talk, until both are quiet."""
         for _ in range(times):
-            self.mill.evidence.step(self.post_of(self.mill))
-            self.shop.evidence.step(self.post_of(self.shop))
+            self.mill.evidence.step()
+            self.shop.evidence.step()
 
     def close(self) -> None:
         self.mill.database.close()
