@@ -1,4 +1,4 @@
-"""We provide, an EDC consumes: catalogue, contract with our terms, pull with the cached address, push to a destination."""
+"""We provide, an EDC consumes: catalogue, contract with our terms, pull with the cached address, push as it asks."""
 
 import httpx
 
