@@ -16,6 +16,7 @@ from gongshu.share.agreements import find_agreement
 from gongshu.share.dsp.states import Kind, Move, Side, State
 from gongshu.share.engine import Engine
 from gongshu.share.errors import ProcessUnknown, TermsForbid, TransferStopped
+from gongshu.share.metering import own_uses as paid_uses
 from gongshu.share.model import Agreement, Record
 from gongshu.share.policy import SharePolicy
 from gongshu.share.tables import share_deliveries
@@ -77,11 +78,12 @@ class Admission:
     ) -> Agreement:
         """Return the agreement of a transfer if it allows this now.
 
-        `own_uses` were counted for this very delivery and do not stand in its way.
+        What was counted for this very delivery does not stand in its way: a push or stream that began, and `own_uses`.
         Raises: TermsForbid, AgreementUnknown, EvidenceDamaged, TermsUnknown.
         """
         with self._database.connect() as connection:
             agreement = find_agreement(connection, record.agreement_id)
+            own_uses = max(own_uses, paid_uses(connection, record.process_id))
         if agreement.counterparty != record.counterparty or agreement.side is not Side.PROVIDER:
             raise TermsForbid(agreement_id=record.agreement_id, reason="it is another party's")
         try:
@@ -96,14 +98,15 @@ class Admission:
 
     def why_stopped(self, flow: Flow) -> str | None:
         """Return why a delivery that runs was stopped, None if nobody stopped it. One or two small queries."""
-        if flow.digest and self._tokens.is_withdrawn(flow.digest):
+        withdrawn = self._tokens.is_withdrawn(flow.digest) if flow.digest else None
+        if withdrawn:
             return "the transfer was stopped"
         query = sa.select(share_deliveries.c.outcome).where(share_deliveries.c.delivery_id == flow.delivery_id)
         with self._database.connect() as connection:
             outcome = connection.execute(query).scalar()
         if outcome != "open":
             return "a later request has taken its place"
-        if flow.digest:
+        if withdrawn is not None:
             return None
         try:
             self.flowing(flow.process_id)
@@ -124,6 +127,11 @@ class Admission:
         except GongshuError as refusal:  # also an agreement that cannot be read: nothing more leaves
             return str(refusal)
         return None
+
+    def agreement_of(self, record: Record) -> Agreement:
+        """Return the agreement of a transfer, read anew. Raises: AgreementUnknown, EvidenceDamaged, TermsUnknown."""
+        with self._database.connect() as connection:
+            return find_agreement(connection, record.agreement_id)
 
     def _all_uses(self, flow: Flow) -> int:
         with self._database.connect() as connection:

@@ -86,4 +86,5 @@ def problem_in(body: bytes) -> str:
         document = read_document(body)
     except MessageInvalid:
         return "no reason given"
-    return str(document.get("detail") or document.get("reason") or "no reason given")[:500]
+    said = document.get("detail") or document.get("reason") or document.get("errors")  # the last one is EDC's
+    return str(said or "no reason given")[:500]

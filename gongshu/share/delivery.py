@@ -4,18 +4,19 @@ Order: token, transfer, agreement and its hash, terms, grade; then the gate; the
 then rows leave. While they leave, each batch asks whether the transfer was stopped. See decision 0043.
 """
 
+import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
-import sqlalchemy as sa
 
-from gongshu.database import Database
 from gongshu.errors import GongshuError
 from gongshu.model.access import Role, Subject
 from gongshu.model.audit import AuditEvent, AuditSink
+from gongshu.model.dataset import Dataset
 from gongshu.model.ids import PartyId, SubjectId
+from gongshu.secure.gate import RowBound
 from gongshu.share.admission import Admission, Flow, Watch
 from gongshu.share.destination import Destination
 from gongshu.share.dsp.messages import FORMAT_PUSH, build_data_address
@@ -26,7 +27,6 @@ from gongshu.share.model import Agreement, Record
 from gongshu.share.policy import SharePolicy
 from gongshu.share.ports import Clock, GateDoor, Rows
 from gongshu.share.reading import read_under_terms
-from gongshu.share.tables import share_pushes
 from gongshu.share.terms import Phase
 from gongshu.share.tokens import TokenDesk
 
@@ -64,7 +64,6 @@ class Delivery:
 
     def __init__(
         self,
-        database: Database,
         admission: Admission,
         meter: Meter,
         policy: SharePolicy,
@@ -75,7 +74,6 @@ class Delivery:
         *,
         endpoint_of: Callable[[Record], str],
     ) -> None:
-        self._database = database
         self._admission = admission
         self._meter = meter
         self._policy = policy
@@ -124,12 +122,9 @@ class Delivery:
             TermsForbid at its first piece if another delivery took the last use meanwhile.
         """
         record = self._admission.flowing(record.process_id)
-        own_uses = 1 if self._is_counted(record.process_id) else 0
         wanted = frozenset(destination.columns)
-        agreement = self._admission.permitted(
-            record, Phase.ACCESS, purpose=destination.purpose, columns=wanted, own_uses=own_uses
-        )
-        rows = self._read(record, agreement, destination.columns, destination.purpose)
+        agreement = self._admission.permitted(record, Phase.ACCESS, purpose=destination.purpose, columns=wanted)
+        rows = self.read(record, agreement, destination.columns, destination.purpose)
         entry = Entry(record, agreement, destination.purpose, destination.encoding)
 
         def begin() -> Flow:
@@ -162,7 +157,7 @@ class Delivery:
         agreement = self._admission.permitted(
             record, Phase.ACCESS, purpose=request.purpose, columns=wanted, own_uses=1 if is_attempt else 0
         )
-        rows = self._read(record, agreement, request.columns, request.purpose)
+        rows = self.read(record, agreement, request.columns, request.purpose)
         entry = Entry(record, agreement, request.purpose, request.encoding, request.request_key)
         delivery_id = self._meter.open(entry)
         if delivery_id is None:
@@ -171,19 +166,39 @@ class Delivery:
         flow = Flow(record.process_id, agreement.agreement_id, delivery_id, request.purpose, wanted, digest)
         return self._stream(rows, request.encoding, lambda: flow)
 
-    def _read(self, record: Record, agreement: Agreement, columns: tuple[str, ...], purpose: str) -> Rows:
+    def dataset_of(self, agreement: Agreement) -> Dataset:
+        """Return the dataset of an agreement as the catalogue has it now. Raises: NotFound."""
+        return self._policy.dataset(agreement.dataset_id)
+
+    def read(
+        self,
+        record: Record,
+        agreement: Agreement,
+        columns: tuple[str, ...],
+        purpose: str,
+        *,
+        more: tuple[RowBound, ...] = (),
+        rows_max: int | None = None,
+    ) -> Rows:
+        """Return the rows that the agreement leaves, read through the gate as the partner.
+
+        `more` narrows them further. Raises: TermsForbid, and what the gate raises.
+        """
         subject = partner_subject(record.counterparty, agreement.agreement_id)
-        dataset = self._policy.dataset(agreement.dataset_id)
-        return read_under_terms(self._gate, subject, dataset, agreement.terms, columns=columns, purpose=purpose)
+        return read_under_terms(
+            self._gate,
+            subject,
+            self.dataset_of(agreement),
+            agreement.terms,
+            columns=columns,
+            purpose=purpose,
+            more=more,
+            rows_max=rows_max,
+        )
 
     def _stream(self, rows: Rows, encoding: Encoding, begin: Callable[[], Flow]) -> Stream:
         metered = _Metered(self._meter, self._admission, rows)
         return Stream(encoding.media_type, metered.pieces(encoding, begin), metered.close)
-
-    def _is_counted(self, process_id: str) -> bool:
-        query = sa.select(share_pushes.c.delivery_id).where(share_pushes.c.process_id == process_id)
-        with self._database.connect() as connection:
-            return connection.execute(query).scalar() is not None
 
 
 class _Metered:
@@ -197,7 +212,7 @@ class _Metered:
 
     def pieces(self, encoding: Encoding, begin: Callable[[], Flow]) -> Iterator[bytes]:
         """Yield the encoded stream; a stop in the middle raises, so that the receiver sees it cut."""
-        size_bytes, outcome = 0, "failed"
+        size_bytes, outcome, hashed = 0, "failed", hashlib.sha256()
         try:
             flow = begin()
         except BaseException:
@@ -206,6 +221,7 @@ class _Metered:
         try:
             for piece in encode_batches(self._rows.schema, self._batches(flow), encoding):
                 size_bytes += len(piece)
+                hashed.update(piece)
                 yield piece
             outcome = "complete"
         except TransferStopped:
@@ -213,7 +229,8 @@ class _Metered:
             raise
         finally:
             self._rows.close()
-            self._meter.close(flow.delivery_id, rows=self._count, size_bytes=size_bytes, outcome=outcome)
+            figures = {"rows": self._count, "size_bytes": size_bytes}
+            self._meter.close(flow.delivery_id, **figures, outcome=outcome, sha256=hashed.hexdigest())
 
     def close(self) -> None:
         self._rows.close()

@@ -58,7 +58,7 @@ def encoding_of(accept: str, *, default: Encoding | None = Encoding.ARROW) -> En
     return default
 
 
-class _Sink(io.RawIOBase):
+class Sink(io.RawIOBase):
     """Collects what a writer writes until it is taken."""
 
     def __init__(self) -> None:
@@ -84,7 +84,7 @@ class _Sink(io.RawIOBase):
 class _JsonWriter:
     """One array of objects, a row on a line; what JSON lacks is a string: decimals, and bytes in base 64."""
 
-    def __init__(self, sink: _Sink) -> None:
+    def __init__(self, sink: Sink) -> None:
         self._sink = sink
         self._before = b"[\n"
 
@@ -103,7 +103,7 @@ def encode_batches(schema: pa.Schema, batches: Iterator[pa.RecordBatch], encodin
 
     Cost: one batch and one piece in memory; Parquet holds one row group more.
     """
-    sink = _Sink()
+    sink = Sink()
     writer = _WRITERS[encoding](sink, schema)
     for batch in batches:
         writer.write_batch(batch)
@@ -121,7 +121,7 @@ def _as_text(value: Any) -> str:
     raise TypeError(type(value).__name__)
 
 
-_WRITERS: dict[Encoding, Callable[[_Sink, pa.Schema], Any]] = {
+_WRITERS: dict[Encoding, Callable[[Sink, pa.Schema], Any]] = {
     Encoding.ARROW: lambda sink, schema: pa.ipc.new_stream(sink, schema),
     Encoding.CSV: lambda sink, schema: pa_csv.CSVWriter(sink, schema),
     Encoding.PARQUET: lambda sink, schema: pa_parquet.ParquetWriter(sink, schema, compression="zstd"),

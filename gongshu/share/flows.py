@@ -8,29 +8,33 @@ import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Protocol
 
-import httpx
-
 from gongshu.database import Database
 from gongshu.errors import GongshuError
 from gongshu.model.audit import AuditSink
-from gongshu.model.ids import PartyId
 from gongshu.secure.parties import PartyRegistry
 from gongshu.share.admission import Admission
+from gongshu.share.arriving import DataAccess
 from gongshu.share.data_addresses import DataAddresses
 from gongshu.share.data_wire import DataWire
 from gongshu.share.delivery import Delivery
+from gongshu.share.dsp.messages import FORMAT_STREAM
 from gongshu.share.engine import Engine
+from gongshu.share.following import Followers
 from gongshu.share.metering import Meter, NoticeQueue
+from gongshu.share.peer import HttpWire
 from gongshu.share.policy import SharePolicy
 from gongshu.share.ports import Clock, GateDoor, Keeper
-from gongshu.share.pushing import Push, Pusher
+from gongshu.share.pushing import Pusher
 from gongshu.share.receiving import Inboxes
 from gongshu.share.sending import Retries
 from gongshu.share.signals import Signals
+from gongshu.share.steady import SteadyClock
+from gongshu.share.streaming import Streams, StreamSettings
 from gongshu.share.tokens import TokenDesk
 
 _logger = logging.getLogger(__name__)
@@ -42,9 +46,11 @@ AFTER_ERROR_S = 5.0
 
 DATA_PATH = "/share/data"
 INBOX_PATH = "/share/inbox"
+STREAM_PATH = "/share/stream"
+_PATHS = {FORMAT_STREAM: STREAM_PATH}
 
 
-class FlowSettings(Protocol):
+class FlowSettings(StreamSettings, Protocol):
     """The bounds that the data planes take from the room's settings."""
 
     @property
@@ -81,15 +87,16 @@ class Flows:
         address: Callable[[], str],
         spool: Path,
         settings: FlowSettings,
-        client_of: Callable[[PartyId], httpx.Client],
+        peer_wire: HttpWire,
+        steady: SteadyClock,
         notices: NoticeQueue | None = None,
     ) -> None:
+        self._stopping = threading.Event()
         tokens = TokenDesk(database, clock, settings.token_valid_s)
         admission = Admission(database, engine, policy, parties, tokens)
         meter = Meter(database, audit, clock, notices)
         self.addresses = DataAddresses(database, parties, audit, clock)
         self.delivery = Delivery(
-            database,
             admission,
             meter,
             policy,
@@ -97,8 +104,9 @@ class Flows:
             audit,
             clock,
             tokens,
-            endpoint_of=lambda record: f"{address()}{DATA_PATH}/{record.process_id}",
+            endpoint_of=lambda record: f"{address()}{_PATHS.get(record.format, DATA_PATH)}/{record.process_id}",
         )
+        self.streams = Streams(engine, admission, self.delivery, meter, tokens, clock, settings, self._stopping)
         self.inboxes = Inboxes(
             database,
             engine,
@@ -109,9 +117,9 @@ class Flows:
             spool=spool,
             bytes_max=settings.receive_bytes_max,
         )
-        self.wire = DataWire(self.addresses, client_of)
+        self.wire = DataWire(self.addresses, peer_wire.client_of)
+        self.access = DataAccess(database, engine, peer_wire, self.wire)
         random = Random()  # noqa: S311  # spreads retries, protects nothing
-        self._stopping = threading.Event()
         self._pusher = Pusher(
             database,
             engine,
@@ -123,7 +131,19 @@ class Flows:
             random=random,
             stopping=self._stopping,
         )
+        self.followers = Followers(
+            database,
+            engine,
+            self.access,
+            keeper,
+            audit,
+            clock,
+            retries=settings.retries,
+            random=random,
+            stopping=self._stopping,
+        )
         self._signals = signals
+        self._steady = steady
         self._running: set[Future[None]] = set()
         self._thread: threading.Thread | None = None
 
@@ -154,6 +174,7 @@ class Flows:
             while not self._stopping.is_set():
                 seen = self._signals.count
                 try:
+                    self._steady.keep()
                     self._submit_due(pool)
                 except Exception as error:  # noqa: BLE001  # supervisor: carrying goes on after a database was away
                     _logger.error("carrying data stopped for a moment: %s (%s)", _code(error), error)
@@ -166,11 +187,15 @@ class Flows:
         free = CARRIERS - len(self._running)
         if free:
             for push in self._pusher.claim_due(limit=free):
-                self._running.add(pool.submit(self._carry, push))
+                self._running.add(pool.submit(self._guarded, partial(self._pusher.carry, push)))
+        for follow in self.followers.claim_due():
+            # A stream runs for days: it gets a thread of its own, not a place among those that come and go.
+            carry = partial(self._guarded, partial(self.followers.carry, follow))
+            threading.Thread(target=carry, name="share-follow", daemon=True).start()
 
-    def _carry(self, push: Push) -> None:
+    def _guarded(self, carry: Callable[[], None]) -> None:
         try:
-            self._pusher.carry(push)
+            carry()
         except Exception as error:  # noqa: BLE001  # supervisor: its lease ends and the job is taken up again
             _logger.error("data were not carried: %s (%s)", _code(error), error)
 

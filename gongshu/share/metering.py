@@ -13,7 +13,7 @@ from gongshu.share.encoding import Encoding
 from gongshu.share.errors import TermsForbid
 from gongshu.share.model import Agreement, Record
 from gongshu.share.ports import Clock
-from gongshu.share.tables import share_deliveries, share_pushes
+from gongshu.share.tables import share_deliveries, share_pushes, share_streams
 from gongshu.share.terms import NAME_MAX
 
 ATTEMPTS_MAX = 3
@@ -23,6 +23,14 @@ was sent to its end. Ours; see decision 0066."""
 KEY_MAX = 200
 
 _D = share_deliveries.c
+
+
+def own_uses(connection: sa.Connection, process_id: str) -> int:
+    """Return how many uses a transfer has paid for what still runs in it: 1 for a push or stream that began, else 0."""
+    pushes, streams = share_pushes.c, share_streams.c
+    pushed = sa.select(pushes.process_id).where(pushes.process_id == process_id, pushes.delivery_id.is_not(None))
+    streamed = sa.select(streams.process_id).where(streams.process_id == process_id)
+    return int(any(connection.execute(query).first() is not None for query in (pushed, streamed)))
 
 
 class NoticeQueue(Protocol):
@@ -44,12 +52,19 @@ class Entry:
     request_key: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """One opening of a stream."""
+
+    delivery_id: int
+    rows: int
+    """Rows sent by the openings before."""
+
+
 class Meter:
     """Counts and writes down for one node."""
 
-    def __init__(
-        self, database: Database, audit: AuditSink, clock: Clock, notices: NoticeQueue | None = None
-    ) -> None:
+    def __init__(self, database: Database, audit: AuditSink, clock: Clock, notices: NoticeQueue | None = None) -> None:
         self._database = database
         self._audit = audit
         self._clock = clock
@@ -89,13 +104,54 @@ class Meter:
             connection.execute(sa.update(share_pushes).where(mine).values(delivery_id=delivery_id))
             return delivery_id
 
-    def close(self, delivery_id: int, *, rows: int, size_bytes: int, outcome: str) -> None:
-        """Write a delivery's last figures; one that was taken over keeps its end."""
+    def open_stream(self, entry: Entry, after: int) -> "Opened":
+        """Open a line of a stream at a position, ending the opening before; the first one counts the stream's one use.
+
+        Raises: TermsForbid if no use is left, if the position lies before the confirmed one, or all rows were sent.
+        """
+        process_id, agreement_id = entry.record.process_id, entry.agreement.agreement_id
+        mine = share_streams.c.process_id == process_id
+        with self._database.begin() as connection:
+            row = connection.execute(sa.select(share_streams).where(mine).with_for_update()).first()
+            if row is not None and after < row.position:
+                raise TermsForbid(
+                    agreement_id=agreement_id, reason="a stream does not go back behind what was confirmed"
+                )
+            rows_max = entry.agreement.terms.rows_max
+            if row is not None and rows_max is not None and row.rows >= rows_max:
+                raise TermsForbid(agreement_id=agreement_id, reason=f"its {rows_max} rows were sent")
+            if row is None and not self._count(connection, entry):
+                raise TermsForbid(agreement_id=agreement_id, reason="its uses are used up")
+            now = self._clock()
+            if row is None:
+                values = {"process_id": process_id, "position": after, "opening": 1, "rows": 0, "updated_at": now}
+                connection.execute(sa.insert(share_streams).values(**values))
+            else:
+                values = {"position": after, "opening": row.opening + 1, "updated_at": now}
+                connection.execute(sa.update(share_streams).where(mine).values(**values))
+            others = sa.and_(_D.process_id == process_id, _D.direction == "out", _D.outcome == "open")
+            connection.execute(sa.update(share_deliveries).where(others).values(outcome="stopped", finished_at=now))
+            return Opened(self._line(connection, entry), row.rows if row else 0)
+
+    def note_stream(self, process_id: str, delivery_id: int, *, rows: int, size_bytes: int, more: int) -> None:
+        """Write how far an opening has come; `more` rows are added to those of the whole stream."""
+        with self._database.begin() as connection:
+            mine = sa.update(share_deliveries).where(_D.delivery_id == delivery_id)
+            connection.execute(mine.values(rows=rows, size_bytes=size_bytes))
+            whole = sa.update(share_streams).where(share_streams.c.process_id == process_id)
+            connection.execute(whole.values(rows=share_streams.c.rows + more, updated_at=self._clock()))
+
+    def close(self, delivery_id: int, *, rows: int, size_bytes: int, outcome: str, sha256: str = "") -> None:
+        """Write a delivery's last figures; one that was taken over keeps its end.
+
+        With the hash of its bytes, a complete one becomes a line that the other side countersigns (see `evidence`).
+        """
         with self._database.begin() as connection:
             figures: dict[str, Any] = {"rows": rows, "size_bytes": size_bytes}
             mine = _D.delivery_id == delivery_id
             connection.execute(sa.update(share_deliveries).where(mine).values(**figures))
-            ended = {"outcome": outcome, "finished_at": self._clock()}
+            ended = {"outcome": outcome, "finished_at": self._clock(), "sha256": sha256}
+            ended |= {"lined": "due"} if sha256 and outcome == "complete" else {}
             connection.execute(sa.update(share_deliveries).where(mine, _D.outcome == "open").values(**ended))
 
     def _count(self, connection: sa.Connection, entry: Entry) -> bool:

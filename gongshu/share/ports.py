@@ -88,10 +88,12 @@ class Keeper(Protocol):
         title: str,
         actor: str,
         append: bool = False,
+        part: str = "",
     ) -> DatasetId:
         """Keep the batches as the dataset of this name and return its id; they are seen when all of them are on disk.
 
         A delivery makes a new version; with `append` the rows join the version of the same transfer, as a stream does.
+        A `part` names what is appended: one that was kept before is not kept again, and its batches are not read.
         Raises: CopyForbidden if the contract has ended or the name is taken by other data; NameUnusable; what a table
             cannot hold; and whatever the batches raise. Nothing is kept then.
         Cost: about a million rows in memory, and nothing on disk in clear.

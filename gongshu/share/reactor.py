@@ -6,7 +6,7 @@ transaction that removes the reaction. If the process changed in between, it is 
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -24,6 +24,7 @@ from gongshu.share.contract_book import ContractBook, Draft
 from gongshu.share.dsp.states import FINAL, Move, State, can_send, termination_of
 from gongshu.share.engine import Engine
 from gongshu.share.errors import ContractInvalid, TermsUnknown
+from gongshu.share.metering import own_uses
 from gongshu.share.model import Record
 from gongshu.share.odrl import agreement_policy, read_terms
 from gongshu.share.policy import SharePolicy
@@ -219,9 +220,12 @@ class Reactor:
         try:
             with self._database.connect() as connection:
                 agreement = find_agreement(connection, record.agreement_id)
+                paid = own_uses(connection, record.process_id)
             if self._policy.awaits_payment(agreement):
                 return Plan(waiting="the payment is not confirmed")
-            why_not = self._policy.why_not_use(agreement, Phase.TRANSFER)
+            # A push or stream that is resumed has paid its use; it does not need another.
+            going_on = replace(agreement, uses=max(0, agreement.uses - paid))
+            why_not = self._policy.why_not_use(going_on, Phase.TRANSFER)
         except GongshuError as error:  # an agreement that cannot be read delivers nothing
             why_not = str(error)
         return _terminate(record, why_not) if why_not else Plan(Move.START)

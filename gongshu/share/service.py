@@ -55,6 +55,7 @@ from gongshu.share.rights import DEALERS, USERS, require_right
 from gongshu.share.runner import Runner
 from gongshu.share.sending import Retries
 from gongshu.share.signals import Signals
+from gongshu.share.steady import SteadyClock
 from gongshu.share.storing import StoreKeeper
 from gongshu.share.terms import Terms
 from gongshu.share.watchdog import Watchdog
@@ -111,8 +112,9 @@ class ShareService(Looking):
         super().__init__(database, Engine(database, audit, clock, signals), signals)
         self.partners = PartnerBook(database, parties, audit, clock)
         self.notices = NoticeBook(database, keys, parties, audit, clock, own_party_id)
+        self.steady = SteadyClock(database, clock, audit)
         watched = SharePolicy if keeping is None else partial(WatchedPolicy, keeping.watch)
-        self._policy = watched(catalogue, clock, self.partners)
+        self._policy = watched(catalogue, self.steady, self.partners)
         self._wire = HttpWire(parties, peers, clock, tls=tls)
         onward = None if keeping is None else keeping.require_onward
         self._book = OfferBook(database, gate, self._policy, audit, clock, onward)
@@ -131,7 +133,8 @@ class ShareService(Looking):
             address=lambda: self.address,
             spool=spool or Path(tempfile.gettempdir()),
             settings=self.settings,
-            client_of=self._wire.client_of,
+            peer_wire=self._wire,
+            steady=self.steady,
             notices=self.notices,
         )
         self.delivery = self.flows.delivery
@@ -150,7 +153,7 @@ class ShareService(Looking):
             callback=self._callback,
             declaration=self.contracts.declaration,
         )
-        self._puller = Puller(database, self.engine, self._wire, self.flows.wire, keeper, audit, clock)
+        self._puller = Puller(database, self.engine, self.flows.access, keeper, audit, clock)
         reactor = Reactor(
             database, self.engine, self._policy, audit, clock, own_party_id, self._signals, self.contracts
         )
@@ -322,11 +325,22 @@ class ShareService(Looking):
         return rows
 
     def pull_into(
-        self, transfer_id: str, name: str, actor: Subject, *, purpose: str = "", title: str = ""
+        self,
+        transfer_id: str,
+        name: str,
+        actor: Subject,
+        *,
+        purpose: str = "",
+        title: str = "",
+        columns: Sequence[str] = (),
     ) -> DatasetId:
-        """Pull and keep the rows as a dataset of origin `partner:<party>`. Raises: as `Puller.pull`."""
+        """Pull and keep the rows, or figures over them, as a dataset of origin `partner:<party>`, under the contract.
+
+        Raises: as `Puller.pull`, and as `Keeper.keep`.
+        """
         require_right(actor, USERS, "pull data")
-        return self._puller.pull_into(transfer_id, name, actor, purpose=purpose, title=title)
+        asked = tuple(columns)
+        return self._puller.pull_into(transfer_id, name, actor, purpose=purpose, title=title, columns=asked)
 
     # ---- both -------------------------------------------------------------------------------------------------------
 

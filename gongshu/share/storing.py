@@ -30,6 +30,7 @@ class StoreKeeper:
         title: str,
         actor: str,  # noqa: ARG002
         append: bool = False,
+        part: str = "",  # noqa: ARG002
     ) -> DatasetId:
         """Store all rows, or none if `batches` raises, as a dataset of origin `partner:<party>`; return its id.
 

@@ -59,17 +59,20 @@ class TokenDesk:
             if row.used_at is None:
                 connection.execute(sa.update(share_tokens).where(_T.token_hash == digest).values(used_at=now))
                 earlier = sa.and_(_T.process_id == transfer_id, _T.created_at < row.created_at, _T.revoked_at.is_(None))
-                connection.execute(sa.update(share_tokens).where(earlier).values(revoked_at=now))
-                connection.execute(
-                    sa.delete(share_tokens).where(_T.process_id == transfer_id, _T.expires_at < now - timedelta(days=1))
-                )
+                # They end without being withdrawn: what is under way with them goes on.
+                connection.execute(sa.update(share_tokens).where(earlier, _T.expires_at > now).values(expires_at=now))
+                old = sa.and_(_T.process_id == transfer_id, _T.expires_at < now - timedelta(days=1))
+                connection.execute(sa.delete(share_tokens).where(old))
         return digest
 
-    def is_withdrawn(self, digest: str) -> bool:
-        """True once the transfer was stopped; expiry alone does not stop a stream that began in time."""
+    def is_withdrawn(self, digest: str) -> bool | None:
+        """True once the transfer was stopped, None if nobody remembers the token any more.
+
+        Neither expiry nor a newer token stops what began in time.
+        """
         with self.database.connect() as connection:
             row = connection.execute(sa.select(_T.revoked_at, _T.process_id).where(_T.token_hash == digest)).first()
-        return row is None or row.revoked_at is not None
+        return None if row is None else row.revoked_at is not None
 
 
 def _hash(token: str) -> str:

@@ -10,6 +10,8 @@ from contextlib import suppress
 from typing import Annotated, Any
 from urllib.parse import quote
 
+import anyio
+import anyio.to_thread
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response, StreamingResponse
 from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
@@ -31,6 +33,7 @@ from gongshu.share.inbox import Answer
 from gongshu.share.links import write_links
 from gongshu.share.pushing import KEY_HEADER
 from gongshu.share.service import ShareService
+from gongshu.share.streaming import StreamRequest
 
 Json = dict[str, Any]
 
@@ -122,6 +125,22 @@ def _add_data(router: APIRouter, share: ShareService) -> None:
             await run_in_threadpool(arrival.close)
         return _json(200, {"transferId": taken.transfer_id, "rows": taken.rows})
 
+    @router.get("/share/stream/{transfer_id}")
+    async def stream(
+        request: Request,
+        transfer_id: str,
+        purpose: Annotated[str, Query(max_length=200)] = "",
+        column: Annotated[list[str] | None, Query(max_length=1000)] = None,
+        after: Annotated[int, Query(ge=0)] = 0,
+    ) -> Response:
+        """The rows of a stream as they come, from a position on: Arrow IPC, with a mark after each window."""
+        asked = StreamRequest(
+            transfer_id, request.headers.get("authorization", ""), purpose, tuple(column or ()), after
+        )
+        opened = await run_in_threadpool(share.flows.streams.open, asked)
+        return StreamingResponse(_in_own_thread(opened.pieces), media_type=opened.media_type)
+
+    @router.post("/share/stream/{transfer_id}/token")
     @router.post("/share/data/{transfer_id}/token")
     async def renew(request: Request, transfer_id: str) -> Response:
         """A new data address for the transfer's own consumer."""
@@ -249,15 +268,30 @@ async def _parts(request: Request) -> AsyncIterator[bytes]:
         yield b"".join(parts)
 
 
+async def _in_own_thread(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
+    """Yield the pieces of a response that may last for days, without keeping a place of the pool for short work."""
+    places = anyio.CapacityLimiter(1)
+    try:
+        while (piece := await anyio.to_thread.run_sync(next, pieces, None, limiter=places)) is not None:
+            yield piece
+    finally:
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(_close, pieces, limiter=places)
+
+
+def _close(pieces: Iterator[bytes]) -> None:
+    close = getattr(pieces, "close", None)
+    if close is not None:
+        close()
+
+
 async def _closing(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
     """Yield the pieces from a worker thread, and close their source when the receiver goes away."""
     try:
         async for piece in iterate_in_threadpool(pieces):
             yield piece
     finally:
-        close = getattr(pieces, "close", None)
-        if close is not None:
-            await run_in_threadpool(close)
+        await run_in_threadpool(_close, pieces)
 
 
 def _catalogue_error(body: bytes, code: str, reason: str) -> Json:  # noqa: ARG001

@@ -7,6 +7,7 @@ file, and one transaction at the end makes the version the one that is read. Wha
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from gongshu.model.ids import DatasetId
 from gongshu.model.sealed import SealedFile, SealedStorage
 from gongshu.secure.gate.copies import ORIGIN
 from gongshu.share.dsp.states import Side
-from gongshu.share.errors import CopyForbidden
+from gongshu.share.errors import CopyForbidden, SelectionInvalid
 from gongshu.share.keeping import store
 from gongshu.share.keeping.judging import FIGURES, why_ended
 from gongshu.share.keeping.law import CopyLawService, agreements_of, bound_to
@@ -31,9 +32,12 @@ from gongshu.share.keeping.ports import Catalogue
 from gongshu.share.keeping.vault import KeyVault, file_key
 from gongshu.share.model import Agreement, Record
 from gongshu.share.ports import Clock
+from gongshu.share.selection import read_selection
 from gongshu.share.tables import share_agreements
 from gongshu.share.terms import Operation
 
+PART_LENGTH = 24
+"""Hexadecimal digits by which a part of a stream is known again; 96 bits."""
 DERIVED, DELIVERY = "derived", "delivery"
 
 
@@ -71,9 +75,9 @@ class CopyKeeper:
         title: str,
         actor: str,
         append: bool = False,
-        are_figures: bool = False,
+        part: str = "",
     ) -> DatasetId:
-        """Keep a delivery; see `share.ports.Keeper`. `are_figures`: the provider sent figures over groups, no rows.
+        """Keep a delivery; see `share.ports.Keeper`.
 
         Raises: CopyForbidden, NameUnusable, SchemaUnusable, and whatever the batches raise; nothing is kept then.
         """
@@ -85,13 +89,16 @@ class CopyKeeper:
         self.require_free(table, agreement.counterparty)
         columns = self._storage.sealed_schema(table, schema)
         sampled = _Sampled(batches, schema)
+        named = sha256(f"{record.process_id} {part}".encode()).hexdigest()[:PART_LENGTH] if part else ""
         with self._database.begin() as connection:
+            if named and store.was_part_kept(connection, named):
+                return table
             key = self._key_of(connection, agreement)
             version = self._joined(connection, table, record.process_id, key, columns) if append else None
             if version is None:
-                kind = FIGURES if are_figures else DELIVERY
+                kind = FIGURES if _holds_figures(schema.names) else DELIVERY
                 version = self._new(connection, table, kind, record.process_id, columns, [key])
-        received, written = self._clock(), self._write(version, sampled, columns)
+        received, written = self._clock(), self._write(version, sampled, columns, named)
         register: dict[str, Any] = {"title": title, "schema": schema, "origin": f"{ORIGIN}{record.counterparty}"}
         self._show(version, written, sampled.sample(), actor, register, received)
         return table
@@ -204,8 +211,10 @@ class CopyKeeper:
             at=self._clock(),
         )
 
-    def _write(self, version: Version, batches: Iterable[pa.RecordBatch], columns: pa.Schema) -> "_Written":
-        name = f"{secrets.token_hex(16)}.sealed"
+    def _write(
+        self, version: Version, batches: Iterable[pa.RecordBatch], columns: pa.Schema, named: str = ""
+    ) -> "_Written":
+        name = f"{named}{secrets.token_hex(16)[len(named) :]}.sealed"
         with self._database.begin() as connection:
             store.insert_file(connection, name, version.version_id, self._clock())
         keys = [self._vault.open(key.fingerprint) for key in version.keys]
@@ -272,6 +281,14 @@ class _Sampled:
     def sample(self) -> pa.Table:
         """The rows remembered."""
         return pa.Table.from_batches(self._first, schema=self._schema)
+
+
+def _holds_figures(names: Sequence[str]) -> bool:
+    """True if the provider answered with figures over groups: it names them as they were asked for."""
+    try:
+        return bool(read_selection(names, ()).figures)
+    except SelectionInvalid:
+        return False
 
 
 def _raw(columns: pa.Schema) -> bytes:

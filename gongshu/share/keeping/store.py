@@ -122,6 +122,12 @@ def insert_file(connection: sa.Connection, name: str, version_id: int, at: datet
     connection.execute(sa.insert(kept_files).values(name=name, version_id=version_id, made_at=at))
 
 
+def was_part_kept(connection: sa.Connection, named: str) -> bool:
+    """True if a whole file was written whose name begins like this, also if it was deleted since."""
+    query = sa.select(_F.name).where(_F.name.startswith(named, autoescape=True), _F.is_whole.is_(True)).limit(1)
+    return connection.execute(query).first() is not None
+
+
 def finish_file(connection: sa.Connection, name: str, report: SealedReport, received: datetime) -> bool:
     """Write down that a file is whole, and when its rows came; False if it was given up meanwhile."""
     change = sa.update(kept_files).where(_F.name == name, _F.deleted_at.is_(None))

@@ -14,10 +14,10 @@ import pytest
 from gongshu.secure.keys import KeyStore
 from gongshu.secure.parties import Party
 from gongshu.secure.peer_tokens import PeerTokens
+from gongshu.share.arriving import read_data_address
 from gongshu.share.dsp.messages import CONTEXT
 from gongshu.share.dsp.schema import find_fault
 from gongshu.share.dsp.states import State
-from gongshu.share.pulling import read_data_address
 from gongshu.share.terms import Terms
 from tests.integration.share.site import Site
 from tests.integration.share.test_end_to_end import Sites, provider_transfer, started

@@ -25,12 +25,14 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
         yield sites
 
 
-def opening(name: str, *, purpose: str = "", encoding: Encoding = Encoding.ARROW, columns: tuple[str, ...] = ()) -> Opening:
+def opening(
+    name: str, *, purpose: str = "", encoding: Encoding = Encoding.ARROW, columns: tuple[str, ...] = ()
+) -> Opening:
     return Opening(name, "", purpose, columns, encoding)
 
 
 def pushed(sites: Sites, terms: Terms, dataset: str, wanted: Opening) -> Record:
-    mill, shop = sites
+    shop = sites[1]
     agreement = contract(sites, terms, dataset)  # type: ignore[arg-type]
     asked = shop.share.transfer(agreement.agreement_id, shop.li, format=FORMAT_PUSH, opening=wanted)
     return shop.share.wait_for(asked.process_id, {State.COMPLETED, State.TERMINATED}, 30)

@@ -1,0 +1,175 @@
+"""A stream of readings between two real nodes: it grows, stops and goes on; nothing is lost or repeated."""
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from itertools import count
+
+import pyarrow as pa
+import pytest
+
+from gongshu.model.grade import Grade, Importance
+from gongshu.model.ids import AssetId, DatasetId, SourceId, SubjectId
+from gongshu.model.reading import READING_SCHEMA, ValueType
+from gongshu.model.series import SeriesSighting
+from gongshu.secure.gate import DatasetQuery
+from gongshu.share.dsp.messages import FORMAT_STREAM
+from gongshu.share.dsp.states import State
+from gongshu.share.model import Record
+from gongshu.share.sending import Retries
+from gongshu.share.service import ShareSettings
+from gongshu.share.terms import Terms
+from tests.integration.share.site import Site, two_sites
+from tests.integration.share.test_end_to_end import contract
+
+Sites = tuple[Site, Site]
+
+QUICK = ShareSettings(
+    stream_step_s=0.1, stream_settle_s=0.1, retries=Retries(first_ms=100, longest_s=1.0, attempts_max=20)
+)
+_names = count(1)
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
+    with two_sites(tmp_path_factory.mktemp("streams"), settings=QUICK) as sites:
+        yield sites
+
+
+class Machine:
+    """An asset of the provider whose one series grows when the test says so."""
+
+    def __init__(self, site: Site) -> None:
+        name = f"machine-{next(_names)}"
+        sighting = SeriesSighting(SourceId("sim"), name, AssetId(f"plant/{name}"), "load", ValueType.FLOAT64)
+        given = site.catalogue.register_series([sighting])
+        self.site, self.series, self.last = site, int(given[SourceId("sim"), name]), 0
+        found = [each for each in site.catalogue.datasets(limit=1000) if each.asset == f"plant/{name}"]
+        self.dataset = found[0].dataset_id
+        self.grade(Grade.ONE)
+
+    def grade(self, grade: Grade) -> None:
+        label = self.site.catalogue.dataset(self.dataset).label
+        self.site.catalogue.confirm(
+            self.dataset,
+            grade=grade,
+            importance=Importance.GENERAL,
+            category=label.category,
+            actor=SubjectId("user:steward"),
+            reason="reviewed for the test",
+        )
+
+    def grow(self, rows: int) -> None:
+        now = self.site.clock()
+        values = [float(self.last + i) for i in range(1, rows + 1)]
+        self.last += rows
+        columns = {
+            "series_id": [self.series] * rows,
+            "time": [now + timedelta(microseconds=i) for i in range(rows)],
+            "time_is_source": [False] * rows,
+            "arrival_time": [now + timedelta(microseconds=i) for i in range(rows)],
+            "value_double": values,
+            "value_int": [None] * rows,
+            "value_text": [None] * rows,
+            "status": [0] * rows,
+        }
+        self.site.lake.append_readings(pa.table(columns, schema=READING_SCHEMA))
+
+
+def follow(sites: Sites, machine: Machine, terms: Terms, name: str, *, purpose: str = "") -> Record:
+    shop = sites[1]
+    agreement = contract(sites, terms, DatasetId(machine.dataset))
+    asked = shop.share.transfer(agreement.agreement_id, shop.li, format=FORMAT_STREAM)
+    started = shop.share.wait_for(asked.process_id, {State.STARTED}, 20)
+    shop.share.flows.followers.follow(started.process_id, name, shop.li, purpose=purpose)
+    return started
+
+
+def values_of(site: Site, name: str) -> list[float]:
+    try:
+        site.catalogue.dataset(DatasetId(name))
+    except Exception:  # noqa: BLE001  # nothing was kept yet
+        return []
+    query = DatasetQuery(DatasetId(name), columns=("value",))
+    return sorted(site.gate.read(site.li, query, purpose="test").read_all()["value"].to_pylist())
+
+
+def until(holds: Callable[[], bool], timeout_s: float = 30.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come to hold"
+        time.sleep(0.05)
+
+
+def sent_rows(site: Site, record: Record) -> int:
+    return sum(line.rows for line in site.share.deliveries(agreement_id=record.agreement_id))
+
+
+def test_rows_come_as_they_grow_once_each_and_count_one_use(pair: Sites) -> None:
+    mill, shop = pair
+    machine = Machine(mill)
+    machine.grow(500)
+    record = follow(pair, machine, Terms(uses_max=9), "grown")
+    until(lambda: sent_rows(mill, record) == 500)
+    machine.grow(300)
+    until(lambda: sent_rows(mill, record) == 800)
+    shop.share.terminate(record.process_id, shop.li, "done")
+    until(lambda: values_of(shop, "grown") == [float(i) for i in range(1, 801)])
+    assert mill.share.agreement(record.agreement_id).uses == 1
+
+
+def test_a_suspended_stream_stops_within_a_second_and_goes_on_where_it_was(pair: Sites) -> None:
+    mill, shop = pair
+    machine = Machine(mill)
+    machine.grow(100)
+    record = follow(pair, machine, Terms(unrestricted=True), "held")
+    until(lambda: sent_rows(mill, record) == 100)
+    ours = next(t for t in mill.share.transfers() if t.peer_pid == record.process_id)
+    mill.share.suspend(ours.process_id, mill.li, "maintenance")
+    stopped_s = time.monotonic()
+    until(lambda: all(line.outcome != "open" for line in mill.share.deliveries(agreement_id=record.agreement_id)))
+    assert time.monotonic() - stopped_s < 1.0
+    machine.grow(50)
+    shop.share.wait_for(record.process_id, {State.SUSPENDED}, 20)
+    until(lambda: values_of(shop, "held") == [float(i) for i in range(1, 101)])
+    assert sent_rows(mill, record) == 100
+    mill.share.resume(ours.process_id, mill.li)
+    until(lambda: sent_rows(mill, record) == 150)
+    shop.share.terminate(record.process_id, shop.li, "done")
+    until(lambda: values_of(shop, "held") == [float(i) for i in range(1, 151)])
+    assert mill.share.agreement(record.agreement_id).uses == 1
+
+
+def _retire(mill: Site, shop: Site, machine: Machine, record: Record) -> None:
+    mill.share.retire(record.agreement_id, mill.li, "breach")
+
+
+def _regrade(mill: Site, shop: Site, machine: Machine, record: Record) -> None:
+    machine.grade(Grade.THREE)
+
+
+def _expire(mill: Site, shop: Site, machine: Machine, record: Record) -> None:
+    mill.clock.ahead = shop.clock.ahead = timedelta(hours=2)
+
+
+@pytest.mark.parametrize("end", [_retire, _regrade, _expire])
+def test_a_running_stream_ends_when_what_permits_it_does(
+    pair: Sites, end: Callable[[Site, Site, Machine, Record], None]
+) -> None:
+    mill, shop = pair
+    machine = Machine(mill)
+    machine.grow(10)
+    terms = Terms(until=mill.clock() + timedelta(hours=1))
+    record = follow(pair, machine, terms, f"ended{end.__name__}")
+    until(lambda: sent_rows(mill, record) == 10)
+    try:
+        end(mill, shop, machine, record)
+        until(lambda: all(line.outcome != "open" for line in mill.share.deliveries(agreement_id=record.agreement_id)))
+        machine.grow(10)
+        # A grade can be mended, and the stream resumed; an agreement that ended cannot.
+        shop.share.wait_for(record.process_id, {State.SUSPENDED if end is _regrade else State.TERMINATED}, 30)
+        assert sent_rows(mill, record) == 10
+    finally:
+        mill.clock.ahead = shop.clock.ahead = timedelta()
+        mill.share.steady.reset(mill.li)
+        shop.share.steady.reset(shop.li)
