@@ -1,6 +1,7 @@
 # make demo   the whole chain on this machine      make test   every test that this machine can run
 # make check  format, lint, types, house rules     make bench  speed and memory, side by side with a reference
 # make tck    the official kit of the Dataspace Protocol, which needs Java 17 and Maven
+# make dcp-tck  the official kit of the Decentralized Claims Protocol, likewise
 # make interop  contracts and data with a real Eclipse EDC in both directions; needs Java 17 and Maven
 SHELL := /bin/bash
 PYTHON ?= python3
@@ -11,7 +12,7 @@ export PYTHONDONTWRITEBYTECODE :=
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet --no-compile
 
-.PHONY: demo test check bench tck interop lock clean
+.PHONY: demo test check bench tck dcp-tck interop lock clean
 
 demo: $(VENV)/.runtime
 	@$(BIN)/gongshu demo $(ARGS)
@@ -30,6 +31,9 @@ bench: $(VENV)/.dev
 
 tck: $(VENV)/.dev
 	@$(BIN)/python -m tests.tck $(ARGS)
+
+dcp-tck: $(VENV)/.dev
+	@$(BIN)/python -m tests.tck_dcp $(ARGS)
 
 interop: $(VENV)/.dev
 	@$(BIN)/python -m tests.interop $(ARGS)

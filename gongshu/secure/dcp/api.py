@@ -38,6 +38,12 @@ def create_claims_router(claims: DcpIdentity) -> APIRouter:
         await _answered(request, claims.holder.take)
         return Response(status_code=200)
 
+    @router.post(PATH + "/offers")
+    async def offer(request: Request) -> Response:
+        """Note that an issuer offers us credentials."""
+        await _answered(request, claims.holder.note_offer)
+        return Response(status_code=200)
+
     return router
 
 

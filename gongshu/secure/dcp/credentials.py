@@ -68,7 +68,8 @@ def read_credential(token: Jwt) -> Credential:
     issuer = issuer.get("id") if isinstance(issuer, dict) else issuer
     if not isinstance(issuer, str) or claims.get("iss", issuer) != issuer:
         raise _refused("it names two issuers, or none")
-    if claims.get("sub", subject["id"]) != subject["id"]:
+    # Some issuers put the credential's own id there; whom it is about is said, and signed, in credentialSubject.
+    if claims.get("sub", subject["id"]) not in (subject["id"], document.get("id")):
         raise _refused("it names two subjects")
     begins = [_moment(claims.get(name)) for name in ("nbf", "iat") if name in claims]
     begins += [_moment(document[name]) for name in ("issuanceDate", "validFrom") if document.get(name) is not None]

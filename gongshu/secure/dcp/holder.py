@@ -50,9 +50,7 @@ class Holder:
 
         Raises: PeerTokenRejected, ClaimsMessageInvalid. Nothing is kept if one of them cannot be used.
         """
-        sender = self._tokens.check(authorization).party
-        if "issuer" not in sender.roles:
-            raise PeerTokenRejected(reason="its sender is not registered as an issuer")
+        sender = self._issuer(authorization)
         _require_message(message, "CredentialMessage", ("issuerPid", "holderPid"))
         status = message.get("status")
         if status not in ("ISSUED", "REJECTED"):
@@ -62,14 +60,30 @@ class Holder:
             raise ClaimsMessageInvalid(what="CredentialMessage", reason="its credentials are missing or too many")
         taken = [self._read(entry) for entry in listed] if status == "ISSUED" else []
         for credential, _ in taken:
-            if credential.issuer != sender.party_id or credential.subject != self._own:
+            if credential.issuer != sender or credential.subject != self._own:
                 raise ClaimsMessageInvalid(what="CredentialMessage", reason="a credential is not its sender's about us")
         with self._database.begin() as connection:
             for credential, token in taken:
                 _keep(connection, credential, token, self._clock())
             details: dict[str, Any] = {"status": status, "types": sorted({t for c, _ in taken for t in c.types})}
             action = "credentials.received"
-            self._audit.write(AuditEvent(self._clock(), f"partner:{sender.party_id}", action, self._own, "ok", details))
+            self._audit.write(AuditEvent(self._clock(), f"partner:{sender}", action, self._own, "ok", details))
+
+    def note_offer(self, authorization: str, message: Mapping[str, Any]) -> None:
+        """Put on record that a registered issuer offers us credentials; people decide, and ask the issuer.
+
+        Raises: PeerTokenRejected, ClaimsMessageInvalid.
+        """
+        sender, what = self._issuer(authorization), "CredentialOfferMessage"
+        _require_message(message, what, ("issuer",))
+        listed = message.get("credentials")
+        if message["issuer"] != sender or not isinstance(listed, list) or not 0 < len(listed) <= CREDENTIALS_MAX:
+            raise ClaimsMessageInvalid(what=what, reason="its credentials are missing, too many, or another issuer's")
+        if not all(isinstance(entry, dict) and isinstance(entry.get("id"), str) for entry in listed):
+            raise ClaimsMessageInvalid(what=what, reason="an offered credential has no id")
+        names = sorted({str(entry.get("credentialType") or entry["id"])[:200] for entry in listed})
+        event = AuditEvent(self._clock(), f"partner:{sender}", "credentials.offered", self._own, "ok", {"types": names})
+        self._audit.write(event)
 
     def present(self, authorization: str, message: Mapping[str, Any]) -> dict[str, Any]:
         """Return the answer to a question for our credentials, for the party and the scopes of the access token alone.
@@ -94,6 +108,12 @@ class Holder:
         wanted = sa.select(*columns, dcp_credentials.c.expires_at).order_by(dcp_credentials.c.expires_at)
         with self._database.connect() as connection:
             return [(row[0], row[1], tuple(row[2].split(" ")), row[3]) for row in connection.execute(wanted)]
+
+    def _issuer(self, authorization: str) -> PartyId:
+        sender = self._tokens.check(authorization).party
+        if "issuer" not in sender.roles:
+            raise PeerTokenRejected(reason="its sender is not registered as an issuer")
+        return sender.party_id
 
     def _wanted(self, message: Mapping[str, Any]) -> frozenset[Scope]:
         what = "PresentationQueryMessage"

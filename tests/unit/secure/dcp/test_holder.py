@@ -135,3 +135,20 @@ def test_an_expired_credential_is_not_shown(rig: ClaimsRig) -> None:
         clock.forward(days=31)
     (presentation,) = asked(rig, [MEMBERSHIP_SCOPE])["presentation"]
     assert len(presentation) < 1000, "an empty presentation"
+
+
+def test_an_offer_is_put_on_record_and_gives_nothing(rig: ClaimsRig) -> None:
+    before = rig.far.scheme.holder.credentials()
+    offer = {"@context": CONTEXT, "type": "CredentialOfferMessage", "issuer": ISSUER, "credentials": [{"id": "1"}]}
+    rig.far.scheme.holder.note_offer(rig.issuer.token(SHOP, "fifth-id"), offer)
+    assert rig.far.scheme.holder.credentials() == before
+    header = "Bearer " + rig.node.scheme.tokens.issue(SHOP)
+    with pytest.raises(PeerTokenRejected, match="not registered as an issuer"):
+        rig.far.scheme.holder.note_offer(header, offer)
+
+
+@pytest.mark.parametrize("change", [{"issuer": MILL}, {"credentials": []}, {"credentials": [{}]}, {"type": "x"}])
+def test_an_offer_that_says_something_else_is_refused(rig: ClaimsRig, change: dict[str, Any]) -> None:
+    offer = {"@context": CONTEXT, "type": "CredentialOfferMessage", "issuer": ISSUER, "credentials": [{"id": "1"}]}
+    with pytest.raises(ClaimsMessageInvalid):
+        rig.far.scheme.holder.note_offer(rig.issuer.token(SHOP, "sixth-id"), {**offer, **change})

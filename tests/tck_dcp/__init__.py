@@ -1,0 +1,1 @@
+"""The official compatibility kit of the Decentralized Claims Protocol, run against our holder and verifier."""
