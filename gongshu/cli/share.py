@@ -12,6 +12,7 @@ import typer
 
 from gongshu.cli.output import Format, done, show
 from gongshu.cli.session import current_subject, opened_node
+from gongshu.cli.share_flows import add_flow_commands
 from gongshu.cli.share_index import add_index_commands
 from gongshu.cli.share_kept import add_kept_commands
 from gongshu.cli.share_parties import add_party_commands
@@ -23,6 +24,7 @@ from gongshu.share.terms import Terms
 from gongshu.share.views import agreement_view, delivery_view, offer_view, record_view, remote_view
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
+add_flow_commands(app)
 add_index_commands(app)
 add_kept_commands(app)
 add_party_commands(app)
@@ -144,6 +146,9 @@ def pull(
     name: Annotated[str, typer.Option("--as", help="Keep the rows as the dataset of this name")] = "",
     file: Annotated[Path | None, typer.Option("--file", help="Write the rows to this .csv or .parquet file")] = None,
     purpose: Annotated[str, typer.Option(help="What the data are for; some contracts demand it")] = "",
+    column: Annotated[
+        list[str] | None, typer.Option(help="Only this column, or figure as sum(load); repeat it")
+    ] = None,
     format: AsFormat = Format.TABLE,
 ) -> None:
     """Fetch the data; each time counts as one use: gongshu share pull TRANSFER --as partner_orders."""
@@ -154,10 +159,10 @@ def pull(
     with opened_node() as node:
         subject = current_subject(node)
         if file is None:
-            kept = node.share.pull_into(transfer_id, name, subject, purpose=purpose)
+            kept = node.share.pull_into(transfer_id, name, subject, purpose=purpose, columns=column or ())
             show([{"dataset_id": kept, "transfer_id": transfer_id}], ["dataset_id", "transfer_id"], format)
             return
-        table = node.share.pull(transfer_id, subject, purpose=purpose)
+        table = node.share.pull(transfer_id, subject, purpose=purpose, columns=column or ())
     _write_file(table, file)
     show([{"file": file, "rows": table.num_rows}], ["file", "rows"], format)
 

@@ -18,7 +18,15 @@ from gongshu.secure.gate.copies import CopyRead, CopyVerdict
 from gongshu.share.agreements import find_agreement
 from gongshu.share.errors import CopyForbidden
 from gongshu.share.keeping import store
-from gongshu.share.keeping.judging import Place, delete_at, group_min_of, judge_reading, operation_of, why_ended
+from gongshu.share.keeping.judging import (
+    FIGURES,
+    Place,
+    delete_at,
+    group_min_of,
+    judge_reading,
+    operation_of,
+    why_ended,
+)
 from gongshu.share.keeping.model import File, KeyState, Version
 from gongshu.share.keeping.receipts import ReceiptDesk
 from gongshu.share.keeping.vault import KeyVault, file_key
@@ -93,7 +101,8 @@ class CopyLawService:
             with self._database.begin() as connection:
                 store.raise_time(connection, now)
         rows = self._rows(version, agreements) if version is not None else None
-        return CopyVerdict(rows=rows, group_min=group_min_of(agreements) if _counts_groups(read, agreements) else None)
+        bounds = [a for source in sources if source.kind != FIGURES for a in agreements if a.terms.is_aggregate_only]
+        return CopyVerdict(rows=rows, group_min=group_min_of(bounds) if read.is_aggregate else None)
 
     def sources(self, connection: sa.Connection, dataset_id: DatasetId) -> list[Version]:
         """Return the copies that a dataset of this node was derived from, near and far.
@@ -180,7 +189,3 @@ def due_later(version: Version, agreements: Sequence[Agreement], now: datetime) 
 def bound_to(version: Version, name: str) -> str:
     """Return what a file is bound to: it opens as no other file, of no other version, of no other dataset."""
     return f"gongshu-sealed-1|{version.dataset_id}|{version.number}|{name}"
-
-
-def _counts_groups(read: CopyRead, agreements: Sequence[Agreement]) -> bool:
-    return read.is_aggregate and any(a.terms.is_aggregate_only for a in agreements)

@@ -170,6 +170,12 @@ def test_an_aggregate_contract_gives_figures_over_large_groups_alone(pantry: Pan
             pantry.ask(sly)
 
 
+def test_figures_that_were_delivered_as_such_are_read_as_they_are(pantry: Pantry, name: str) -> None:
+    figures = pa.table({"part": ["a", "b"], "avg(weight)": [1.0, 2.0]})
+    pantry.keep(pantry.agree(Terms(aggregate_min=5)), name, figures)
+    assert pantry.ask(f"SELECT * FROM {name}").equals(figures)
+
+
 def test_the_uses_of_a_copy_are_counted_and_end(pantry: Pantry, name: str) -> None:
     pantry.keep(pantry.agree(Terms(uses_max=2)), name)
     for _ in range(2):
