@@ -236,8 +236,12 @@ def _list_in_text(text: str) -> Any:
         items = orjson.loads(text)
     except orjson.JSONDecodeError:
         return text
-    is_wrapped = all(isinstance(item, dict) and not isinstance(_unwrap(item), dict) for item in items)
-    return items if is_wrapped else text
+    return items if all(isinstance(item, dict) and _is_wrapped(item) for item in items) else text
+
+
+def _is_wrapped(item: Json) -> bool:
+    inner = item.get("@value", item.get("@id"))
+    return isinstance(inner, str | int | float) and not isinstance(_unwrap(item), dict)
 
 
 def _unwrap(value: Any) -> Any:
