@@ -1,7 +1,6 @@
 """`gongshu share`: offer data under terms, find others' offers, negotiate, transfer, pull, end."""
 
 from dataclasses import asdict
-from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -10,12 +9,15 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pa_parquet
 import typer
 
+import gongshu.cli.share_terms as take
 from gongshu.cli.output import Format, done, show
 from gongshu.cli.session import current_subject, opened_node
+from gongshu.cli.share_contracts import add_contract_commands
 from gongshu.cli.share_flows import add_flow_commands
 from gongshu.cli.share_index import add_index_commands
 from gongshu.cli.share_kept import add_kept_commands
 from gongshu.cli.share_parties import add_party_commands
+from gongshu.cli.share_terms import describe
 from gongshu.model.ids import DatasetId, PartyId
 from gongshu.share.automation import ASK_FIRST
 from gongshu.share.dsp.states import State
@@ -28,15 +30,9 @@ add_flow_commands(app)
 add_index_commands(app)
 add_kept_commands(app)
 add_party_commands(app)
+add_contract_commands(app)
 
 AsFormat = Annotated[Format, typer.Option("--format", help="table for people, json for programs")]
-To = Annotated[list[str] | None, typer.Option("--to", help="Only this party may use it; repeat it")]
-Until = Annotated[str, typer.Option(help="Last day of use, as 2027-12-31")]
-Uses = Annotated[int | None, typer.Option(min=1, help="How many times data may be fetched")]
-Purpose = Annotated[list[str] | None, typer.Option(help="Only for this purpose; repeat it")]
-Column = Annotated[list[str] | None, typer.Option(help="Only this column; repeat it")]
-Rows = Annotated[int | None, typer.Option(min=1, help="At most so many rows each time")]
-Free = Annotated[bool, typer.Option("--unrestricted", help="Declare that nothing is restricted")]
 Wait = Annotated[float, typer.Option("--wait", min=0, help="Seconds to wait for the other side")]
 
 PROCESS = ["process_id", "side", "state", "party", "dataset_id", "agreement_id", "waiting", "reason"]
@@ -45,20 +41,54 @@ PROCESS = ["process_id", "side", "state", "party", "dataset_id", "agreement_id",
 @app.command()
 def offer(
     dataset: Annotated[str, typer.Argument(help="The dataset's id, as `gongshu catalog list` shows it")],
-    to: To = None,
-    until: Until = "",
-    uses: Uses = None,
-    purpose: Purpose = None,
-    column: Column = None,
-    rows: Rows = None,
-    unrestricted: Free = False,
+    to: take.To = None,
+    group: take.Group = None,
+    until: take.Until = "",
+    since: take.Since = "",
+    lasting: take.Lasting = "",
+    uses: take.Uses = None,
+    purpose: take.Purpose = None,
+    place: take.Place = None,
+    connector: take.Connector = None,
+    column: take.Column = None,
+    rows: take.Rows = None,
+    where: take.Where = None,
+    operation: take.Do = None,
+    smallest_group: take.Smallest = None,
+    delete_after: take.Delete = "",
+    notify: take.Notify = None,
+    no_onward: take.NoOnward = False,
+    payment: take.Price = "",
+    legal_only: take.LegalOnly = None,
+    unrestricted: take.Free = False,
     ask_first: Annotated[bool, typer.Option("--ask-first", help="A person approves each contract")] = False,
     preview: Annotated[bool, typer.Option("--preview", help="Show what the partner would see; offer nothing")] = False,
     published_as: Annotated[str, typer.Option(help="The dataset's id for partners; empty: its own")] = "",
     format: AsFormat = Format.TABLE,
 ) -> None:
     """Offer a dataset: gongshu share offer orders --to urn:gongshu:party:partner --uses 2 --until 2027-12-31."""
-    terms = _terms(to, until, uses, purpose, column, rows, unrestricted=unrestricted)
+    terms = Terms(
+        parties=take.parties_of(to),
+        groups=frozenset(group or ()),
+        until=take.day_end(until, "--until"),
+        not_before=take.day_begin(since, "--from"),
+        duration_s=take.span_seconds(lasting, "--for"),
+        uses_max=uses,
+        purposes=frozenset(purpose or ()),
+        places=frozenset(place or ()),
+        connectors=frozenset(connector or ()),
+        columns=frozenset(column or ()),
+        rows_max=rows,
+        rows_where=frozenset(take.row_condition(text) for text in where or ()),
+        operations=frozenset(operation or ()),
+        aggregate_min=smallest_group,
+        delete_after_s=take.span_seconds(delete_after, "--delete-after"),
+        notify=take.parties_of(notify),
+        no_onward=no_onward,
+        payment=take.payment_of(payment),
+        legal_only=take.legal_only(legal_only),
+        unrestricted=unrestricted,
+    )
     with opened_node() as node:
         subject = current_subject(node)
         if preview:
@@ -102,8 +132,8 @@ def find(
             found = node.share.catalogue_of(PartyId(party), subject, search=search, page=page)
             for dataset in found.datasets:
                 view = remote_view(dataset)
-                for each in view.pop("offers"):
-                    rows.append(view | {**each, "terms": _terms_text(each["terms"] or {}) or each["obstacle"]})
+                for offer, each in zip(dataset.offers, view.pop("offers"), strict=True):
+                    rows.append(view | {**each, "terms": describe(offer.terms, offer.obstacle)})
             page = found.next_page
             if not page:
                 break
@@ -327,46 +357,11 @@ def _is_file(text: str) -> bool:
     return len(text) < 250 and Path(text).is_file()
 
 
-def _terms(
-    to: list[str] | None,
-    until: str,
-    uses: int | None,
-    purpose: list[str] | None,
-    column: list[str] | None,
-    rows: int | None,
-    *,
-    unrestricted: bool,
-) -> Terms:
-    try:
-        last = date.fromisoformat(until) if until else None
-    except ValueError as cause:
-        raise typer.BadParameter(f"{until!r} is no day; write it as 2027-12-31", param_hint="--until") from cause
-    end = datetime.combine(last, time.min, UTC) + timedelta(days=1) - timedelta(microseconds=1) if last else None
-    return Terms(
-        parties=frozenset(PartyId(party) for party in to or ()),
-        until=end,
-        uses_max=uses,
-        purposes=frozenset(purpose or ()),
-        columns=frozenset(column or ()),
-        rows_max=rows,
-        unrestricted=unrestricted,
-    )
-
-
 def _flat(view: dict[str, object]) -> dict[str, object]:
-    terms = view["terms"]
-    assert isinstance(terms, dict), "views hold terms field by field"
-    return view | {"terms": _terms_text(terms)}
-
-
-def _terms_text(terms: dict[str, object]) -> str:
-    if terms.get("unrestricted"):
-        return "unrestricted"
-    return "; ".join(f"{name} {_value(value)}" for name, value in terms.items() if value)
-
-
-def _value(value: object) -> str:
-    return ", ".join(str(part) for part in value) if isinstance(value, list) else str(value)
+    clauses = view["clauses"]
+    assert isinstance(clauses, list), "views hold one entry a term"
+    said = [f"{clause['en']} ({clause['class_en']})" for clause in clauses]
+    return view | {"terms": " ".join(said) or "unrestricted"}
 
 
 def _require_writable(file: Path) -> None:

@@ -49,7 +49,7 @@ def contract_view(signed: SignedContract, agreement: Agreement, form: Form, lang
 
 
 def group_view(group: Group) -> View:
-    """Return a group."""
+    """Return who is in a group of parties."""
     return {"group_id": group.group_id, "title": group.title, "members": list(group.members)}
 
 
