@@ -114,7 +114,7 @@ class Keeping:
         if slow:
             done += self._desk.tend() + self.watch.tend()
         if post is not None:
-            done += self._desk.send(post)
+            done += self._desk.send(post) + (self.watch.tell_ends(post) if slow else 0)
         return done
 
     def _run(self, post: Post) -> None:

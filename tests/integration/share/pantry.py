@@ -227,5 +227,6 @@ class Post:
             return Reply(503)
         self.sent.append((path, body))
         watch = self._receiver.keeping.watch
-        take = watch.take_receipts if path.endswith("usage") else watch.take_proof
+        takes = {"usage": watch.take_receipts, "deletions": watch.take_proof, "ends": watch.take_end}
+        take = takes[path.rpartition("/")[2]]
         return Reply(200, orjson.dumps(take(self._sender.party, body)))

@@ -236,8 +236,13 @@ def test_a_contract_ended_by_one_side_is_deleted_too(pair: Pair) -> None:
     pair.mill.deliver(theirs)
     pair.read("copy")
     pair.shop.keeping.step(pair.post)
-    pair.shop.retire(ours)
     pair.mill.retire(theirs)
+    pair.mill.keeping.step(Post(pair.mill, pair.shop))
+    with pytest.raises(ReceiptInvalid, match="no contract with this party"):
+        pair.mill.keeping.watch.take_end(SHOP, orjson.dumps({"contract": ours.agreement_id, "reason": ""}))
+    for hostile in (b"", b"[]", b"{}", b'{"contract": 1, "reason": ""}'):
+        with pytest.raises(MessageInvalid):
+            pair.shop.keeping.watch.take_end(MILL, hostile)
     pair.clock.forward(minutes=1)
     pair.shop.keeping.step(pair.post)
     assert [line.state for line in pair.mill.keeping.deletions()] == ["proved"]
