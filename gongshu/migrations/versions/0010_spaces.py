@@ -31,6 +31,7 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('space_id', 'operator', 'kind', 'name', name=op.f('pk_space_links'))
     )
     op.create_table('space_notices',
+    sa.Column('sequence', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
     sa.Column('notice_id', sa.String(length=60), nullable=False),
     sa.Column('space_id', sa.String(length=200), nullable=False),
     sa.Column('party_id', sa.String(length=200), nullable=False),
@@ -40,7 +41,8 @@ def upgrade() -> None:
     sa.Column('next_at', sa.BigInteger(), nullable=True),
     sa.Column('delivered_at', sa.BigInteger(), nullable=True),
     sa.Column('last_error', sa.Text(), nullable=False),
-    sa.PrimaryKeyConstraint('notice_id', name=op.f('pk_space_notices'))
+    sa.PrimaryKeyConstraint('sequence', name=op.f('pk_space_notices')),
+    sa.UniqueConstraint('notice_id', name=op.f('uq_space_notices_notice_id'))
     )
     op.create_index(op.f('ix_space_notices_next_at'), 'space_notices', ['next_at'], unique=False)
     op.create_index(op.f('ix_space_notices_space_id'), 'space_notices', ['space_id'], unique=False)

@@ -1,8 +1,8 @@
 """Identifiers of catalogue entries in the manner of NDI: `FrontCode/BackCode`, with check digits. Pure.
 
 The front names the owner (area and organisation), the back the entry (kind, number, two check digits). The check digits
-of the national documents are not public; ours are ISO 7064 MOD 97-10 over both parts, which finds every single wrong
-character and nearly every exchange of two. See decision 0080.
+of the national documents are not public; ours are ISO 7064 MOD 97-10 over both parts, which finds every wrong digit or
+letter and every swap of two digits, and nearly every digit that was taken for a letter. See decision 0080.
 """
 
 import re

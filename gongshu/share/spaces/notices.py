@@ -40,18 +40,21 @@ class NoticeSender:
         self._clock = clock
 
     def send_due(self) -> int:
-        """Send what is due now, in order; return how many arrived. News to one member never overtakes earlier ones."""
+        """Send to each member the oldest news that it does not have, if it is due; return how much of it arrived.
+
+        So news never overtakes older news to the same member, whatever has to be sent again.
+        """
         now = self._clock()
-        due = sa.select(space_notices).where(_N.next_at.is_not(None)).order_by(_N.created_at, _N.notice_id)
-        with self._database.connect() as connection:
-            rows = list(connection.execute(due.where(sa.or_(_N.next_at <= now, _N.next_at > now + _FAR)).limit(BATCH)))
-        arrived, silent = 0, set[str]()
+        oldest = sa.select(sa.func.min(_N.sequence)).where(_N.next_at.is_not(None)).group_by(_N.party_id)
+        is_due = sa.or_(_N.next_at <= now, _N.next_at > now + _FAR)
+        due = sa.select(space_notices).where(_N.sequence.in_(oldest), is_due).order_by(_N.sequence).limit(BATCH)
+        with self._database.begin() as connection:
+            late = sa.update(space_notices).where(_N.next_at.is_not(None), _N.created_at < now - KEPT_TRYING)
+            connection.execute(late.values(next_at=None))
+            rows = list(connection.execute(due))
+        arrived = 0
         for row in rows:
-            if row.party_id in silent:
-                continue
             error = self._send(row)
-            if error:
-                silent.add(row.party_id)
             arrived += not error
             self._note(row, error)
         return arrived
@@ -70,8 +73,6 @@ class NoticeSender:
         values: dict[str, Any] = {"attempts": row.attempts + 1, "last_error": error[:500]}
         if not error:
             values |= {"delivered_at": now, "next_at": None}
-        elif now - row.created_at > KEPT_TRYING:
-            values["next_at"] = None
         else:
             pause_s = min(FIRST_S * 2.0 ** min(row.attempts, 16), LONGEST_S)
             values["next_at"] = now + timedelta(seconds=pause_s)

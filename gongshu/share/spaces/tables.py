@@ -88,7 +88,8 @@ space_history = sa.Table(
 space_notices = sa.Table(
     "space_notices",
     metadata,
-    sa.Column("notice_id", sa.String(60), primary_key=True),
+    sa.Column("sequence", _SERIAL, primary_key=True, autoincrement=True),
+    sa.Column("notice_id", sa.String(60), nullable=False, unique=True),
     sa.Column("space_id", sa.String(200), nullable=False, index=True),
     sa.Column("party_id", sa.String(200), nullable=False),
     sa.Column("content", sa.JSON, nullable=False),
