@@ -316,13 +316,10 @@ class ShareService(Looking):
         """
         require_right(actor, USERS, "pull data")
         record = self.engine.record(transfer_id)
+        fetch = partial(self._puller.pull, transfer_id, actor, purpose=purpose, columns=tuple(columns))
         if self.keeping is None or record.side is not Side.CONSUMER:
-            return self._puller.pull(transfer_id, actor, purpose=purpose, columns=tuple(columns))
-        agreement = self.agreement(record.agreement_id)
-        self.keeping.require_loose(agreement)
-        rows = self._puller.pull(transfer_id, actor, purpose=purpose, columns=tuple(columns))
-        self.keeping.note_loose(agreement, actor, purpose, rows.num_rows)
-        return rows
+            return fetch()
+        return self.keeping.hand_out(self.agreement(record.agreement_id), actor, purpose, fetch)
 
     def pull_into(
         self,
@@ -339,8 +336,7 @@ class ShareService(Looking):
         Raises: as `Puller.pull`, and as `Keeper.keep`.
         """
         require_right(actor, USERS, "pull data")
-        asked = tuple(columns)
-        return self._puller.pull_into(transfer_id, name, actor, purpose=purpose, title=title, columns=asked)
+        return self._puller.pull_into(transfer_id, name, actor, purpose=purpose, title=title, columns=tuple(columns))
 
     # ---- both -------------------------------------------------------------------------------------------------------
 

@@ -2,9 +2,12 @@
 
 import logging
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+
+import pyarrow as pa
 
 from gongshu.database import Database
 from gongshu.errors import GongshuError
@@ -140,10 +143,10 @@ class Keeping:
             if why_not := why_ended(agreement, self._clock()) or why_looser(terms, agreement.terms):
                 raise CopyForbidden(dataset=dataset_id, reason=f"{agreement.agreement_id}: {why_not}")
 
-    def require_loose(self, agreement: Agreement) -> None:
-        """Return if rows may be handed out as they arrive, without being kept: it is an export, and is receipted so.
+    def hand_out(self, agreement: Agreement, subject: Subject, purpose: str, fetch: Callable[[], pa.Table]) -> pa.Table:
+        """Return rows as they arrive, without keeping them: an export, judged before they are asked for, and receipted.
 
-        Raises: CopyForbidden.
+        Raises: CopyForbidden; what `fetch` raises.
         """
         whole = agreement.terms
         # All else is the provider's to judge at this very request; leaving the node is what only we see.
@@ -152,11 +155,11 @@ class Keeping:
         why_not = judge_terms(terms, case)
         if why_not:
             raise CopyForbidden(dataset=agreement.dataset_id, reason=why_not)
-
-    def note_loose(self, agreement: Agreement, subject: Subject, purpose: str, rows: int) -> None:
-        """Sign a receipt of rows that were handed out as they arrived."""
+        rows = fetch()
         role = "+".join(sorted(role.value for role in subject.roles)) or "none"
-        self._desk.note(agreement.agreement_id, agreement.dataset_id, role, purpose[:200], "export", rows)
+        named = agreement.dataset_id
+        self._desk.note(agreement.agreement_id, named, role, purpose[:200], Operation.EXPORT, rows.num_rows)
+        return rows
 
     def _contracts_of(self, dataset_id: DatasetId) -> list[Agreement]:
         with self._database.connect() as connection:

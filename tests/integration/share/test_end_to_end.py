@@ -351,7 +351,8 @@ def test_a_copy_tells_its_provider_of_each_reading_and_of_its_deletion(sites: Si
     (line,) = httpx.get(f"{shop.address}/api/v1/share/kept", timeout=10).json()
     assert (line["dataset_id"], line["rows"], line["agreements"]) == (kept, 1000, [agreement])
     mill.share.retire(agreement, mill.li, "over")
-    mill.clock.ahead += timedelta(minutes=2)  # the job looks for what is owed once a minute
+    for site in sites:
+        site.clock.ahead += timedelta(minutes=2)  # the job looks for what is owed once a minute
     assert wait_until(lambda: [d for d in mill.keeping.deletions() if d.state == "proved"])
     (ours,) = wait_until(lambda: httpx.get(f"{shop.address}/api/v1/share/deletions", timeout=10).json())
     assert ours["files"] == 1
