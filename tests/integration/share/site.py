@@ -31,7 +31,7 @@ from gongshu.secure.peer_tls import TlsSettings
 from gongshu.secure.peer_tokens import PeerTokens
 from gongshu.secure.policy import PolicyService
 from gongshu.share.api import create_dsp_router, create_router
-from gongshu.share.contracts.api import create_partner_contracts_router
+from gongshu.share.contracts.api import create_contracts_router, create_partner_contracts_router
 from gongshu.share.keeping.api import create_keeping_router, create_told_router
 from gongshu.share.keeping.judging import Place
 from gongshu.share.keeping.service import Keeping
@@ -162,8 +162,9 @@ class Site:
         app.include_router(create_dsp_router(self.share))
         app.include_router(create_keeping_router(self.keeping, lambda: self.li))
         app.include_router(create_told_router(self.share, self.keeping))
-        app.include_router(create_router(self.share, lambda: self.li))
         app.include_router(create_partner_contracts_router(self.share))
+        app.include_router(create_contracts_router(self.share, lambda: self.li))
+        app.include_router(create_router(self.share, lambda: self.li))
         return app
 
     def knows(self, other: "Site", *, address: str = "", identity: str = "gongshu", certificate: str = "") -> None:
