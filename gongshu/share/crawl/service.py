@@ -45,7 +45,6 @@ class CrawlService:
 
     def __init__(
         self,
-        *,
         database: Database,
         wire: CatalogueWire,
         parties: PartyRegistry,
@@ -54,6 +53,7 @@ class CrawlService:
         audit: AuditSink,
         clock: Clock,
         own_party_id: PartyId,
+        *,
         bounds: Bounds | None = None,
     ) -> None:
         self.bounds = bounds or Bounds()

@@ -29,7 +29,6 @@ class SpaceService:
 
     def __init__(
         self,
-        *,
         database: Database,
         wire: PostWire,
         parties: PartyRegistry,
