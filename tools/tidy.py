@@ -42,6 +42,7 @@ BESIDE = {
     "simulate": {"errors", "model", "packs", "simulate", "gather"},
     "testing": {"errors", "model", "gather", "lake", "testing", "supervise"},
     "audit_verifier": {"audit_verifier"},
+    "evidence_verifier": {"evidence_verifier"},
     "client": {"errors", "client"},
 }
 """Rooms that stand beside the house, and what each may import."""

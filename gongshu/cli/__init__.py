@@ -32,6 +32,7 @@ COMMANDS = {
     "keys": ("gongshu.cli.keys", "The node's keys"),
     "share": ("gongshu.cli.share", "Offer, find, negotiate and transfer data under contract"),
     "space": ("gongshu.cli.space", "Operate trusted data spaces, and belong to those of others"),
+    "evidence": ("gongshu.cli.evidence", "What both sides counted, disputes, and proofs for a third person"),
     "app": ("gongshu.cli.app", "Apps, and whether your data meet what they need"),
     "hub": ("gongshu.cli.hub", "Join a province, report, see its totals"),
     "simulate": ("gongshu.cli.simulate", "A synthetic plant that speaks real protocols"),

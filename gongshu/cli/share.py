@@ -16,6 +16,7 @@ from gongshu.cli.share_contracts import add_contract_commands
 from gongshu.cli.share_flows import add_flow_commands
 from gongshu.cli.share_index import add_index_commands
 from gongshu.cli.share_kept import add_kept_commands
+from gongshu.cli.share_ledger import add_ledger_command
 from gongshu.cli.share_parties import add_party_commands
 from gongshu.cli.share_terms import describe
 from gongshu.model.ids import DatasetId, PartyId
@@ -28,6 +29,7 @@ from gongshu.share.views import agreement_view, delivery_view, offer_view, recor
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 add_flow_commands(app)
 add_index_commands(app)
+add_ledger_command(app)
 add_kept_commands(app)
 add_party_commands(app)
 add_contract_commands(app)

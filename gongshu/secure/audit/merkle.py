@@ -5,7 +5,7 @@ is set in n. All functions are pure.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 HASH_SIZE_BYTES = 32
 EMPTY_ROOT = hashlib.sha256(b"").digest()
@@ -71,6 +71,28 @@ def plan_inclusion_proof(leaves: Sequence[bytes], index: int) -> list[bytes]:
     if index < split:
         return [*plan_inclusion_proof(leaves[:split], index), root_of_leaves(leaves[split:])]
     return [*plan_inclusion_proof(leaves[split:], index - split), root_of_leaves(leaves[:split])]
+
+
+def plan_inclusion_proofs(leaves: Sequence[bytes], indexes: Iterable[int]) -> dict[int, list[bytes]]:
+    """Return the audit paths of several leaves, by index, as `plan_inclusion_proof` makes each.
+
+    Raises: IndexError if there is no such leaf.
+    Cost: one hash a leaf for all of them together.
+    Source: RFC 6962 §2.1.1; an odd last node of a level goes up unchanged.
+    """
+    places = {index: index for index in indexes}
+    if any(not 0 <= index < len(leaves) for index in places):
+        raise IndexError(max(places))
+    paths: dict[int, list[bytes]] = {index: [] for index in places}
+    level = list(leaves)
+    while len(level) > 1:
+        for index, place in places.items():
+            if place ^ 1 < len(level):
+                paths[index].append(level[place ^ 1])
+            places[index] = place // 2
+        above = [node_hash(level[i], level[i + 1]) for i in range(0, len(level) - 1, 2)]
+        level = [*above, level[-1]] if len(level) % 2 else above
+    return paths
 
 
 def is_included(leaf: bytes, index: int, size: int, path: Sequence[bytes], root: bytes) -> bool:

@@ -1,7 +1,9 @@
 """Evidence as pages, commands and programs show it."""
 
+from dataclasses import asdict
 from typing import Any
 
+from gongshu.share.evidence.ledger import Holding
 from gongshu.share.evidence.model import Entry, Figures, Metered
 
 View = dict[str, Any]
@@ -42,3 +44,8 @@ def entry_view(entry: Entry) -> View:
 
 def _figures_view(figures: Figures | None) -> View | None:
     return None if figures is None else figures.as_json()
+
+
+def holding_view(line: Holding) -> View:
+    """Return a line of the ledger."""
+    return asdict(line) | {"purposes": list(line.purposes), "derived": list(line.derived)}

@@ -1,0 +1,8 @@
+"""`python -m gongshu.evidence_verifier FILE [OTHER_FILE]`."""
+
+import sys
+
+from . import main
+
+if __name__ == "__main__":
+    sys.exit(main())
