@@ -30,8 +30,9 @@ def world(tmp_path: Path, clock: Clock) -> Iterator[World]:
     made.close()
 
 
-def ask(world: World, offer_id: str = "", terms: Terms = TERMS, **more: Any) -> Record:
+def ask(world: World, offer_id: str = "", terms: Terms = TERMS, *, replaces: str = "") -> Record:
     declared = world.shop.contracts.declaration
+    more = {REPLACES: replaces} if replaces else {}
     record = world.shop.ask_contract(MILL, offer_id or offered(world, terms), terms, more=declared | more)
     world.settle()
     return world.shop.engine.record(record.process_id)
@@ -129,7 +130,7 @@ def test_a_document_that_the_provider_did_not_sign_is_not_verified(world: World,
 def test_a_newer_version_ends_the_older_on_both_sides_and_the_chain_holds(world: World) -> None:
     first = ask(world)
     more = Terms(parties=TERMS.parties, uses_max=5, purposes=TERMS.purposes)
-    second = ask(world, terms=more, **{REPLACES: first.agreement_id})
+    second = ask(world, terms=more, replaces=first.agreement_id)
     assert second.state is State.FINALIZED, second.reason
     for site in (world.mill, world.shop):
         assert status(site, first.agreement_id) is AgreementStatus.RETIRED
@@ -146,17 +147,17 @@ def test_transfers_under_the_older_version_end_with_it(world: World) -> None:
     transfer = world.shop.ask_transfer(MILL, first.agreement_id)
     world.settle()
     assert world.shop.engine.record(transfer.process_id).state is State.STARTED
-    ask(world, terms=TERMS, **{REPLACES: first.agreement_id})
+    ask(world, terms=TERMS, replaces=first.agreement_id)
     world.settle()
     assert world.shop.engine.record(transfer.process_id).state is State.TERMINATED
 
 
 def test_what_is_not_in_force_cannot_be_replaced(world: World) -> None:
     first = ask(world)
-    ask(world, **{REPLACES: first.agreement_id})
-    third = ask(world, **{REPLACES: first.agreement_id})
+    ask(world, replaces=first.agreement_id)
+    third = ask(world, replaces=first.agreement_id)
     assert third.state is State.TERMINATED
-    unknown = ask(world, **{REPLACES: "urn:uuid:nothing"})
+    unknown = ask(world, replaces="urn:uuid:nothing")
     assert unknown.state is State.TERMINATED
 
 
