@@ -8,6 +8,7 @@ from bench.index import bench_catalogue, bench_index
 from bench.lake import bench_log, bench_log_to_iceberg, bench_roll_up, bench_size_by_shape
 from bench.node import bench_demo, bench_serve, bench_set_up
 from bench.result import Result
+from bench.share import bench_share
 
 Bench = Callable[[int], list[Result]]
 """Takes the seconds of data that the run works on: 1,000 readings each."""
@@ -18,6 +19,7 @@ BENCHES: list[Bench] = [
     bench_log_to_iceberg,
     bench_roll_up,
     bench_gate,
+    bench_share,
     bench_connectors,
     bench_serve,
     bench_demo,

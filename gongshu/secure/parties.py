@@ -20,6 +20,12 @@ from gongshu.secure.errors import PartyInvalid, PartyKeyDiffers, PartyUnknown
 from gongshu.secure.keys import fingerprint_of
 from gongshu.secure.tables import parties
 
+_GET = sa.select(parties).where(
+    parties.c.party_id == sa.bindparam("asked_id"),
+    parties.c.valid_until.is_(None) | (parties.c.valid_until > sa.bindparam("now")),
+)
+"""Built once: it is asked several times for each message."""
+
 
 @dataclass(frozen=True, slots=True)
 class Party:
@@ -140,7 +146,7 @@ class PartyRegistry:
         if not is_party_id(party_id):
             raise PartyUnknown(party_id=party_id[:200])
         with self._database.connect() as connection:
-            row = connection.execute(self._current().where(parties.c.party_id == party_id)).first()
+            row = connection.execute(_GET, {"asked_id": party_id, "now": self._clock()}).first()
         if row is None:
             raise PartyUnknown(party_id=party_id)
         return _party(row)

@@ -41,6 +41,8 @@ _logger = logging.getLogger(__name__)
 
 CARRIERS = 4
 """Deliveries carried at a time. Ours."""
+REST_S = 0.02
+"""Many changes come at once, few of them for a push: one look serves them all."""
 LOOK_S = 1.0
 AFTER_ERROR_S = 5.0
 
@@ -179,6 +181,7 @@ class Flows:
                 except Exception as error:  # noqa: BLE001  # supervisor: carrying goes on after a database was away
                     _logger.error("carrying data stopped for a moment: %s (%s)", _code(error), error)
                     self._stopping.wait(AFTER_ERROR_S)
+                self._stopping.wait(REST_S)
                 if not self._stopping.is_set():
                     self._signals.wait(seen, LOOK_S)
 

@@ -72,26 +72,25 @@ class Outbox:
         query = sa.select(columns.message_id, columns.process_id).where(columns.next_at <= now, is_free)
         with self._database.connect() as connection:
             due = list(connection.execute(query.order_by(columns.next_at).limit(limit)))
-        claimed = []
-        for message_id, process_id in due:
-            with self._database.begin() as connection:
-                record = store.find_process(connection, process_id, lock=True)
-                entry = connection.execute(
-                    sa.select(share_outbox).where(columns.message_id == message_id, is_free)
-                ).first()
-                if entry is None:
-                    continue  # another sender has it
-                if record is None or record.pending_message != message_id:
-                    store.drop_message(connection, message_id)
-                    continue
-                change = sa.update(share_outbox).where(columns.message_id == message_id)
-                connection.execute(change.values(lease_until=now + LEASE, attempts=entry.attempts + 1))
-                connection.execute(
-                    sa.update(share_processes)
-                    .where(share_processes.c.process_id == process_id)
-                    .values(pending_sent=True)
-                )
-                claimed.append((record, entry))
+        if not due:
+            return []
+        with self._database.begin() as connection:  # one for all: a transaction costs more than what is in it
+            records = store.lock_processes(connection, [process_id for _, process_id in due])
+            asked = columns.message_id.in_([message_id for message_id, _ in due])
+            entries = connection.execute(sa.select(share_outbox).where(asked, is_free).order_by(columns.next_at)).all()
+            claimed = []
+            for entry in entries:
+                record = records.get(entry.process_id)
+                if record is None or record.pending_message != entry.message_id:
+                    store.drop_message(connection, entry.message_id)
+                else:
+                    claimed.append((record, entry))
+            if claimed:
+                mine = columns.message_id.in_([entry.message_id for _, entry in claimed])
+                leased = {"lease_until": now + LEASE, "attempts": columns.attempts + 1}
+                connection.execute(sa.update(share_outbox).where(mine).values(**leased))
+                under_way = share_processes.c.process_id.in_([record.process_id for record, _ in claimed])
+                connection.execute(sa.update(share_processes).where(under_way).values(pending_sent=True))
         return claimed
 
     def deliver(self, record: Record, entry: Any) -> None:

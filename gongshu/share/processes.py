@@ -15,6 +15,17 @@ from gongshu.share.tables import share_messages, share_outbox, share_processes, 
 _P = share_processes.c
 REASON_MAX = 2000
 
+_FIND = sa.select(share_processes).where(_P.process_id == sa.bindparam("process_id"))
+_FIND_LOCKED = _FIND.with_for_update()
+_UPDATE = sa.update(share_processes).where(_P.process_id == sa.bindparam("updated_id"))
+_INSERT = sa.insert(share_processes)
+_INSERT_MESSAGE = sa.insert(share_messages)
+_QUEUE = sa.insert(share_outbox)
+_REACT = sa.insert(share_reactions)
+_FIND_OUTGOING = sa.select(share_outbox).where(share_outbox.c.message_id == sa.bindparam("message_id"))
+_DROP_OUTGOING = sa.delete(share_outbox).where(share_outbox.c.process_id == sa.bindparam("process_id"))
+"""Built once: putting a statement together costs more processor time than SQLite needs to carry it out."""
+
 
 def record_of(row: Any) -> Record:
     """Return the row as a value."""
@@ -26,9 +37,14 @@ def record_of(row: Any) -> Record:
 
 def find_process(connection: sa.Connection, process_id: str, *, lock: bool = False) -> Record | None:
     """Return one process; with `lock` nobody else changes it until the transaction ends."""
-    query = sa.select(share_processes).where(_P.process_id == process_id)
-    row = connection.execute(query.with_for_update() if lock else query).first()
+    row = connection.execute(_FIND_LOCKED if lock else _FIND, {"process_id": process_id}).first()
     return record_of(row) if row else None
+
+
+def lock_processes(connection: sa.Connection, ids: Sequence[str]) -> dict[str, Record]:
+    """Return processes by id, and keep others from changing them; all callers lock in the same order."""
+    query = sa.select(share_processes).where(_P.process_id.in_(ids)).order_by(_P.process_id).with_for_update()
+    return {row.process_id: record_of(row) for row in connection.execute(query)}
 
 
 def find_by_peer(
@@ -66,12 +82,12 @@ def transfers_under(connection: sa.Connection, agreement_id: str) -> list[Record
 
 def insert_process(connection: sa.Connection, values: Mapping[str, Any]) -> None:
     """Store a new process."""
-    connection.execute(sa.insert(share_processes).values(**values))
+    connection.execute(_INSERT, dict(values))
 
 
 def update_process(connection: sa.Connection, process_id: str, values: Mapping[str, Any]) -> None:
     """Change fields of a process."""
-    connection.execute(sa.update(share_processes).where(_P.process_id == process_id).values(**values))
+    connection.execute(_UPDATE, {"updated_id": process_id, **values})
 
 
 def was_received(connection: sa.Connection, counterparty: PartyId, message_id: str) -> str | None:
@@ -95,17 +111,17 @@ def last_received_hash(connection: sa.Connection, process_id: str) -> str | None
 
 def log_message(connection: sa.Connection, **values: Any) -> None:
     """Keep one message as evidence; for received ones this is the inbox entry."""
-    connection.execute(sa.insert(share_messages).values(**values))
+    connection.execute(_INSERT_MESSAGE, values)
 
 
 def queue_message(connection: sa.Connection, **values: Any) -> None:
     """Put a message of ours into the outbox."""
-    connection.execute(sa.insert(share_outbox).values(**values))
+    connection.execute(_QUEUE, values)
 
 
 def drop_outgoing(connection: sa.Connection, process_id: str) -> None:
     """Take the process's message out of the outbox."""
-    connection.execute(sa.delete(share_outbox).where(share_outbox.c.process_id == process_id))
+    connection.execute(_DROP_OUTGOING, {"process_id": process_id})
 
 
 def drop_message(connection: sa.Connection, message_id: str) -> None:
@@ -115,9 +131,7 @@ def drop_message(connection: sa.Connection, message_id: str) -> None:
 
 def log_sent(connection: sa.Connection, record: Record, at: datetime) -> None:
     """Keep our message, still in the outbox, as evidence: the other side has it."""
-    entry = connection.execute(
-        sa.select(share_outbox).where(share_outbox.c.message_id == record.pending_message)
-    ).first()
+    entry = connection.execute(_FIND_OUTGOING, {"message_id": record.pending_message}).first()
     if entry is None:
         return
     log_message(
@@ -137,11 +151,8 @@ def queue_reaction(
     connection: sa.Connection, process_id: str, action: str, due_at: datetime, *, actor: str, reason: str = ""
 ) -> None:
     """Note what is to be done next."""
-    connection.execute(
-        sa.insert(share_reactions).values(
-            process_id=process_id, action=action, due_at=due_at, actor=actor, reason=reason[:REASON_MAX]
-        )
-    )
+    values = {"process_id": process_id, "action": action, "due_at": due_at, "actor": actor}
+    connection.execute(_REACT, {**values, "reason": reason[:REASON_MAX]})
 
 
 def drop_reactions(connection: sa.Connection, process_id: str) -> None:

@@ -21,6 +21,8 @@ from gongshu.share.watchdog import Watchdog
 _logger = logging.getLogger(__name__)
 
 SENDERS = 8
+AT_A_TIME = 8
+"""Reactions performed before messages are looked at again, so that the senders are never without work."""
 LOOK_S = 1.0
 """Other processes of the node (the command line) queue into the same tables; this is how soon their work is seen."""
 AFTER_ERROR_S = 5.0
@@ -88,8 +90,8 @@ class Runner:
                 seen = self._signals.count
                 pause_s = LOOK_S
                 try:
-                    self._work(pool)
-                    pause_s = min(LOOK_S, self._until_next_s())
+                    is_more_likely = self._work(pool) > 0
+                    pause_s = 0.0 if is_more_likely else min(LOOK_S, self._until_next_s())
                 except Exception as error:  # noqa: BLE001  # supervisor: sharing goes on after a database was away
                     code = error.code if isinstance(error, GongshuError) else type(error).__name__
                     _logger.error("sharing stopped for a moment: %s (%s)", code, error)
@@ -98,7 +100,7 @@ class Runner:
                     self._signals.wait(seen, pause_s)
 
     def _work(self, pool: ThreadPoolExecutor | None) -> int:
-        count = self._reactor.perform_due()
+        count = self._reactor.perform_due(limit=AT_A_TIME)
         for record, entry in self._outbox.claim_due():
             count += 1
             if pool is None:
