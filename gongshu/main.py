@@ -67,6 +67,8 @@ def create_app(node: Node) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:  # noqa: ARG001
         node.share.start()
+        node.trust.start()
+        node.evidence.start()
         node.crawl.start()
         node.spaces.start()
         node.hub.start()
@@ -76,6 +78,8 @@ def create_app(node: Node) -> FastAPI:
             node.hub.stop()
             node.spaces.stop()
             node.crawl.stop()
+            node.evidence.stop()
+            node.trust.stop()
             node.share.stop()
 
     app = FastAPIOffline(title=f"Gongshu (工数) — {node.config.title}", version=__version__, lifespan=lifespan)
@@ -93,7 +97,7 @@ def create_app(node: Node) -> FastAPI:
     app.include_router(create_stamp_router(node.crawl, node.identities))
     app.include_router(create_spaces_router(node.spaces, subject_of))
     app.include_router(create_spaces_peer_router(node.spaces, node.identities))
-    app.include_router(create_parties_router(node.introductions, subject_of))
+    app.include_router(create_parties_router(node.introductions, node.trust, subject_of))
     app.include_router(create_dsp_router(node.share))
     app.include_router(create_keeping_router(node.keeping, subject_of))
     app.include_router(create_told_router(node.share, node.keeping))

@@ -21,6 +21,7 @@ from gongshu.lake import Lake
 from gongshu.model.ids import PartyId
 from gongshu.packs import Packs, load_packs
 from gongshu.secure.audit import AuditLog
+from gongshu.secure.dcp.fetching import HttpFetch
 from gongshu.secure.gate import Gate
 from gongshu.secure.identity.service import IdentityService
 from gongshu.secure.keys import KeyStore, require_private
@@ -29,6 +30,7 @@ from gongshu.secure.peer_identity import PeerIdentities, PeerIdentity, SchemePar
 from gongshu.secure.peer_tls import TlsSettings
 from gongshu.secure.peer_tokens import PeerTokens
 from gongshu.secure.policy.service import PolicyService
+from gongshu.secure.trust_lists import TrustLists
 from gongshu.share.crawl.service import CrawlService
 from gongshu.share.introductions import Introductions
 from gongshu.share.keeping.judging import Place
@@ -36,6 +38,7 @@ from gongshu.share.keeping.service import Keeping, KeepingSettings
 from gongshu.share.peer import HttpWire
 from gongshu.share.service import ShareService
 from gongshu.share.spaces.service import SpaceService
+from gongshu.share.trusting import Trusting, member_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,7 @@ class Node:
     crawl: CrawlService
     spaces: SpaceService
     introductions: Introductions
+    trust: Trusting
     apps: AppService
     hub: HubService
 
@@ -194,6 +198,13 @@ def open_node(home: Home, *, clock: Callable[[], datetime] = utc_now, identities
         share=share,
         crawl=CrawlService(database, wire, parties, catalogue, packs, audit, clock, own_party_id),
         spaces=SpaceService(database, wire, parties, share, keys, packs, audit, clock, own_party_id),
+        trust=Trusting(
+            TrustLists(database, parties, audit, clock, HttpFetch(tls), own_party_id, doors.names),
+            keys,
+            parties,
+            clock,
+            lambda: member_of(config.party_id, config.title, keys, address(), tls.own_certificate()),
+        ),
         introductions=Introductions(
             keys,
             parties,

@@ -7,6 +7,7 @@ import typer
 
 from gongshu.cli.output import Format, done, show
 from gongshu.cli.session import current_subject, opened_node
+from gongshu.cli.share_trust import app as trust
 from gongshu.model.ids import PartyId
 from gongshu.secure.parties import Party
 
@@ -19,6 +20,7 @@ def add_party_commands(app: typer.Typer) -> None:
     app.command()(parties)
     app.command()(register)
     app.command()(forget)
+    app.add_typer(trust, name="trust")
 
 
 def parties(format: AsFormat = Format.TABLE) -> None:

@@ -2,10 +2,10 @@
 
 GongshuError
 ├── InvalidInput      SqlInvalid, PolicyInvalid, PasswordTooWeak, AccountInvalid, TokenLifeInvalid, PartyInvalid,
-│                     CertificateUnusable, ClaimsMessageInvalid, ClaimsUnsupported
+│                     CertificateUnusable, ClaimsMessageInvalid, ClaimsUnsupported, TrustListInvalid
 ├── NotAuthenticated  TokenRejected, LoginFailed, LoginThrottled, PeerTokenRejected, CodeRejected
 ├── Refused           Denied, SqlRefused, NotAllowed
-├── NotFound          AccountUnknown, PartyUnknown, IdentitySchemeUnknown
+├── NotFound          AccountUnknown, PartyUnknown, IdentitySchemeUnknown, TrustListUnknown
 ├── Conflict          AccountExists, RolesConflict, FirstAccountExists, PartyKeyDiffers
 ├── Unavailable       QueryFailed
 └── Damaged           KeysUnsafe, KeysDamaged, AuditLogDamaged
@@ -78,6 +78,13 @@ class ClaimsUnsupported(InvalidInput):
     status = 501
     retry = Retry.NEVER
     template = "This credential service does not answer {what}. Ask by scope."
+
+
+class TrustListInvalid(InvalidInput):
+    """A space's trust list is not believed; what was in force stays so until it ends."""
+
+    code = "secure.trust_list_invalid"
+    template = "The trust list of {space} is not believed: {reason}. Ask the space's operator."
 
 
 class PolicyInvalid(InvalidInput):
@@ -180,6 +187,13 @@ class IdentitySchemeUnknown(NotFound):
         "{party_id!r} proves itself by {scheme!r}, which this node does not offer (it has: {known}). "
         "Set that scheme up, or register the party with another."
     )
+
+
+class TrustListUnknown(NotFound):
+    """No such list is believed here."""
+
+    code = "secure.trust_list_unknown"
+    template = "There is no trust list of {space!r} here. See `gongshu share trust list`."
 
 
 class AccountExists(Conflict):

@@ -104,7 +104,7 @@ class PartyRegistry:
 
         Raises: PartyInvalid; PartyKeyDiffers if it is known by another key, certificate or scheme of identity.
         """
-        _require_valid(party)
+        require_valid(party)
         with self._database.begin() as connection:
             row = connection.execute(sa.select(parties).where(parties.c.party_id == party.party_id)).first()
             if row is None:
@@ -122,7 +122,7 @@ class PartyRegistry:
 
         Raises: PartyInvalid, PartyUnknown.
         """
-        _require_valid(party)
+        require_valid(party)
         with self._database.begin() as connection:
             row = connection.execute(sa.select(parties).where(parties.c.party_id == party.party_id)).first()
             if row is None:
@@ -197,7 +197,7 @@ class PartyRegistry:
         self._audit.write(AuditEvent(self._clock(), actor, action, party.party_id, "ok", details))
 
 
-def _require_valid(party: Party) -> None:
+def require_valid(party: Party) -> None:
     """Refuse a record that could not be used. Raises: PartyInvalid."""
     reason = ""
     if not is_party_id(party.party_id):

@@ -22,6 +22,7 @@ from gongshu.share.obtaining import obtain
 from gongshu.share.receiving import Opening
 from gongshu.share.service import ShareService
 from gongshu.share.terms_body import TermsBody
+from gongshu.share.trusting import Trusting
 from gongshu.share.views import agreement_view, catalogue_view, delivery_view, offer_view, record_view
 
 View = dict[str, Any]
@@ -338,7 +339,14 @@ class PartyBody(_Body):
     replace: bool = Field(default=False, description="Put it in the place of a known party")
 
 
-def create_parties_router(introductions: Introductions, subject_of: Callable[..., Any]) -> APIRouter:
+class TrustBody(_Body):
+    """A space's trust list, and the fingerprint its operator's people read out."""
+
+    source: str = Field(max_length=800, examples=["https://operator.example/trust.txt"])
+    fingerprint: str = Field(max_length=200, examples=["sha256:3f9a…"])
+
+
+def create_parties_router(introductions: Introductions, trust: Trusting, subject_of: Callable[..., Any]) -> APIRouter:
     """Return the routes by which parties come to know each other, under `/api/v1/share`."""
     router = APIRouter(prefix="/api/v1/share", tags=["share"])
 
@@ -358,6 +366,21 @@ def create_parties_router(introductions: Introductions, subject_of: Callable[...
         """Get to know another party."""
         more = {"identity": body.identity, "certificate": body.certificate}
         return _party(introductions.accept(body.line, body.fingerprint, subject, replace=body.replace, **more))
+
+    @router.get("/trust")
+    def lists(subject: Subject = Depends(subject_of)) -> list[View]:
+        """The trust lists of other spaces that are believed here."""
+        return [asdict(believed) for believed in trust.all(subject)]
+
+    @router.post("/trust", status_code=201)
+    def believe(body: TrustBody, subject: Subject = Depends(subject_of)) -> View:
+        """Believe a space's trust list; its members are known at once."""
+        return asdict(trust.add(body.source, body.fingerprint, subject))
+
+    @router.delete("/trust/{space_id:path}", status_code=204)
+    def disbelieve(space_id: str, subject: Subject = Depends(subject_of)) -> None:
+        """Believe a space's list no more; what flows to its members ends."""
+        trust.remove(space_id, subject)
 
     @router.post("/parties/registered", status_code=201)
     def register(body: PartyBody, subject: Subject = Depends(subject_of)) -> View:
@@ -390,4 +413,5 @@ def _party(party: Party) -> View:
         "roles": list(party.roles),
         "identity": party.identity,
         "certificate": party.certificate_pin,
+        "space": party.space,
     }

@@ -10,7 +10,13 @@ from gongshu.console.forms import FieldWrong
 from gongshu.console.frame import View
 from gongshu.console.widgets import time_html
 from gongshu.model.ids import PartyId
+from gongshu.share.contract_words import Language as Words
+from gongshu.share.contract_words import describe_term
+from gongshu.share.enforcement import enforcement_of
 from gongshu.share.terms import Terms
+
+
+_SHOWN_ABOVE = frozenset({"parties", "until", "uses_max", "purposes", "columns", "rows_max"})
 
 
 def terms_html(view: View, terms: Terms | None, names: Mapping[str, str] | None = None) -> str:
@@ -31,6 +37,9 @@ def terms_html(view: View, terms: Terms | None, names: Mapping[str, str] | None 
         lines.append(f"{view.t('terms.columns')} {html.escape(view.join(sorted(terms.columns)))}")
     if terms.rows_max is not None:
         lines.append(view.t("terms.rows", count=terms.rows_max))
+    language: Words = "zh" if view.taste.language is Language.ZH else "en"
+    others = [clause.term for clause in enforcement_of(terms) if clause.term not in _SHOWN_ABOVE]
+    lines += [html.escape(describe_term(terms, name, language)) for name in others]
     return "<br>".join(lines) or view.t("terms.none")
 
 
