@@ -8,13 +8,13 @@ from nicegui import ui
 
 from gongshu.console.forms import FieldWrong
 from gongshu.console.frame import View
+from gongshu.console.texts import Language
 from gongshu.console.widgets import time_html
 from gongshu.model.ids import PartyId
 from gongshu.share.contract_words import Language as Words
 from gongshu.share.contract_words import describe_term
 from gongshu.share.enforcement import enforcement_of
 from gongshu.share.terms import Terms
-
 
 _SHOWN_ABOVE = frozenset({"parties", "until", "uses_max", "purposes", "columns", "rows_max"})
 
