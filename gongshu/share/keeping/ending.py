@@ -123,15 +123,15 @@ class Ending:
             return len(over)
         reason = why or f"its data were to be deleted {agreement.terms.delete_after_s} s after delivery"
         with self._database.begin() as connection:
-            store.update_key(connection, key.key_id, state=KeyState.ENDING, reason=reason[:2000])
-            self._write("copy.ending", key, {"reason": reason[:300]})
+            if store.move_key(connection, key, state=KeyState.ENDING, reason=reason[:2000]):
+                self._write("copy.ending", key, {"reason": reason[:300]})
         return 1
 
     def _shred(self, key: Key) -> None:
         self._vault.shred(key.fingerprint)
         with self._database.begin() as connection:
-            store.update_key(connection, key.key_id, state=KeyState.SHREDDED, shredded_at=self._clock())
-            self._write("copy.shredded", key, {"key": key.fingerprint})
+            if store.move_key(connection, key, state=KeyState.SHREDDED, shredded_at=self._clock()):
+                self._write("copy.shredded", key, {"key": key.fingerprint})
 
     def _prove(self, key: Key) -> None:
         """Delete the files, close the catalogue's entries, and write the proof, signed."""
@@ -150,8 +150,8 @@ class Ending:
             gone = store.files_under(connection, key.key_id)
             text = canonical(self._proof(key, gone))
             signature = sign(PROOF_DOMAIN, text, self._keys.sign)
-            store.update_key(connection, key.key_id, state=KeyState.PROVED, proof=text, signature=signature)
-            self._write("copy.deleted", key, {"files": len(gone), "datasets": [v.dataset_id for v in versions]})
+            if store.move_key(connection, key, state=KeyState.PROVED, proof=text, signature=signature):
+                self._write("copy.deleted", key, {"files": len(gone), "datasets": [v.dataset_id for v in versions]})
 
     def _proof(self, key: Key, files: list[File]) -> dict[str, Any]:
         assert key.shredded_at is not None, "the step before wrote it"
@@ -187,10 +187,10 @@ class Ending:
         wait = min(TELL_AGAIN * 2 ** min(key.attempts, 12), TELL_LATEST)
         with self._database.begin() as connection:
             if is_taken:
-                store.update_key(connection, key.key_id, state=KeyState.TOLD, told_at=now)
-                self._write("deletion.told", key, {"party": key.counterparty})
+                if store.move_key(connection, key, state=KeyState.TOLD, told_at=now):
+                    self._write("deletion.told", key, {"party": key.counterparty})
             else:
-                store.update_key(connection, key.key_id, attempts=key.attempts + 1, next_at=now + wait)
+                store.move_key(connection, key, attempts=key.attempts + 1, next_at=now + wait)
         return int(is_taken)
 
     def _sweep(self, now: datetime) -> int:

@@ -236,9 +236,9 @@ class CopyKeeper:
         """
         self._catalogue.register_table(table=version.dataset_id, sample=sample, **register)
         with self._database.begin() as connection:
-            held = {key.key_id for key in store.keys_in(connection, [KeyState.HELD])}
-            is_held = all(key.key_id in held for key in version.keys)
-            if is_held and store.finish_file(connection, written.name, written.report, received):
+            if store.are_held(connection, version.keys) and store.finish_file(
+                connection, written.name, written.report, received
+            ):
                 store.show_version(connection, version)
                 details = {
                     "agreements": sorted({key.agreement_id for key in version.keys}),

@@ -1,6 +1,7 @@
 """Kept data in the database: keys, versions and files as rows. No file is touched here."""
 
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -29,15 +30,23 @@ def held_key(connection: sa.Connection, agreement_id: str) -> Key | None:
     return key_of(row) if row is not None else None
 
 
+def are_held(connection: sa.Connection, keys: Collection[Key]) -> bool:
+    """Return whether all these keys are held, and let none be moved on before the transaction ends."""
+    ids = [key.key_id for key in keys]
+    query = sa.select(_K.key_id).where(_K.key_id.in_(ids), _K.state == KeyState.HELD).with_for_update()
+    return len(connection.execute(query).all()) == len(ids)
+
+
 def keys_in(connection: sa.Connection, states: Collection[KeyState]) -> list[Key]:
     """Return the keys in these states, oldest first."""
     rows = connection.execute(sa.select(kept_keys).where(_K.state.in_(list(states))).order_by(_K.key_id))
     return [key_of(row) for row in rows]
 
 
-def update_key(connection: sa.Connection, key_id: int, **values: Any) -> None:
-    """Change what is known of a key."""
-    connection.execute(sa.update(kept_keys).where(_K.key_id == key_id).values(**values))
+def move_key(connection: sa.Connection, key: Key, **values: Any) -> bool:
+    """Change a key that still stands where it was seen; False if another process has moved it on meanwhile."""
+    change = sa.update(kept_keys).where(_K.key_id == key.key_id, _K.state == key.state)
+    return connection.execute(change.values(**values)).rowcount == 1
 
 
 def fingerprints(connection: sa.Connection) -> set[str]:
@@ -170,7 +179,8 @@ def raise_time(connection: sa.Connection, now: datetime) -> None:
     """Write down a moment, if it is the latest."""
     change = sa.update(kept_clock).where(kept_clock.c.highest < now).values(highest=now)
     if connection.execute(change).rowcount == 0 and highest_time(connection) is None:
-        connection.execute(sa.insert(kept_clock).values(id=1, highest=now))
+        with suppress(sa.exc.IntegrityError), connection.begin_nested():  # another process was first
+            connection.execute(sa.insert(kept_clock).values(id=1, highest=now))
 
 
 def key_of(row: Any) -> Key:

@@ -9,6 +9,7 @@ import orjson
 import pyarrow as pa
 import sqlalchemy as sa
 
+from gongshu.database import Database
 from gongshu.govern.catalogue import CatalogueService
 from gongshu.govern.store import DatasetStore
 from gongshu.lake import Lake
@@ -57,17 +58,19 @@ class Pantry:
         clock: Clock | None = None,
         party: PartyId = SHOP,
         settings: KeepingSettings | None = None,
+        database: Database | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.party, self.settings = folder, party, settings
         self.clock = clock or Clock()
         self.made = 0
+        self.given = database
         self.open()
 
     def open(self) -> None:
         """Put the services together, as a process does that starts."""
         folder = self.folder
-        self.database = new_database(folder / "metadata.db")
+        self.database = self.given or new_database(folder / "metadata.db")
         self.keys = KeyStore(folder / "keys")
         self.audit = AuditLog(self.database, self.keys, self.clock)
         self.lake = Lake.open(log_file=folder / "log.db", warehouse=folder / "lake", query_memory_mb=128)
