@@ -16,6 +16,7 @@ from gongshu.share.dsp.messages import FORMAT_PULL
 from gongshu.share.dsp.states import Kind
 from gongshu.share.encoding import Encoding
 from gongshu.share.errors import ProcessUnknown
+from gongshu.share.flow.api import create_flow_router
 from gongshu.share.introductions import Introductions
 from gongshu.share.model import Record
 from gongshu.share.obtaining import obtain
@@ -96,19 +97,6 @@ class ObtainBody(_Body):
     name: str = Field(default="", max_length=60, description="What it is kept as; empty: from party and dataset")
 
 
-class FollowBody(PullBody):
-    """What the rows of a stream are kept as, and from when on."""
-
-    since: AwareDatetime | None = Field(default=None, description="Leave out what arrived before")
-
-
-class DataAddressBody(_Body):
-    """An address for a party's data."""
-
-    party: str
-    address: str = Field(max_length=800, examples=["https://data.partner.example:8185"])
-
-
 class ReasonBody(_Body):
     """Why."""
 
@@ -122,6 +110,7 @@ def create_router(share: ShareService, subject_of: Callable[..., Any]) -> APIRou
     _add_processes(router, share, subject_of)
     _add_steps(router, share, subject_of)
     _add_agreements(router, share, subject_of)
+    router.include_router(create_flow_router(share, subject_of))
     return router
 
 
@@ -214,26 +203,6 @@ def _add_processes(router: APIRouter, share: ShareService, subject_of: Callable[
         """A partner's dataset in one step: contract, transfer and pull, each only if it is due."""
         party = PartyId(body.party)
         return asdict(obtain(share, party, body.dataset_id, subject, purpose=body.purpose, name=body.name))
-
-    @router.post("/transfers/{process_id}/follow")
-    def follow(process_id: str, body: FollowBody, subject: Subject = Depends(subject_of)) -> View:
-        """Keep the rows of a started stream as they come, until it ends."""
-        share.flows.followers.follow(
-            process_id, body.name, subject, purpose=body.purpose, title=body.title, since=body.since
-        )
-        return record_view(share.process(process_id))
-
-    @router.get("/data-addresses")
-    def data_addresses(party: str, subject: Subject = Depends(subject_of)) -> list[str]:
-        """Where the data of a party may travel, beside its own address."""
-        share.require_onlooker(subject)
-        return share.flows.addresses.of(PartyId(party))
-
-    @router.post("/data-addresses", status_code=201)
-    def add_data_address(body: DataAddressBody, subject: Subject = Depends(subject_of)) -> list[str]:
-        """Let the data of a party travel over another address."""
-        share.flows.addresses.add(PartyId(body.party), body.address, subject)
-        return share.flows.addresses.of(PartyId(body.party))
 
     @router.post("/transfers/{process_id}/pull")
     def pull(process_id: str, body: PullBody, subject: Subject = Depends(subject_of)) -> View:

@@ -67,15 +67,18 @@ class Sink(io.RawIOBase):
         self.size = 0
 
     def writable(self) -> bool:
+        """Return True."""
         return True
 
     def write(self, data: Any) -> int:
+        """Take some bytes and return how many."""
         part = bytes(data)
         self._parts.append(part)
         self.size += len(part)
         return len(part)
 
     def take(self) -> bytes:
+        """Return what was written since the last time, and forget it."""
         taken = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
         self._parts, self.size = [], 0
         return taken

@@ -26,6 +26,7 @@ from gongshu.share.dsp.messages import FORMAT_STREAM
 from gongshu.share.engine import Engine
 from gongshu.share.following import Followers
 from gongshu.share.metering import Meter, NoticeQueue
+from gongshu.share.model import Record
 from gongshu.share.peer import HttpWire
 from gongshu.share.policy import SharePolicy
 from gongshu.share.ports import Clock, GateDoor, Keeper
@@ -97,52 +98,31 @@ class Flows:
         tokens = TokenDesk(database, clock, settings.token_valid_s)
         admission = Admission(database, engine, policy, parties, tokens)
         meter = Meter(database, audit, clock, notices)
+
+        def place_of(record: Record) -> str:
+            return f"{address()}{_PATHS.get(record.format, DATA_PATH)}/{record.process_id}"
+
+        def inbox_of(transfer_id: str) -> str:
+            return f"{address()}{INBOX_PATH}/{transfer_id}"
+
+        retries, stopping, largest = settings.retries, self._stopping, settings.receive_bytes_max
+        random = Random()  # noqa: S311  # spreads retries, protects nothing
         self.addresses = DataAddresses(database, parties, audit, clock)
-        self.delivery = Delivery(
-            admission,
-            meter,
-            policy,
-            gate,
-            audit,
-            clock,
-            tokens,
-            endpoint_of=lambda record: f"{address()}{_PATHS.get(record.format, DATA_PATH)}/{record.process_id}",
-        )
-        self.streams = Streams(engine, admission, self.delivery, meter, tokens, clock, settings, self._stopping)
-        self.inboxes = Inboxes(
-            database,
-            engine,
-            keeper,
-            audit,
-            clock,
-            endpoint_of=lambda transfer_id: f"{address()}{INBOX_PATH}/{transfer_id}",
-            spool=spool,
-            bytes_max=settings.receive_bytes_max,
-        )
         self.wire = DataWire(self.addresses, peer_wire.client_of)
         self.access = DataAccess(database, engine, peer_wire, self.wire)
-        random = Random()  # noqa: S311  # spreads retries, protects nothing
-        self._pusher = Pusher(
-            database,
-            engine,
-            self.delivery,
-            self.wire,
-            audit,
-            clock,
-            retries=settings.retries,
+        self.delivery = Delivery(admission, meter, policy, gate, audit, clock, tokens, endpoint_of=place_of)
+        self.streams = Streams(engine, admission, self.delivery, meter, tokens, clock, settings, stopping)
+        self.inboxes = Inboxes(
+            database, engine, keeper, audit, clock, endpoint_of=inbox_of, spool=spool, bytes_max=largest
+        )
+        self.pusher = Pusher(
+            *(database, engine, self.delivery, self.wire, audit, clock),
+            retries=retries,
             random=random,
-            stopping=self._stopping,
+            stopping=stopping,
         )
         self.followers = Followers(
-            database,
-            engine,
-            self.access,
-            keeper,
-            audit,
-            clock,
-            retries=settings.retries,
-            random=random,
-            stopping=self._stopping,
+            *(database, engine, self.access, keeper, audit, clock), retries=retries, random=random, stopping=stopping
         )
         self._signals = signals
         self._steady = steady
@@ -166,9 +146,9 @@ class Flows:
 
     def step(self) -> int:
         """Carry what is due now in the calling thread, for one-shot programs and tests; return how many there were."""
-        pushes = self._pusher.claim_due()
+        pushes = self.pusher.claim_due()
         for push in pushes:
-            self._pusher.carry(push)
+            self.pusher.carry(push)
         return len(pushes)
 
     def _run(self) -> None:
@@ -189,8 +169,8 @@ class Flows:
         self._running = {job for job in self._running if not job.done()}
         free = CARRIERS - len(self._running)
         if free:
-            for push in self._pusher.claim_due(limit=free):
-                self._running.add(pool.submit(self._guarded, partial(self._pusher.carry, push)))
+            for push in self.pusher.claim_due(limit=free):
+                self._running.add(pool.submit(self._guarded, partial(self.pusher.carry, push)))
         for follow in self.followers.claim_due():
             # A stream runs for days: it gets a thread of its own, not a place among those that come and go.
             carry = partial(self._guarded, partial(self.followers.carry, follow))

@@ -49,6 +49,7 @@ def create_dsp_router(share: ShareService) -> APIRouter:
     for path, kind in (("/negotiations/{pid}", Kind.NEGOTIATION), ("/transfers/{pid}", Kind.TRANSFER)):
         router.add_api_route(PATH + path, _state_route(share, kind), methods=["GET"])
     _add_data(router, share)
+    _add_inbox(router, share)
     return router
 
 
@@ -107,24 +108,6 @@ def _add_data(router: APIRouter, share: ShareService) -> None:
         stream = await run_in_threadpool(share.delivery.open, asked)
         return StreamingResponse(_closing(stream.pieces), media_type=stream.media_type)
 
-    @router.api_route("/share/inbox/{transfer_id}", methods=["POST", "PUT"])
-    async def receive(request: Request, transfer_id: str) -> Response:
-        """Take the one delivery of a push to us: Arrow IPC, CSV, Parquet or JSON as the Content-Type says."""
-        arrival = await run_in_threadpool(
-            share.flows.inboxes.admit,
-            transfer_id,
-            request.headers.get("authorization", ""),
-            push_key=request.headers.get(KEY_HEADER, ""),
-            media_type=request.headers.get("content-type", ""),
-        )
-        try:
-            async for part in _parts(request):
-                await run_in_threadpool(arrival.write, part)
-            taken = await run_in_threadpool(arrival.finish)
-        finally:
-            await run_in_threadpool(arrival.close)
-        return _json(200, {"transferId": taken.transfer_id, "rows": taken.rows})
-
     @router.get("/share/stream/{transfer_id}")
     async def stream(
         request: Request,
@@ -151,6 +134,26 @@ def _add_data(router: APIRouter, share: ShareService) -> None:
             return share.delivery.renew(party, transfer_id)
 
         return _json(200, await run_in_threadpool(work))
+
+
+def _add_inbox(router: APIRouter, share: ShareService) -> None:
+    @router.api_route("/share/inbox/{transfer_id}", methods=["POST", "PUT"])
+    async def receive(request: Request, transfer_id: str) -> Response:
+        """Take the one delivery of a push to us: Arrow IPC, CSV, Parquet or JSON as the Content-Type says."""
+        arrival = await run_in_threadpool(
+            share.flows.inboxes.admit,
+            transfer_id,
+            request.headers.get("authorization", ""),
+            push_key=request.headers.get(KEY_HEADER, ""),
+            media_type=request.headers.get("content-type", ""),
+        )
+        try:
+            async for part in _parts(request):
+                await run_in_threadpool(arrival.write, part)
+            taken = await run_in_threadpool(arrival.finish)
+        finally:
+            await run_in_threadpool(arrival.close)
+        return _json(200, {"transferId": taken.transfer_id, "rows": taken.rows})
 
 
 def _first_route(share: ShareService, message_type: str) -> Callable[..., Any]:

@@ -12,6 +12,7 @@ from gongshu.model.grade import Grade, Importance
 from gongshu.model.ids import AssetId, DatasetId, SourceId, SubjectId
 from gongshu.model.reading import READING_SCHEMA, ValueType
 from gongshu.model.series import SeriesSighting
+from gongshu.secure.errors import Denied
 from gongshu.secure.gate import DatasetQuery
 from gongshu.share.dsp.messages import FORMAT_STREAM
 from gongshu.share.dsp.states import State
@@ -86,12 +87,11 @@ def follow(sites: Sites, machine: Machine, terms: Terms, name: str, *, purpose: 
 
 
 def values_of(site: Site, name: str) -> list[float]:
-    try:
-        site.catalogue.dataset(DatasetId(name))
-    except Exception:  # noqa: BLE001  # nothing was kept yet
-        return []
     query = DatasetQuery(DatasetId(name), columns=("value",))
-    return sorted(site.gate.read(site.li, query, purpose="test").read_all()["value"].to_pylist())
+    try:
+        return sorted(site.gate.read(site.li, query, purpose="test").read_all()["value"].to_pylist())
+    except Denied:  # nothing was kept yet
+        return []
 
 
 def until(holds: Callable[[], bool], timeout_s: float = 30.0) -> None:
