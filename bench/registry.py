@@ -6,6 +6,7 @@ from bench.connectors import bench_connectors
 from bench.gate import bench_gate
 from bench.index import bench_catalogue, bench_index
 from bench.lake import bench_log, bench_log_to_iceberg, bench_roll_up, bench_size_by_shape
+from bench.negotiations import bench_negotiations
 from bench.node import bench_demo, bench_serve, bench_set_up
 from bench.result import Result
 from bench.share import bench_share
@@ -24,5 +25,5 @@ BENCHES: list[Bench] = [
     bench_serve,
     bench_demo,
 ]
-ON_REQUEST: list[Bench] = [bench_set_up, bench_index, bench_catalogue]
+ON_REQUEST: list[Bench] = [bench_set_up, bench_index, bench_catalogue, bench_negotiations]
 """Run only when asked for by name: the first installs everything anew, the others take minutes."""
