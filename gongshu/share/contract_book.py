@@ -232,8 +232,8 @@ class ContractBook:
         with self._database.begin() as connection:
             _insert(connection, document, contract, needs_both=True)
             _keep(connection, contract.agreement_id, statement, self._clock())
-            _keep(connection, contract.agreement_id, own, self._clock())
-        return Received(content={SIGNATURE: own})
+            kept = _keep(connection, contract.agreement_id, own, self._clock())
+        return Received(content={SIGNATURE: kept})
 
     # ---- looking ----------------------------------------------------------------------------------------------------
 
@@ -356,10 +356,14 @@ def _insert(connection: sa.Connection, document: Json, contract: Contract, *, ne
     )
 
 
-def _keep(connection: sa.Connection, agreement_id: str, statement: Mapping[str, str], at: datetime) -> None:
+def _keep(
+    connection: sa.Connection, agreement_id: str, statement: Mapping[str, str], at: datetime
+) -> Mapping[str, str]:
+    """Keep a party's signature and return the one that is kept: the first, so that a repetition changes nothing."""
     columns = share_contract_signatures.c
     mine = (columns.agreement_id == agreement_id, columns.party_id == statement["party"])
-    if connection.execute(sa.select(columns.party_id).where(*mine)).first() is None:
+    known = connection.execute(sa.select(columns.statement).where(*mine)).scalar()
+    if known is None:
         connection.execute(
             sa.insert(share_contract_signatures).values(
                 agreement_id=agreement_id,
@@ -368,3 +372,6 @@ def _keep(connection: sa.Connection, agreement_id: str, statement: Mapping[str, 
                 kept_at=at.astimezone(UTC),
             )
         )
+        return statement
+    found: Mapping[str, str] = orjson.loads(known)
+    return found

@@ -190,3 +190,13 @@ def test_a_contract_that_was_altered_in_the_database_is_shown_as_such(world: Wor
     assert not kept.is_two_sided
     assert any("not the one that was kept" in problem for problem in kept.problems)
     assert any("does not hold" in problem for problem in kept.problems)
+
+
+def test_an_answer_that_is_planned_twice_carries_the_same_signature(world: World) -> None:
+    done = ask(world)
+    with world.shop.database.connect() as connection:
+        agreement = find_agreement(connection, done.agreement_id)
+    (kept,) = [s for s in world.shop.contracts.find(done.agreement_id).signatures if s["party"] == SHOP]
+    world.clock.forward(seconds=5)
+    again = world.shop.contracts.receive(done, agreement, may_sign=False)
+    assert again.content == {SIGNATURE: kept}
