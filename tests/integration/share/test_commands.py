@@ -38,6 +38,11 @@ def test_two_offices_get_to_know_each_other_and_make_a_contract_by_commands(tmp_
         kept = shop.rows("pull", opened["process_id"], "--as", "mill_orders")[0]
         assert shop.node.catalogue.dataset(kept["dataset_id"]).origin == f"partner:{mill.party}"
         assert "used up" in shop.run("pull", opened["process_id"], "--as", "mill_orders", ok=False)
+        (held,) = shop.rows("kept")
+        assert (held["dataset_id"], held["agreements"], held["obstacle"]) == ("mill_orders", [made["agreement_id"]], "")
+        assert "export" in {receipt["operation"] for receipt in shop.rows("receipts", made["agreement_id"])}
+        assert mill.rows("receipts", made["agreement_id"], "--faults") == []
+        assert shop.rows("deletions") == []
         assert (mill.rows("agreements")[0]["uses_left"], len(mill.rows("deliveries"))) == (0, 2)
         mill.run("retire", made["agreement_id"], "--reason", "done")
         shop.node.share.wait_for(opened["process_id"], {State.TERMINATED}, 20)
