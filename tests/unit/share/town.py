@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
+from gongshu.database import Database
 from gongshu.errors import GongshuError
 from gongshu.model.access import Role, Subject
 from gongshu.model.ids import PartyId, SubjectId
@@ -34,11 +35,13 @@ Json = dict[str, Any]
 class House:
     """One party."""
 
-    def __init__(self, folder: Path, name: str, town: "Town", clock: Clock) -> None:
+    def __init__(
+        self, folder: Path, name: str, town: "Town", clock: Clock, *, database: Database | None = None
+    ) -> None:
         self.party = PartyId(f"urn:gongshu:party:{name}")
         self.town, self.clock, self.audit = town, clock, Memory()
         folder.mkdir()
-        self.database = new_database(folder / "metadata.db")
+        self.database = database or new_database(folder / "metadata.db")
         self.keys = KeyStore(folder / "keys")
         self.parties = PartyRegistry(self.database, self.audit, clock)
         self.li = Subject(SubjectId("user:li"), self.party, frozenset({Role.PRODUCT_OWNER, Role.STEWARD}))
@@ -109,10 +112,11 @@ class House:
 class Town:
     """Everybody knows everybody."""
 
-    def __init__(self, folder: Path, clock: Clock, names: tuple[str, ...]) -> None:
+    def __init__(self, folder: Path, clock: Clock, names: tuple[str, ...], operator: Database | None) -> None:
         self.sent: list[tuple[PartyId, PartyId, str]] = []
         self.silent: set[PartyId] = set()
-        made = {name: House(folder / name, name, self, clock) for name in names}
+        given = {"operator": operator}
+        made = {name: House(folder / name, name, self, clock, database=given.get(name)) for name in names}
         self.houses = {house.party: house for house in made.values()}
         for house in self.houses.values():
             for other in self.houses.values():
@@ -150,8 +154,8 @@ class Town:
 
 
 @contextmanager
-def town(folder: Path, clock: Clock, *names: str) -> Iterator[Town]:
-    made = Town(folder, clock, ("operator", *names))
+def town(folder: Path, clock: Clock, *names: str, operator_database: Database | None = None) -> Iterator[Town]:
+    made = Town(folder, clock, ("operator", *names), operator_database)
     try:
         yield made
     finally:
