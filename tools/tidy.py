@@ -40,7 +40,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
 
 BESIDE = {
     "simulate": {"errors", "model", "packs", "simulate", "gather"},
-    "testing": {"errors", "model", "gather", "lake", "testing", "supervise"},
+    "testing": {"errors", "model", "gather", "lake", "secure", "testing", "supervise"},
     "audit_verifier": {"audit_verifier"},
     "evidence_verifier": {"evidence_verifier"},
     "client": {"errors", "client"},
