@@ -5,11 +5,8 @@ import hashlib
 import re
 from collections.abc import Callable, Sequence
 
-from .findings import AGREES, FORGED, ONLY, RESENT, Bundle
+from .findings import AGREES, FORGED, ONLY, RESENT, UNREADABLE, Bundle
 from .primitives import fingerprint_of, hash_of, is_included, is_signed, jws_parts, parse_text, plain_of
-
-UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError, OverflowError)
-"""What odd content makes of a check; it becomes a finding."""
 
 
 def check(bundle: Bundle, fingerprints: Sequence[str]) -> None:

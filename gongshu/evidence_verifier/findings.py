@@ -23,6 +23,8 @@ KINDS = {
 }
 RESENT = {"TransferStartMessage", "TransferRequestMessage"}
 """They carry an address with a token of its own in each attempt; the address is not exported."""
+UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError, OverflowError)
+"""What odd content makes of a check; it becomes a finding."""
 
 
 class Unreadable(Exception):

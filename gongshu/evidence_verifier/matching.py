@@ -1,8 +1,9 @@
 """Matches what two bundles say about the same things, and how each delivery stands."""
 
 from collections.abc import Iterator
+from typing import Any
 
-from .findings import AGREES, DIFFERS, ONLY, RESENT, Bundle, Finding
+from .findings import AGREES, DIFFERS, FORGED, ONLY, RESENT, UNREADABLE, Bundle, Finding
 from .primitives import fingerprint_of, jws_parts, parse_text, text_of
 
 
@@ -20,46 +21,59 @@ def match(one: Bundle, other: Bundle) -> list[Finding]:
         mine, theirs = fingerprint_of(one.keys[party]), fingerprint_of(other.keys[party])
         if mine != theirs:
             found.append(Finding("key", party, DIFFERS, f"{one.name}: {mine}; {other.name}: {theirs}"))
-    found += _compared(one, other, "contract", _contracts(one), _contracts(other))
+    found += _compared(one, other, "contract", ("", ""))
     for sender, receiver in ((one, other), (other, one)):
         for kind in ("message", "entry", "receipt", "deletion", "notice"):
-            found += _compared(sender, receiver, kind, _items(sender, kind, "out"), _items(receiver, kind, "in"))
+            found += _compared(sender, receiver, kind, ("out", "in"))
     return found + meter([one, other])
 
 
-def _compared(one: Bundle, other: Bundle, kind: str, mine: dict[str, str], theirs: dict[str, str]) -> Iterator[Finding]:
+def _compared(one: Bundle, other: Bundle, kind: str, directions: tuple[str, str]) -> list[Finding]:
+    """Compare, by name, what one side has of a kind in one direction with what the other has in the other."""
+    try:
+        mine = {name: values for record in one.of(kind, directions[0]) for name, values in _item(one, kind, record)}
+        theirs = {
+            name: values for record in other.of(kind, directions[1]) for name, values in _item(other, kind, record)
+        }
+    except UNREADABLE as cause:
+        return [Finding(kind, "content", FORGED, f"it cannot be read ({type(cause).__name__})")]
+    found = []
     for item in [*mine, *(each for each in theirs if each not in mine)]:
         if item not in theirs:
-            yield Finding(kind, item, ONLY, f"{one.name}; {other.name} does not have it")
+            found.append(Finding(kind, item, ONLY, f"{one.name}; {other.name} does not have it"))
         elif item not in mine:
-            yield Finding(kind, item, ONLY, f"{other.name}; {one.name} does not have it")
+            found.append(Finding(kind, item, ONLY, f"{other.name}; {one.name} does not have it"))
         elif mine[item] != theirs[item]:
-            yield Finding(kind, item, DIFFERS, f"{one.name}: {mine[item][:300]}; {other.name}: {theirs[item][:300]}")
+            found.append(Finding(kind, item, DIFFERS, _difference(one.name, mine[item], other.name, theirs[item])))
         else:
-            yield Finding(kind, item, AGREES, "both sides")
+            found.append(Finding(kind, item, AGREES, "both sides"))
+    return found
 
 
-def _contracts(bundle: Bundle) -> dict[str, str]:
-    return {str(record["document"]["id"]): text_of(record).decode() for record in bundle.of("contract")}
-
-
-def _items(bundle: Bundle, kind: str, direction: str) -> dict[str, str]:
-    """Return what one side sent or received, by name, with what has to be equal on the other side."""
-    items = {}
-    for record in bundle.of(kind, direction):
+def _item(bundle: Bundle, kind: str, record: dict[str, Any]) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield a record's name and what has to be equal on both sides, part by part."""
+    if kind == "contract":
+        yield str(record["document"]["id"]), {name: text_of(value).decode() for name, value in record.items()}
+    elif kind == "notice":
+        claims = jws_parts(record["document"])[0]
+        if bundle.header["counterparty"] in (claims["from"], claims["to"]):
+            yield claims["id"], {"document": record["document"]}
+    else:
+        body = parse_text(record["body"])
+        parts = {name: text_of(value).decode() for name, value in body.items()}
         if kind == "message":
-            value = text_of(parse_text(record["body"])).decode()
-            value = value if record["type"] in RESENT else f"{record['sha256']} {value}"
-            items[f"{record['type']} {record['id']}"] = value
-        elif kind == "notice":
-            claims = jws_parts(record["document"])[0]
-            if bundle.header["counterparty"] in (claims["from"], claims["to"]):
-                items[claims["id"]] = record["document"]
+            digest = {} if record["type"] in RESENT else {"sha256 of the bytes sent": record["sha256"]}
+            yield f"{record['type']} {record['id']}", parts | digest
         else:
-            body = parse_text(record["body"])
             name = body["key"] if kind == "deletion" else f"{body['sequence']} {body.get('kind', '')}".strip()
-            items[name] = f"{record['body']} {record['signature']}"
-    return items
+            yield name, parts | {"signature": record["signature"]}
+
+
+def _difference(one: str, mine: dict[str, str], other: str, theirs: dict[str, str]) -> str:
+    """Say which parts differ, with both values."""
+    names = [name for name in sorted(mine.keys() | theirs.keys()) if mine.get(name) != theirs.get(name)]
+    shown = [f"{n}: {one} {mine.get(n, 'none')[:200]}, {other} {theirs.get(n, 'none')[:200]}" for n in names[:5]]
+    return "; ".join(shown)
 
 
 def meter(bundles: list[Bundle]) -> list[Finding]:

@@ -147,7 +147,9 @@ class Watch:
             raise ReceiptInvalid(
                 what="A deletion proof", agreement_id=agreement.agreement_id, reason="it is not signed"
             )
-        self._ended_at(agreement)  # its end is written down first: a proof that comes quickly must not seem to precede it
+        self._ended_at(
+            agreement
+        )  # the end is written down first: a proof that comes at once must not seem to precede it
         key = {"fingerprint": proof["key"][:64], "agreement_id": agreement.agreement_id}
         with self._database.begin() as connection:
             mine = (_P.fingerprint == key["fingerprint"], _P.agreement_id == key["agreement_id"])
