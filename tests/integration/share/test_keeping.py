@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from base64 import b64encode
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -18,9 +19,10 @@ from gongshu.lake.errors import QueryMemoryExceeded, TableUnknown
 from gongshu.model.access import Request, Role, Subject
 from gongshu.model.ids import DatasetId, PartyId, SubjectId
 from gongshu.secure.errors import Denied, QueryFailed
-from gongshu.secure.gate import DatasetQuery
+from gongshu.secure.gate import CopyRead, DatasetQuery
 from gongshu.share.errors import CopyForbidden
 from gongshu.share.keeping.tables import kept_files
+from gongshu.share.keeping.vault import KeyVault, file_key
 from gongshu.share.tables import share_agreements
 from gongshu.share.terms import Operation, Terms
 from tests.integration.share.pantry import MILL, SECRET, Pantry, rows
@@ -50,6 +52,21 @@ def test_received_rows_are_read_through_the_gate_and_lie_nowhere_in_clear(pantry
     assert pantry.found_on_disk(f"{SECRET}-7".encode()) == []
     key = next((pantry.folder / "vault").glob("*.key"))
     assert key.stat().st_mode & 0o077 == 0
+
+
+def test_no_key_stands_anywhere_but_wrapped_in_the_vault(pantry: Pantry, name: str) -> None:
+    pantry.keep(pantry.agree(FREE), name)
+    pantry.ask(f"SELECT * FROM {name}")
+    (kept,) = [k for k in pantry.keeping.kept() if k.version.dataset_id == name]
+    key = KeyVault(pantry.folder / "vault", pantry.keys).open(kept.version.keys[0].fingerprint)
+    own = file_key([key], kept.version.files[0].name)
+    places = [Path(f"/proc/{pid}/{part}") for pid in pantry.lake.worker_pids() for part in ("cmdline", "environ")]
+    assert places
+    for secret in (key, own):
+        for form in (secret, secret.hex().encode(), b64encode(secret)):
+            assert pantry.found_on_disk(form) == []
+            assert not any(form in place.read_bytes() for place in places)
+    assert own.hex() not in repr(pantry.keeping.law.judge(CopyRead(DatasetId(name), pantry.li, "read", "quality")))
 
 
 def test_no_other_way_leads_to_the_rows(pantry: Pantry, name: str) -> None:
