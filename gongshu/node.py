@@ -25,13 +25,16 @@ from gongshu.secure.dcp.fetching import HttpFetch
 from gongshu.secure.gate import Gate
 from gongshu.secure.identity.service import IdentityService
 from gongshu.secure.keys import KeyStore, require_private
-from gongshu.secure.parties import PartyRegistry
+from gongshu.secure.parties import Party, PartyRegistry
 from gongshu.secure.peer_identity import PeerIdentities, PeerIdentity, SchemeParts, installed_schemes
 from gongshu.secure.peer_tls import TlsSettings
 from gongshu.secure.peer_tokens import PeerTokens
 from gongshu.secure.policy.service import PolicyService
 from gongshu.secure.trust_lists import TrustLists
 from gongshu.share.crawl.service import CrawlService
+from gongshu.share.evidence.exporting import Exporter
+from gongshu.share.evidence.ledger import SovereigntyLedger
+from gongshu.share.evidence.service import EvidenceService, end_transfers_with, post_with
 from gongshu.share.introductions import Introductions
 from gongshu.share.keeping.judging import Place
 from gongshu.share.keeping.service import Keeping, KeepingSettings
@@ -66,6 +69,9 @@ class Node:
     sources: SourceService
     keeping: Keeping
     share: ShareService
+    evidence: EvidenceService
+    exporter: Exporter
+    ledger: SovereigntyLedger
     crawl: CrawlService
     spaces: SpaceService
     introductions: Introductions
@@ -81,6 +87,7 @@ class Node:
     def close(self) -> None:
         """Close what the services hold open; running child processes are not touched."""
         self.spaces.stop()
+        self.evidence.stop()
         self.crawl.stop()
         self.share.close()
         self.lake.close()
@@ -134,19 +141,7 @@ def open_node(home: Home, *, clock: Callable[[], datetime] = utc_now, identities
     lake = _open_lake(home, config)
     catalogue = CatalogueService(database, packs, audit, clock)
     parties = PartyRegistry(database, audit, clock)
-    keeping = Keeping(
-        database=database,
-        keys=keys,
-        parties=parties,
-        catalogue=catalogue,
-        storage=lake,
-        audit=audit,
-        clock=clock,
-        vault=home.vault,
-        folder=home.sealed(config),
-        place=Place(own_party_id, config.place, keys.fingerprint()),
-        settings=_keeping_settings(config),
-    )
+    keeping = _open_keeping(home, config, database, keys, parties, catalogue, lake, audit, clock)
     store = DatasetStore(lake, catalogue, keeping.keeper)
     peers = PeerTokens(keys, parties, own_party_id, clock, database=database)
     policies = PolicyService(database, audit, clock)
@@ -196,24 +191,22 @@ def open_node(home: Home, *, clock: Callable[[], datetime] = utc_now, identities
         sources=SourceService(database, catalogue, audit, clock, home),
         keeping=keeping,
         share=share,
+        evidence=EvidenceService(
+            database=database,
+            keys=keys,
+            parties=parties,
+            audit=audit,
+            clock=clock,
+            own_party_id=own_party_id,
+            end_transfers=end_transfers_with(database, share.engine),
+            post=post_with(wire, parties),
+        ),
+        exporter=Exporter(database, keys, parties, audit, clock, own_party_id),
+        ledger=SovereigntyLedger(database, keeping, catalogue, clock),
         crawl=CrawlService(database, wire, parties, catalogue, packs, audit, clock, own_party_id),
         spaces=SpaceService(database, wire, parties, share, keys, packs, audit, clock, own_party_id),
-        trust=Trusting(
-            TrustLists(database, parties, audit, clock, HttpFetch(tls), own_party_id, doors.names),
-            keys,
-            parties,
-            clock,
-            lambda: member_of(config.party_id, config.title, keys, address(), tls.own_certificate()),
-        ),
-        introductions=Introductions(
-            keys,
-            parties,
-            own_party_id,
-            config.title,
-            address,
-            certificate=tls.own_certificate(),
-            schemes=doors.names,
-        ),
+        trust=_open_trust(schemes, config.title, doors.names),
+        introductions=_open_introductions(schemes, config.title, doors.names),
         apps=AppService(database, gate, store, catalogue, audit, clock, own_party_id, packs=packs),
         hub=HubService(database, keys, parties, peers, gate, packs, audit, clock, own),
     )
@@ -224,9 +217,53 @@ def _offered(parts: SchemeParts) -> list[PeerIdentity]:
     return [scheme for scheme in opened if scheme is not None]
 
 
-def _keeping_settings(config: NodeConfig) -> KeepingSettings:
+def _open_trust(parts: SchemeParts, title: str, schemes: Sequence[str]) -> Trusting:
+    fetch, own = HttpFetch(parts.tls), parts.own_party_id
+    lists = TrustLists(parts.database, parts.parties, parts.audit, parts.clock, fetch, own, schemes)
+
+    def ourselves() -> Party:
+        return member_of(own, title, parts.keys, parts.public_address(), parts.tls.own_certificate())
+
+    return Trusting(lists, parts.keys, parts.parties, parts.clock, ourselves)
+
+
+def _open_introductions(parts: SchemeParts, title: str, schemes: Sequence[str]) -> Introductions:
+    return Introductions(
+        parts.keys,
+        parts.parties,
+        parts.own_party_id,
+        title,
+        parts.public_address,
+        certificate=parts.tls.own_certificate(),
+        schemes=schemes,
+    )
+
+
+def _open_keeping(
+    home: Home,
+    config: NodeConfig,
+    database: Database,
+    keys: KeyStore,
+    parties: PartyRegistry,
+    catalogue: CatalogueService,
+    lake: Lake,
+    audit: AuditLog,
+    clock: Callable[[], datetime],
+) -> Keeping:
     silent = timedelta(days=config.receipts_silent_days)
-    return KeepingSettings(silence_max=silent or None, deletion_grace=timedelta(days=config.deletion_grace_days))
+    return Keeping(
+        database=database,
+        keys=keys,
+        parties=parties,
+        catalogue=catalogue,
+        storage=lake,
+        audit=audit,
+        clock=clock,
+        vault=home.vault,
+        folder=home.sealed(config),
+        place=Place(PartyId(config.party_id), config.place, keys.fingerprint()),
+        settings=KeepingSettings(silent or None, timedelta(days=config.deletion_grace_days)),
+    )
 
 
 def _open_lake(home: Home, config: NodeConfig) -> Lake:
