@@ -80,18 +80,19 @@ class Crawler:
 
         Raises: a GongshuError when the party could not be read, noted and planned again; CrawlOvertaken.
         """
-        now = self._clock()
-        ahead = now + WAIT_MAX
-        query = sa.select(_C.party_id, _C.lease_until).where(sa.or_(_C.next_at <= now, _C.next_at > ahead))
-        with self._database.connect() as connection:
-            rows = list(connection.execute(query.order_by(_C.next_at).limit(CANDIDATES)))
-        for row in rows:
-            if not is_free(row.lease_until, now, self._bounds):
-                continue
-            claimed = self._claim(PartyId(row.party_id), is_forced=False)
+        for party in self.due():
+            claimed = self._claim(party, is_forced=False)
             if claimed is not None:
                 return self._run(claimed)
         return None
+
+    def due(self) -> list[PartyId]:
+        """Return parties that are due and that no run holds, the longest due first."""
+        now = self._clock()
+        query = sa.select(_C.party_id, _C.lease_until).where(sa.or_(_C.next_at <= now, _C.next_at > now + WAIT_MAX))
+        with self._database.connect() as connection:
+            rows = list(connection.execute(query.order_by(_C.next_at).limit(CANDIDATES)))
+        return [PartyId(row.party_id) for row in rows if is_free(row.lease_until, now, self._bounds)]
 
     def crawl(self, party: PartyId) -> Outcome:
         """Read one party now. Raises: NotFollowed; CrawlBusy; and as `crawl_due`."""

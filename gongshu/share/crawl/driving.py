@@ -2,11 +2,10 @@
 
 import logging
 import threading
-from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from gongshu.errors import GongshuError
-from gongshu.share.crawl.model import Outcome
+from gongshu.share.crawl.crawler import Crawler
 
 _logger = logging.getLogger(__name__)
 
@@ -18,8 +17,8 @@ AFTER_ERROR_S = 5.0
 class CrawlLoop:
     """Starts and stops the reading; what is read is decided by the crawler."""
 
-    def __init__(self, crawl_due: Callable[[], Outcome | None], stopping: threading.Event, parallel_max: int) -> None:
-        self._crawl_due = crawl_due
+    def __init__(self, crawler: Crawler, stopping: threading.Event, parallel_max: int) -> None:
+        self._crawler = crawler
         self._stopping = stopping
         self._parallel_max = parallel_max
         self._thread: threading.Thread | None = None
@@ -46,6 +45,8 @@ class CrawlLoop:
     def step(self) -> int:
         """Read everything that is due now and return how many parties that were, failures included."""
         count = 0
+        if not self._crawler.due():
+            return 0
         with ThreadPoolExecutor(self._parallel_max, thread_name_prefix="crawl") as pool:
             running: set[Future[bool]] = {pool.submit(self._one) for _ in range(self._parallel_max)}
             while running:
@@ -59,7 +60,7 @@ class CrawlLoop:
     def _one(self) -> bool:
         """Read one party that is due; True if there was one, also if it could not be read: that is noted with it."""
         try:
-            return not self._stopping.is_set() and self._crawl_due() is not None
+            return not self._stopping.is_set() and self._crawler.crawl_due() is not None
         except GongshuError:
             return True
 

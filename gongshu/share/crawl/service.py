@@ -74,7 +74,7 @@ class CrawlService:
         self._crawler = Crawler(
             database, source_of, self._thesaurus, clock, bounds=self.bounds, pause=self._stopping.wait
         )
-        self._loop = CrawlLoop(self._crawler.crawl_due, self._stopping, self.bounds.parallel_max)
+        self._loop = CrawlLoop(self._crawler, self._stopping, self.bounds.parallel_max)
 
     # ---- life -------------------------------------------------------------------------------------------------------
 

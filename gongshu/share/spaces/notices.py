@@ -48,6 +48,9 @@ class NoticeSender:
         oldest = sa.select(sa.func.min(_N.sequence)).where(_N.next_at.is_not(None)).group_by(_N.party_id)
         is_due = sa.or_(_N.next_at <= now, _N.next_at > now + _FAR)
         due = sa.select(space_notices).where(_N.sequence.in_(oldest), is_due).order_by(_N.sequence).limit(BATCH)
+        with self._database.connect() as connection:
+            if connection.execute(sa.select(_N.sequence).where(_N.next_at.is_not(None)).limit(1)).first() is None:
+                return 0
         with self._database.begin() as connection:
             late = sa.update(space_notices).where(_N.next_at.is_not(None), _N.created_at < now - KEPT_TRYING)
             connection.execute(late.values(next_at=None))
