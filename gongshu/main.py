@@ -40,8 +40,9 @@ from gongshu.share.api import create_router as create_share_router
 from gongshu.share.contracts.api import create_contracts_router, create_partner_contracts_router
 from gongshu.share.crawl.api import create_index_router, create_stamp_router
 from gongshu.share.dsp.api import create_dsp_router
-from gongshu.share.spaces.api import create_spaces_peer_router, create_spaces_router
+from gongshu.share.evidence.api import create_entries_router, create_evidence_router
 from gongshu.share.keeping.api import create_keeping_router, create_told_router
+from gongshu.share.spaces.api import create_spaces_peer_router, create_spaces_router
 from gongshu.supervise import Supervisor
 
 PROBLEM = "application/problem+json"
@@ -101,6 +102,8 @@ def create_app(node: Node) -> FastAPI:
     app.include_router(create_dsp_router(node.share))
     app.include_router(create_keeping_router(node.keeping, subject_of))
     app.include_router(create_told_router(node.share, node.keeping))
+    app.include_router(create_evidence_router(node.evidence, node.exporter, node.ledger, subject_of))
+    app.include_router(create_entries_router(node.share, node.evidence))
     claims = node.identities.find("dcp")
     if isinstance(claims, DcpIdentity):
         app.include_router(create_claims_router(claims))

@@ -81,7 +81,7 @@ def meter(bundles: list[Bundle]) -> list[Finding]:
     head = bundles[0].header
     sides = {head["party"]: head["side"], head["counterparty"]: _other(head["side"])}
     lines: dict[str, dict[str, str]] = {}
-    choices: dict[tuple[str, int], dict[str, tuple[str, str, str]]] = {}
+    choices: dict[tuple[str, str], dict[str, tuple[str, str, str]]] = {}
     for bundle in bundles:
         for record in bundle.of("entry"):
             body = parse_text(record["body"])
@@ -94,7 +94,7 @@ def meter(bundles: list[Bundle]) -> list[Finding]:
             elif body["kind"] == "settle":
                 named = {side: str(body.get("own")), _other(side): str(body.get("line"))}
                 choice = (str(body.get("figures")), named["provider"], named["consumer"])
-                choices.setdefault((str(body.get("delivery")), body.get("round", 0)), {})[side] = choice
+                choices.setdefault((str(body.get("delivery")), str(body.get("round"))), {})[side] = choice
     settled = {
         delivery: both["provider"][0]
         for (delivery, _), both in choices.items()

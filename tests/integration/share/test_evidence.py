@@ -26,9 +26,10 @@ from gongshu.share.dsp.messages import FORMAT_PUSH
 from gongshu.share.dsp.states import State
 from gongshu.share.encoding import Encoding
 from gongshu.share.errors import AgreementUnknown
+from gongshu.share.evidence.entries import ENTRY_DOMAIN
 from gongshu.share.evidence.errors import BundleUnwritable
 from gongshu.share.evidence.exporting import Exporter
-from gongshu.share.keeping.chain import canonical, sign
+from gongshu.share.keeping.chain import canonical, hash_of, sign
 from gongshu.share.receiving import Opening
 from gongshu.share.terms import Terms
 from tests.integration.share.test_end_to_end import contract
@@ -231,7 +232,7 @@ def test_a_line_that_its_author_signs_anew_with_other_figures_differs_from_what_
         )
         body = json.loads(records[at][1]["body"]) | {"rows": 2000}
         text = canonical(body)
-        signature = sign(b"gongshu evidence entry 1\n", text, case.mill.keys.sign)
+        signature = sign(ENTRY_DOMAIN, text, case.mill.keys.sign)
         records[at] = ("entry", {"direction": "out", "body": text, "signature": signature})
 
     bent = refound(case, change)
@@ -325,6 +326,21 @@ def test_odd_content_that_its_exporter_signed_is_named_and_never_crashes(case: C
 
             assert refound(case, change), (kind, name)
     assert refound(case, lambda _, entries: entries.append(("gift", {"a": 1})))
+
+
+@pytest.mark.parametrize("field", ["round", "delivery", "figures", "line", "rows", "contract_hash"])
+def test_odd_entries_in_a_chain_that_its_author_signed_are_named(case: Case, field: str) -> None:
+    def change(_: Line, records: list[Any]) -> None:
+        own = [record for kind, record in records if kind == "entry" and record["direction"] == "out"]
+        body = json.loads(own[-1]["body"])
+        head = {name: body[name] for name in ("contract", "contract_hash", "author", "at")}
+        link = {"sequence": body["sequence"] + 1, "previous": hash_of(own[-1]["body"])}
+        settle = {"delivery": "x", "figures": "provider", "line": "", "own": "", "round": 1, "reason": "", "by": ""}
+        text = canonical(head | link | settle | {"kind": "settle", field: [{"a": []}]})
+        entry = {"direction": "out", "body": text, "signature": sign(ENTRY_DOMAIN, text, case.mill.keys.sign)}
+        records.insert(position(records, "audit"), ("entry", entry))
+
+    assert any(each.kind == "entry" and each.verdict == ONLY for each in refound(case, change))
 
 
 @pytest.mark.parametrize(
