@@ -259,7 +259,7 @@ def test_messages_out_of_order_get_a_400_and_change_nothing(offered: Offered) ->
 @pytest.mark.parametrize(
     "constraint",
     [
-        {"leftOperand": "spatial", "operator": "eq", "rightOperand": "EU"},
+        {"leftOperand": "odrl:industry", "operator": "eq", "rightOperand": "steel"},
         {"leftOperand": "odrl:count", "operator": "gteq", "rightOperand": "3"},
         {"or": [_count("3"), _count("4")]},
     ],
