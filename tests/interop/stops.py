@@ -42,9 +42,11 @@ def we_suspend(world: World, agreement: str) -> None:
     transfer = edc.transfer(ours.base, agreement, "HttpData-PULL")
     edc.wait("transferprocesses", transfer, "STARTED")
     mine = ours.transfer_with(agreement, EDC_PARTY)["process_id"]
-    before = edc.data_address(transfer)["authorization"]
+    address = edc.data_address(transfer)
+    before = address["authorization"]
     ours.post(f"/share/transfers/{mine}/suspend", {"reason": "the lake is serviced"})
     edc.wait("transferprocesses", transfer, "SUSPENDED")
+    assert ours.outside(address["endpoint"], before) in (401, 403), "a suspended transfer delivers"
     ours.post(f"/share/transfers/{mine}/resume", {})
     edc.wait("transferprocesses", transfer, "STARTED")
     until("EDC has the new address", lambda: edc.data_address(transfer)["authorization"] != before or None)
@@ -95,8 +97,8 @@ def we_are_killed(world: World, agreement: str, offer: dict[str, object]) -> Non
     assert mine["state"] == "STARTED", mine
     done = edc.wait("contractnegotiations", negotiation, "FINALIZED", "TERMINATED")
     assert done["state"] == "FINALIZED", done
-    world.say("our node killed and served again: transfer STARTED on both sides, same token serves; EDC's request of")
-    world.say("  the time in between is FINALIZED after its retries")
+    world.say("our node killed and served again: transfer STARTED on both sides, the same token serves")
+    world.say("EDC's request from the time in between: FINALIZED after EDC's retries")
 
 
 def edc_is_killed(world: World, agreement: str) -> None:
@@ -115,9 +117,10 @@ def edc_is_killed(world: World, agreement: str) -> None:
     refused = ours.wait("transfers", asked["process_id"], "TERMINATED")
     ours.post(f"/share/transfers/{transfer}/terminate", {"reason": "the other side lost it"})
     ended = ours.wait("transfers", transfer, "TERMINATED")
-    world.say(f"EDC killed: pull says {away['code']}, transfer stays STARTED; back without memory: pull says")
-    world.say(f"  {back['code']}; a new transfer ends with '{refused['reason'][:110]}'; the old one, ended by")
-    world.say(f"  us, with '{ended['reason'][:110]}'")
+    world.say(f"EDC killed: a pull says {away['code']}, the transfer stays STARTED here")
+    world.say(f"EDC back without memory: a pull says {back['code']}, a new transfer ends TERMINATED here with")
+    world.say(f"  '{refused['reason'][:100]} …'")
+    world.say(f"the old transfer, ended by us: TERMINATED here with '{ended['reason'][:70]} …'")
     again = ours.contracted(EDC_PARTY, "readings")
     assert ours.rows(ours.pull(ours.transfer(again), "edc_again")) == source_rows(), "the rows differ from the source"
     world.say("a new contract with the EDC that came back: FINALIZED, pull whole")
