@@ -6,6 +6,7 @@ import typer
 
 from gongshu.cli.output import Format, show
 from gongshu.cli.session import opened_node
+from gongshu.secure.peer_tls import TlsSettings, client_context, pin_of
 
 app = typer.Typer(add_completion=False)
 
@@ -18,7 +19,7 @@ def status(format: Annotated[Format, typer.Option(help="table for people, json f
         sources = node.sources.statuses()
         answering = node.home.run / "address"
         address = answering.read_text(encoding="utf-8") if answering.is_file() else "not running"
-        if answering.is_file() and not _answers(address):
+        if answering.is_file() and not _answers(address, node.tls):
             address = f"{address} does not answer"
         rows: list[dict[str, object]] = [
             {"what": "address", "value": address},
@@ -36,11 +37,13 @@ def status(format: Annotated[Format, typer.Option(help="table for people, json f
     show(rows, ["what", "value"], format)
 
 
-def _answers(address: str) -> bool:
-    """A node that was killed leaves its address behind."""
+def _answers(address: str, tls: TlsSettings) -> bool:
+    """A node that was killed leaves its address behind; one with TLS has to show our own certificate."""
     import httpx
 
+    own = tls.own_certificate()
+    context = client_context(TlsSettings(), certificate=own, pin=pin_of(own))
     try:
-        return httpx.get(f"{address}/healthz", timeout=5.0, trust_env=False).is_success
+        return httpx.get(f"{address}/healthz", timeout=5.0, trust_env=False, verify=context).is_success
     except httpx.HTTPError:
         return False

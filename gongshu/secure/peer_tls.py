@@ -116,6 +116,11 @@ def server_context(tls: TlsSettings, pinned: Callable[[], Iterable[str]]) -> ssl
     return context
 
 
+def pin_of(certificate: str) -> str:
+    """Return `sha256:<hex>` of a certificate in PEM; empty for none."""
+    return f"sha256:{sha256(ssl.PEM_cert_to_DER_cert(certificate)).hexdigest()}" if certificate else ""
+
+
 def is_self_signed(certificate: str) -> bool:
     """True if a certificate (PEM) names itself as its issuer, so that only who registers it can take it."""
     if not certificate:

@@ -48,6 +48,10 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tls]:
     for site in (mill, shop):
         site.serve()
     yield Tls(mill, shop, authority, own, other)
+    # Callers hang up first: a server that has to end a TLS connection waits for the other side's goodbye.
+    for site in (mill, shop):
+        site.share.stop()
+        site.share.close()
     for site in (mill, shop):
         site.close()
 
