@@ -168,6 +168,7 @@ class Followers:
         record = record if record.data_address else self._access.renew(record)
         with self._database.connect() as connection:
             agreement = find_agreement(connection, record.agreement_id)
+        taking.resume(agreement)
         query = [("after", str(taking.position))]
         query += [("purpose", taking.purpose)] if taking.purpose else []
         headers = {"Accept": Encoding.ARROW.media_type}
@@ -192,7 +193,29 @@ class Followers:
             if self._stopping.is_set():
                 raise TransferStopped(transfer_id=taking.transfer_id, reason="this node stops")
 
-    def keep(self, follow: Follow, agreement: Agreement, batches: list[Any], schema: Any, position: int) -> str:
+    def intend(self, follow: Follow, position: int) -> None:
+        """Write down which part is about to be kept. Raises: InboxBusy if somebody else follows it now."""
+        with self._database.begin() as connection:
+            mine = sa.and_(_F.process_id == follow.record.process_id, _F.lease_key == follow.lease_key)
+            change = sa.update(share_follows).where(mine).values(keeping_to=position)
+            if connection.execute(change).rowcount != 1:
+                raise InboxBusy(transfer_id=follow.record.process_id, reason="another process follows the stream")
+
+    def position_of(self, follow: Follow, agreement: Agreement) -> int:
+        """Return up to where rows are kept, asking for a part that was under way when its follower ended."""
+        with self._database.connect() as connection:
+            row = connection.execute(
+                sa.select(_F.position, _F.keeping_to).where(_F.process_id == follow.record.process_id)
+            ).one()
+        if row.keeping_to is None:
+            return int(row.position)
+        try:
+            self.keep(follow, agreement, _Unread(), pa.schema([("unread", pa.null())]), int(row.keeping_to))
+        except _WasNotKept:
+            return int(row.position)
+        return int(row.keeping_to)
+
+    def keep(self, follow: Follow, agreement: Agreement, batches: Any, schema: Any, position: int) -> str:
         """Append whole windows, once for each position they reach. Raises: as `Keeper.keep`."""
         record, row = follow.record, follow.row
         return self._keeper.keep(
@@ -212,7 +235,9 @@ class Followers:
         with self._database.begin() as connection:
             mine = sa.and_(_F.process_id == follow.record.process_id, _F.lease_key == follow.lease_key)
             values: dict[str, Any] = {"lease_until": self._clock() + LEASE, "position": position, "attempts": 0}
-            values |= {"rows": _F.rows + rows, "last_error": ""} | ({"stored_as": kept} if kept else {})
+            values |= {"keeping_to": None, "rows": _F.rows + rows, "last_error": ""} | (
+                {"stored_as": kept} if kept else {}
+            )
             if connection.execute(sa.update(share_follows).where(mine).values(**values)).rowcount != 1:
                 raise InboxBusy(transfer_id=follow.record.process_id, reason="another process follows the stream")
             line = sa.update(share_deliveries).where(share_deliveries.c.delivery_id == delivery_id)
@@ -296,6 +321,10 @@ class _Taking:
         self._first_s = self._noted_s = time.monotonic()
         self._delivery_id = 0
 
+    def resume(self, agreement: Agreement) -> None:
+        """Find out where to go on."""
+        self.position = self._reached = self._followers.position_of(self._follow, agreement)
+
     def begin(self, agreement: Agreement) -> None:
         self._agreement = agreement
         self._delivery_id = self._followers.open_line(self._follow)
@@ -328,6 +357,7 @@ class _Taking:
             return
         batches, kept = self._whole, ""
         if batches:
+            self._followers.intend(self._follow, self._reached)
             kept = self._followers.keep(self._follow, self._agreement, batches, self._schema, self._reached)
         self._followers.note(
             self._follow,
@@ -346,6 +376,17 @@ class _Taking:
             self.keep()
         self._open, self._whole = [], []
         self._followers.close_line(self._delivery_id)
+
+
+class _WasNotKept(Exception):  # noqa: N818  # the answer to a question, no error that anybody sees
+    """The keeper asked for the rows of a part, so it does not have them."""
+
+
+class _Unread:
+    """Batches that are never read if the part they stand for is kept."""
+
+    def __iter__(self) -> Iterator[Any]:
+        raise _WasNotKept
 
 
 def _marked(reader: Any) -> Iterator[tuple[Any, Any]]:
