@@ -7,7 +7,7 @@ import typer
 
 from gongshu.cli import share_terms as take
 from gongshu.share.terms import Comparison, Payment, RowCondition
-from tests.integration.share.test_commands import offices
+from tests.integration.share.offices import offices
 
 
 def test_a_contract_is_made_shown_amended_and_paid_from_the_command_line(tmp_path: Path) -> None:
@@ -19,9 +19,9 @@ def test_a_contract_is_made_shown_amended_and_paid_from_the_command_line(tmp_pat
         assert mill.rows("group", "buyers", "--add", shop.party)[0]["members"] == [shop.party]
         assert mill.rows("place", shop.party, "CN-33", "--basis", "licence")[0]["place"] == "CN-33"
         terms = ("--group", "buyers", "--place", "CN", "--for", "30d", "--where", "quantity >= 5", "--no-onward")
-        terms = (*terms, "--delete-after", "10d", "--payment", "12.00 CNY", "--operation", "read")
-        assert all(row["quantity"] >= 5 for row in mill.rows("offer", "orders", *terms, "--preview"))
-        offer = mill.rows("offer", "orders", *terms)[0]
+        more = ("--delete-after", "10d", "--payment", "12.00 CNY", "--operation", "read")
+        assert all(row["quantity"] >= 5 for row in mill.rows("offer", "orders", *terms, *more, "--preview"))
+        offer = mill.rows("offer", "orders", *terms, *more)[0]
         assert "enforced because both nodes do" in str(offer["terms"])
         file = tmp_path / "quality.txt"
         file.write_text("within tolerance", encoding="utf-8")
