@@ -378,7 +378,7 @@ class _Taking:
         self._followers.close_line(self._delivery_id)
 
 
-class _WasNotKept(Exception):  # noqa: N818  # the answer to a question, no error that anybody sees
+class _WasNotKept(Exception):  # the answer to a question, no error that anybody sees
     """The keeper asked for the rows of a part, so it does not have them."""
 
 

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from itertools import count
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -16,6 +17,7 @@ from gongshu.secure.errors import Denied
 from gongshu.secure.gate import DatasetQuery
 from gongshu.share.dsp.messages import FORMAT_STREAM
 from gongshu.share.dsp.states import State
+from gongshu.share.errors import PeerUnreachable
 from gongshu.share.model import Record
 from gongshu.share.sending import Retries
 from gongshu.share.service import ShareSettings
@@ -173,3 +175,27 @@ def test_a_running_stream_ends_when_what_permits_it_does(
         mill.clock.ahead = shop.clock.ahead = timedelta()
         mill.share.steady.reset(mill.li)
         shop.share.steady.reset(shop.li)
+
+
+def test_rows_that_were_kept_just_before_a_kill_are_not_kept_again(pair: Sites) -> None:
+    mill, shop = pair
+    machine = Machine(mill)
+    machine.grow(200)
+    followers, noted = shop.share.flows.followers, []
+    note = followers.note
+
+    def killed_once(*args: Any, **kwargs: Any) -> None:
+        noted.append(kwargs["position"])
+        if len(noted) <= 2:  # as it ends, an opening tries once more
+            raise PeerUnreachable(party=mill.party, address="test", reason="killed between the rows and their note")
+        note(*args, **kwargs)
+
+    followers.note = killed_once  # type: ignore[method-assign]
+    try:
+        record = follow(pair, machine, Terms(unrestricted=True), "kept_just_before")
+        until(lambda: len(noted) > 2)
+        machine.grow(100)
+        until(lambda: values_of(shop, "kept_just_before") == [float(i) for i in range(1, 301)])
+    finally:
+        followers.note = note  # type: ignore[method-assign]
+    shop.share.terminate(record.process_id, shop.li, "done")
