@@ -156,7 +156,6 @@ def open_node(home: Home, *, clock: Callable[[], datetime] = utc_now, identities
         database=database,
         catalogue=catalogue,
         gate=gate,
-        store=store,
         parties=parties,
         peers=doors,
         keys=keys,
@@ -165,9 +164,10 @@ def open_node(home: Home, *, clock: Callable[[], datetime] = utc_now, identities
         own_party_id=own_party_id,
         public_address=address,
         keeping=keeping,
+        spool=home.run,
         tls=tls,
     )
-    wire = HttpWire(parties, doors, clock, tls=tls)
+    wire, ends = HttpWire(parties, doors, clock, tls=tls), end_transfers_with(database, share.engine)
     own = Own(own_party_id, config.title, config.division, address)
     return Node(
         config=config,
@@ -191,16 +191,7 @@ def open_node(home: Home, *, clock: Callable[[], datetime] = utc_now, identities
         sources=SourceService(database, catalogue, audit, clock, home),
         keeping=keeping,
         share=share,
-        evidence=EvidenceService(
-            database=database,
-            keys=keys,
-            parties=parties,
-            audit=audit,
-            clock=clock,
-            own_party_id=own_party_id,
-            end_transfers=end_transfers_with(database, share.engine),
-            post=post_with(wire, parties),
-        ),
+        evidence=EvidenceService(database, keys, parties, audit, clock, own_party_id, ends, post_with(wire, parties)),
         exporter=Exporter(database, keys, parties, audit, clock, own_party_id),
         ledger=SovereigntyLedger(database, keeping, catalogue, clock),
         crawl=CrawlService(database, wire, parties, catalogue, packs, audit, clock, own_party_id),

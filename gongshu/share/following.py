@@ -30,6 +30,7 @@ from gongshu.share.dsp.states import State
 from gongshu.share.encoding import Encoding
 from gongshu.share.engine import SYSTEM, Engine
 from gongshu.share.errors import InboxBusy, PeerAnswerInvalid, PeerRefused, TransferStopped
+from gongshu.share.evidence.marks import note_mark
 from gongshu.share.model import Agreement, Record
 from gongshu.share.ports import Clock, Keeper
 from gongshu.share.rights import USERS, require_right
@@ -240,6 +241,7 @@ class Followers:
             )
             if connection.execute(sa.update(share_follows).where(mine).values(**values)).rowcount != 1:
                 raise InboxBusy(transfer_id=follow.record.process_id, reason="another process follows the stream")
+            note_mark(connection, follow.record.process_id, position, rows, self._clock())
             line = sa.update(share_deliveries).where(share_deliveries.c.delivery_id == delivery_id)
             counted = {
                 "rows": share_deliveries.c.rows + rows,

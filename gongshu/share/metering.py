@@ -11,6 +11,7 @@ from gongshu.model.audit import AuditEvent, AuditSink
 from gongshu.share.agreements import count_use
 from gongshu.share.encoding import Encoding
 from gongshu.share.errors import TermsForbid
+from gongshu.share.evidence.marks import drop_marks, note_mark
 from gongshu.share.model import Agreement, Record
 from gongshu.share.ports import Clock
 from gongshu.share.tables import share_deliveries, share_pushes, share_streams
@@ -122,6 +123,7 @@ class Meter:
                 raise TermsForbid(agreement_id=agreement_id, reason=f"its {rows_max} rows were sent")
             if row is None and not self._count(connection, entry):
                 raise TermsForbid(agreement_id=agreement_id, reason="its uses are used up")
+            drop_marks(connection, process_id, after)
             now = self._clock()
             if row is None:
                 values = {"process_id": process_id, "position": after, "opening": 1, "rows": 0, "updated_at": now}
@@ -140,6 +142,11 @@ class Meter:
             connection.execute(mine.values(rows=rows, size_bytes=size_bytes))
             whole = sa.update(share_streams).where(share_streams.c.process_id == process_id)
             connection.execute(whole.values(rows=share_streams.c.rows + more, updated_at=self._clock()))
+
+    def mark_stream(self, process_id: str, position: int, rows: int) -> None:
+        """Write how many rows of a stream lie before a position."""
+        with self._database.begin() as connection:
+            note_mark(connection, process_id, position, rows, self._clock())
 
     def close(self, delivery_id: int, *, rows: int, size_bytes: int, outcome: str, sha256: str = "") -> None:
         """Write a delivery's last figures; one that was taken over keeps its end.

@@ -171,6 +171,10 @@ class Streams:
         """Write what has been sent so far: of this opening, and how many rows more of the stream."""
         self._meter.note_stream(flow.process_id, flow.delivery_id, rows=rows, size_bytes=size_bytes, more=total)
 
+    def mark(self, flow: Flow, position: int, rows: int) -> None:
+        """Write how many rows lie before a position, for the lines that both sides sign."""
+        self._meter.mark_stream(flow.process_id, position, rows)
+
     def end(self, flow: Flow, *, rows: int, size_bytes: int, outcome: str) -> None:
         """Close the line of this opening."""
         self._meter.close(flow.delivery_id, rows=rows, size_bytes=size_bytes, outcome=outcome)
@@ -248,6 +252,7 @@ class _Running:
                 break
             position = until
             count = self._sent.rows - before
+            self._streams.mark(self._flow, position, count)
             pace.learn(count, is_behind=until < settled)
             yield self._mark(writer, sink, schema, position)
             if self._left == 0:

@@ -3,7 +3,7 @@
 Sending twice changes nothing; a receiver that lacks earlier entries says which it expects next, and gets those again.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -38,13 +38,21 @@ class Exchange:
     """Sends our entries and takes those of partners, for one node."""
 
     def __init__(
-        self, database: Database, parties: PartyRegistry, book: EvidenceBook, audit: AuditSink, clock: Clock
+        self,
+        database: Database,
+        parties: PartyRegistry,
+        book: EvidenceBook,
+        audit: AuditSink,
+        clock: Clock,
+        answer: Callable[[sa.Connection, Any, Mapping[str, Any]], None],
     ) -> None:
+        """`answer` draws our line where theirs is over a stretch of a stream."""
         self._database = database
         self._parties = parties
         self._book = book
         self._audit = audit
         self._clock = clock
+        self._answer = answer
 
     # ---- out --------------------------------------------------------------------------------------------------------
 
@@ -207,7 +215,10 @@ class Exchange:
             self._book.end_open(connection, agreement, reason)
             return None
         if kind is EntryKind.LINE:
-            return self._book.take_line(connection, agreement, body, digest)
+            fault = self._book.take_line(connection, agreement, body, digest)
+            if fault is None:
+                self._answer(connection, agreement, body)
+            return fault
         row = self._book.delivery(connection, agreement, body["delivery"])
         if row is None:
             return "it is about a delivery that nobody has told of"

@@ -25,6 +25,7 @@ from gongshu.share.evidence.book import SYSTEM, EvidenceBook
 from gongshu.share.evidence.disputes import OPEN, Event, Standing
 from gongshu.share.evidence.exchange import Exchange
 from gongshu.share.evidence.model import Entry, EntryKind, EvidenceSettings, Figures, Metered
+from gongshu.share.evidence.streams import StreamMeter
 from gongshu.share.evidence.tables import evidence_deliveries, evidence_entries
 from gongshu.share.keeping.ports import Post
 from gongshu.share.model import AgreementStatus
@@ -48,7 +49,6 @@ class EvidenceService:
 
     def __init__(
         self,
-        *,
         database: Database,
         keys: KeyStore,
         parties: PartyRegistry,
@@ -57,15 +57,18 @@ class EvidenceService:
         own_party_id: PartyId,
         end_transfers: EndTransfers,
         post: Post | None = None,
+        *,
         settings: EvidenceSettings | None = None,
     ) -> None:
+        bounds = settings or EvidenceSettings()
         self._database = database
         self._audit = audit
         self._clock = clock
         self._end_transfers = end_transfers
         self._post = post
-        self._book = EvidenceBook(keys, audit, clock, own_party_id, settings or EvidenceSettings())
-        self._exchange = Exchange(database, parties, self._book, audit, clock)
+        self._book = EvidenceBook(keys, audit, clock, own_party_id, bounds)
+        self._streams = StreamMeter(database, self._book, clock, bounds)
+        self._exchange = Exchange(database, parties, self._book, audit, clock, self._streams.answer)
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -87,7 +90,7 @@ class EvidenceService:
 
     def step(self) -> int:
         """Do what is due now, in this thread; return how many things were done."""
-        done = self._write_lines() + self._judge_due() + self._tell_ends()
+        done = self._write_lines() + self._streams.draw_due() + self._judge_due() + self._tell_ends()
         return done + (self._exchange.send(self._post) if self._post is not None else 0)
 
     def take(self, party: PartyId, body: bytes) -> dict[str, Any]:
