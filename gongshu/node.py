@@ -130,47 +130,21 @@ def open_node(home: Home, *, clock: Callable[[], datetime] = utc_now, identities
 
     Raises: ConfigMissing, ConfigInvalid, KeysUnsafe, PackBroken, CertificateUnusable.
     """
-    config = read_config(home)
-    tls = tls_settings(home, config)
-    own_party_id = PartyId(config.party_id)
-    packs = load_packs()
-    database = Database(home.database_url(config))
-    database.prepare()
-    keys = KeyStore(home.keys)
-    audit = AuditLog(database, keys, clock)
-    lake = _open_lake(home, config)
-    catalogue = CatalogueService(database, packs, audit, clock)
-    parties = PartyRegistry(database, audit, clock)
-    keeping = _open_keeping(home, config, database, keys, parties, catalogue, lake, audit, clock)
+    ground = _lay_ground(home, clock)
+    database, packs, keys, audit, lake = ground.database, ground.packs, ground.keys, ground.audit, ground.lake
+    catalogue, parties, own, title = ground.catalogue, ground.parties, ground.own_party_id, ground.config.title
+    keeping = _open_keeping(ground)
     store = DatasetStore(lake, catalogue, keeping.keeper)
-    peers = PeerTokens(keys, parties, own_party_id, clock, database=database)
+    peers = PeerTokens(keys, parties, own, clock, database=database)
     policies = PolicyService(database, audit, clock)
-    gate = Gate(catalogue, lake, policies, audit, clock, keys=keys, own_party_id=own_party_id, copies=keeping.law)
-
-    def address() -> str:
-        return public_address(home, config)
-
-    schemes = SchemeParts(own_party_id, keys, parties, peers, database, audit, clock, address, tls)
-    doors = PeerIdentities(parties, [*_offered(schemes), *identities], own_party_id=own_party_id)
-    share = ShareService(
-        database=database,
-        catalogue=catalogue,
-        gate=gate,
-        parties=parties,
-        peers=doors,
-        keys=keys,
-        audit=audit,
-        clock=clock,
-        own_party_id=own_party_id,
-        public_address=address,
-        keeping=keeping,
-        spool=home.run,
-        tls=tls,
-    )
-    wire, ends = HttpWire(parties, doors, clock, tls=tls), end_transfers_with(database, share.engine)
-    own = Own(own_party_id, config.title, config.division, address)
+    gate = Gate(catalogue, lake, policies, audit, clock, keys=keys, own_party_id=own, copies=keeping.law)
+    schemes = SchemeParts(own, keys, parties, peers, database, audit, clock, ground.address, ground.tls)
+    doors = PeerIdentities(parties, [*_offered(schemes), *identities], own_party_id=own)
+    share = _open_share(ground, gate, keeping, doors)
+    wire, ends = HttpWire(parties, doors, clock, tls=ground.tls), end_transfers_with(database, share.engine)
+    us = Own(own, title, ground.config.division, ground.address)
     return Node(
-        config=config,
+        config=ground.config,
         home=home,
         clock=clock,
         packs=packs,
@@ -181,25 +155,89 @@ def open_node(home: Home, *, clock: Callable[[], datetime] = utc_now, identities
         catalogue=catalogue,
         store=store,
         quality=QualityService(database, lake, catalogue, packs, audit, clock),
-        identity=IdentityService(database, audit, clock, own_party_id=own_party_id),
+        identity=IdentityService(database, audit, clock, own_party_id=own),
         parties=parties,
         peers=peers,
         identities=doors,
-        tls=tls,
+        tls=ground.tls,
         policies=policies,
         gate=gate,
         sources=SourceService(database, catalogue, audit, clock, home),
         keeping=keeping,
         share=share,
-        evidence=EvidenceService(database, keys, parties, audit, clock, own_party_id, ends, post_with(wire, parties)),
-        exporter=Exporter(database, keys, parties, audit, clock, own_party_id),
+        evidence=EvidenceService(database, keys, parties, audit, clock, own, ends, post_with(wire, parties)),
+        exporter=Exporter(database, keys, parties, audit, clock, own),
         ledger=SovereigntyLedger(database, keeping, catalogue, clock),
-        crawl=CrawlService(database, wire, parties, catalogue, packs, audit, clock, own_party_id),
-        spaces=SpaceService(database, wire, parties, share, keys, packs, audit, clock, own_party_id),
-        trust=_open_trust(schemes, config.title, doors.names),
-        introductions=_open_introductions(schemes, config.title, doors.names),
-        apps=AppService(database, gate, store, catalogue, audit, clock, own_party_id, packs=packs),
-        hub=HubService(database, keys, parties, peers, gate, packs, audit, clock, own),
+        crawl=CrawlService(database, wire, parties, catalogue, packs, audit, clock, own),
+        spaces=SpaceService(database, wire, parties, share, keys, packs, audit, clock, own),
+        trust=_open_trust(schemes, title, doors.names),
+        introductions=_open_introductions(schemes, title, doors.names),
+        apps=AppService(database, gate, store, catalogue, audit, clock, own, packs=packs),
+        hub=HubService(database, keys, parties, peers, gate, packs, audit, clock, us),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """What every service stands on."""
+
+    config: NodeConfig
+    home: Home
+    clock: Callable[[], datetime]
+    own_party_id: PartyId
+    tls: TlsSettings
+    packs: Packs
+    database: Database
+    keys: KeyStore
+    audit: AuditLog
+    lake: Lake
+    catalogue: CatalogueService
+    parties: PartyRegistry
+
+    def address(self) -> str:
+        """Return the address under which partners reach the node now."""
+        return public_address(self.home, self.config)
+
+
+def _lay_ground(home: Home, clock: Callable[[], datetime]) -> _Ground:
+    config = read_config(home)
+    tls = tls_settings(home, config)
+    packs = load_packs()
+    database = Database(home.database_url(config))
+    database.prepare()
+    keys = KeyStore(home.keys)
+    audit = AuditLog(database, keys, clock)
+    return _Ground(
+        config=config,
+        home=home,
+        clock=clock,
+        own_party_id=PartyId(config.party_id),
+        tls=tls,
+        packs=packs,
+        database=database,
+        keys=keys,
+        audit=audit,
+        lake=_open_lake(home, config),
+        catalogue=CatalogueService(database, packs, audit, clock),
+        parties=PartyRegistry(database, audit, clock),
+    )
+
+
+def _open_share(ground: _Ground, gate: Gate, keeping: Keeping, doors: PeerIdentities) -> ShareService:
+    return ShareService(
+        database=ground.database,
+        catalogue=ground.catalogue,
+        gate=gate,
+        parties=ground.parties,
+        peers=doors,
+        keys=ground.keys,
+        audit=ground.audit,
+        clock=ground.clock,
+        own_party_id=ground.own_party_id,
+        public_address=ground.address,
+        keeping=keeping,
+        spool=ground.home.run,
+        tls=ground.tls,
     )
 
 
@@ -230,29 +268,20 @@ def _open_introductions(parts: SchemeParts, title: str, schemes: Sequence[str]) 
     )
 
 
-def _open_keeping(
-    home: Home,
-    config: NodeConfig,
-    database: Database,
-    keys: KeyStore,
-    parties: PartyRegistry,
-    catalogue: CatalogueService,
-    lake: Lake,
-    audit: AuditLog,
-    clock: Callable[[], datetime],
-) -> Keeping:
+def _open_keeping(ground: _Ground) -> Keeping:
+    config, home = ground.config, ground.home
     silent = timedelta(days=config.receipts_silent_days)
     return Keeping(
-        database=database,
-        keys=keys,
-        parties=parties,
-        catalogue=catalogue,
-        storage=lake,
-        audit=audit,
-        clock=clock,
+        database=ground.database,
+        keys=ground.keys,
+        parties=ground.parties,
+        catalogue=ground.catalogue,
+        storage=ground.lake,
+        audit=ground.audit,
+        clock=ground.clock,
         vault=home.vault,
         folder=home.sealed(config),
-        place=Place(PartyId(config.party_id), config.place, keys.fingerprint()),
+        place=Place(ground.own_party_id, config.place, ground.keys.fingerprint()),
         settings=KeepingSettings(silent or None, timedelta(days=config.deletion_grace_days)),
     )
 

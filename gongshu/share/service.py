@@ -3,7 +3,6 @@
 `ShareService` puts the parts together and keeps the rights; the parts decide. Every change is in the audit log.
 """
 
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -44,8 +43,7 @@ from gongshu.share.offers import OfferBook
 from gongshu.share.outbox import Outbox
 from gongshu.share.partners import KEEPS_TERMS, SIGNS_CONTRACTS, PartnerBook
 from gongshu.share.peer import HttpWire
-from gongshu.share.policy import SharePolicy
-from gongshu.share.ports import CatalogueReader, Clock, DatasetWriter, GateDoor, Keeper, Reply
+from gongshu.share.ports import CatalogueReader, Clock, GateDoor, Reply
 from gongshu.share.pulling import Puller
 from gongshu.share.reactor import Reactor
 from gongshu.share.reading import preview_rows
@@ -56,7 +54,6 @@ from gongshu.share.runner import Runner
 from gongshu.share.sending import Retries
 from gongshu.share.signals import Signals
 from gongshu.share.steady import SteadyClock
-from gongshu.share.storing import StoreKeeper
 from gongshu.share.terms import Terms
 from gongshu.share.watchdog import Watchdog
 
@@ -88,7 +85,6 @@ class ShareService(Looking):
         database: Database,
         catalogue: CatalogueReader,
         gate: GateDoor,
-        store: DatasetWriter,
         parties: PartyRegistry,
         peers: PeerIdentities,
         keys: KeyStore,
@@ -96,14 +92,15 @@ class ShareService(Looking):
         clock: Clock,
         own_party_id: PartyId,
         public_address: Callable[[], str],
+        keeping: Keeping,
+        spool: Path,
         settings: ShareSettings | None = None,
-        spool: Path | None = None,
-        keeping: Keeping | None = None,
         tls: TlsSettings | None = None,
     ) -> None:
         self.settings = settings or ShareSettings()
         self.own_party_id = own_party_id
         self.clock = clock
+        self.keeping = keeping
         self._audit = audit
         self._gate = gate
         self._parties = parties
@@ -113,67 +110,59 @@ class ShareService(Looking):
         self.partners = PartnerBook(database, parties, audit, clock)
         self.notices = NoticeBook(database, keys, parties, audit, clock, own_party_id)
         self.steady = SteadyClock(database, clock, audit)
-        watched = SharePolicy if keeping is None else partial(WatchedPolicy, keeping.watch)
-        self._policy = watched(catalogue, self.steady, self.partners)
+        self.contracts = ContractBook(database, keys, parties, clock, own_party_id, (SIGNS_CONTRACTS, KEEPS_TERMS))
+        self._policy = WatchedPolicy(keeping.watch, catalogue, self.steady, self.partners)
         self._wire = HttpWire(parties, peers, clock, tls=tls)
-        onward = None if keeping is None else keeping.require_onward
-        self._book = OfferBook(database, gate, self._policy, audit, clock, onward)
-        self.keeping = keeping
-        keeper: Keeper = StoreKeeper(store) if keeping is None else keeping.keeper
-        self.flows = Flows(
-            database=database,
+        self._book = OfferBook(database, gate, self._policy, audit, clock, keeping.require_onward)
+        self.flows = self._open_flows(spool)
+        self.delivery = self.flows.delivery
+        inbox = Inbox(database, self.engine, clock, signals)
+        self.intake = Intake(
+            *(database, self.engine, inbox, self._book, self._policy, parties, peers), own_party_id=own_party_id
+        )
+        self._dealing = Dealing(
+            *(database, self.engine, self._book, clock, self.flows.inboxes),
+            callback=self._callback,
+            declaration=self.contracts.declaration,
+        )
+        self._puller = Puller(database, self.engine, self.flows.access, keeping.keeper, audit, clock)
+        self.desk = ContractDesk(
+            database, self.engine, self.partners, self.notices, self.contracts, parties, self._wire, audit, clock
+        )
+        self._runner = self._open_runner()
+
+    def _open_flows(self, spool: Path) -> Flows:
+        return Flows(
+            database=self._database,
             engine=self.engine,
             policy=self._policy,
-            parties=parties,
-            gate=gate,
-            keeper=keeper,
-            audit=audit,
-            clock=clock,
+            parties=self._parties,
+            gate=self._gate,
+            keeper=self.keeping.keeper,
+            audit=self._audit,
+            clock=self.clock,
             signals=self._signals,
             address=lambda: self.address,
-            spool=spool or Path(tempfile.gettempdir()),
+            spool=spool,
             settings=self.settings,
             peer_wire=self._wire,
             steady=self.steady,
             notices=self.notices,
         )
-        self.delivery = self.flows.delivery
-        inbox = Inbox(database, self.engine, clock, self._signals)
-        self.intake = Intake(
-            database, self.engine, inbox, self._book, self._policy, parties, peers, own_party_id=own_party_id
-        )
-        abilities = (SIGNS_CONTRACTS,) if keeping is None else (SIGNS_CONTRACTS, KEEPS_TERMS)
-        self.contracts = ContractBook(database, keys, parties, clock, own_party_id, abilities)
-        self._dealing = Dealing(
-            database,
-            self.engine,
-            self._book,
-            clock,
-            self.flows.inboxes,
-            callback=self._callback,
-            declaration=self.contracts.declaration,
-        )
-        self._puller = Puller(database, self.engine, self.flows.access, keeper, audit, clock)
-        reactor = Reactor(
-            database, self.engine, self._policy, audit, clock, own_party_id, self._signals, self.contracts
-        )
+
+    def _open_runner(self) -> Runner:
+        ground = (self._database, self.engine)
+        own, signals = self.own_party_id, self._signals
+        reactor = Reactor(*ground, self._policy, self._audit, self.clock, own, signals, self.contracts)
         outbox = Outbox(
-            database,
-            self.engine,
-            self._wire,
-            audit,
-            clock,
-            self._signals,
+            *(*ground, self._wire, self._audit, self.clock, signals),
             mint_address=self.delivery.data_address,
             retries=self.settings.retries,
             random=Random(),  # noqa: S311  # spreads retries, protects nothing
         )
-        watchdog = Watchdog(database, self.engine, outbox, clock)
-        self.desk = ContractDesk(
-            database, self.engine, self.partners, self.notices, self.contracts, parties, self._wire, audit, clock
-        )
+        watchdog = Watchdog(*ground, outbox, self.clock)
         chores = (self.notices.chore(self._wire),)
-        self._runner = Runner(database, reactor, outbox, watchdog, clock, self._signals, chores=chores)
+        return Runner(self._database, reactor, outbox, watchdog, self.clock, signals, chores=chores)
 
     # ---- life -------------------------------------------------------------------------------------------------------
 
@@ -181,13 +170,11 @@ class ShareService(Looking):
         """Start sending, reacting and watching, in a thread of this process."""
         self._runner.start()
         self.flows.start()
-        if self.keeping is not None:
-            self.keeping.start(self._post)
+        self.keeping.start(self._post)
 
     def stop(self) -> None:
         """Stop; what is queued stays queued and goes on at the next start."""
-        if self.keeping is not None:
-            self.keeping.stop()
+        self.keeping.stop()
         self._runner.stop()
         self.flows.stop()
 
@@ -317,7 +304,7 @@ class ShareService(Looking):
         require_right(actor, USERS, "pull data")
         record = self.engine.record(transfer_id)
         fetch = partial(self._puller.pull, transfer_id, actor, purpose=purpose, columns=tuple(columns))
-        if self.keeping is None or record.side is not Side.CONSUMER:
+        if record.side is not Side.CONSUMER:
             return fetch()
         return self.keeping.hand_out(self.agreement(record.agreement_id), actor, purpose, fetch)
 

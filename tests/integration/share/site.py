@@ -130,7 +130,6 @@ class Site:
             database=self.database,
             catalogue=self.catalogue,
             gate=self.gate,
-            store=self.store,
             parties=self.parties,
             peers=self.identities,
             keys=self.keys,
@@ -140,6 +139,7 @@ class Site:
             public_address=lambda: self.address,
             settings=settings,
             keeping=self.keeping,
+            spool=folder / "run",
             tls=tls,
         )
         self.li = Subject(SubjectId("user:li"), self.party, frozenset({Role.PRODUCT_OWNER, Role.STEWARD}))

@@ -31,6 +31,8 @@ from gongshu.share.automation import Rules
 from gongshu.share.dsp.messages import CONTEXT, PATH, build_message, path_of
 from gongshu.share.dsp.schema import find_fault
 from gongshu.share.dsp.states import Kind, Move, Side, State
+from gongshu.share.keeping.judging import Place
+from gongshu.share.keeping.service import Keeping
 from gongshu.share.model import AgreementStatus, RemoteOffer
 from gongshu.share.odrl import canonical_text, text_hash
 from gongshu.share.sending import Retries
@@ -71,11 +73,22 @@ class Connector:
         self.shelf = Shelf(Clock())
         parties = PartyRegistry(self.database, self.audit, clock)
         peers = PeerTokens(self.keys, parties, OWN, clock, database=self.database)
+        keeping = Keeping(
+            database=self.database,
+            keys=self.keys,
+            parties=parties,
+            catalogue=_NoCopies(),
+            storage=_NoCopies(),
+            audit=self.audit,
+            clock=clock,
+            vault=folder / "vault",
+            folder=folder / "sealed",
+            place=Place(OWN),
+        )
         self.share = ShareService(
             database=self.database,
             catalogue=self.shelf,
             gate=OpenGate(),
-            store=_NoStore(),
             parties=parties,
             peers=PeerIdentities(parties, [peers], own_party_id=OWN),
             keys=self.keys,
@@ -83,6 +96,8 @@ class Connector:
             clock=clock,
             own_party_id=OWN,
             public_address=lambda: self.address,
+            keeping=keeping,
+            spool=folder / "run",
             settings=ShareSettings(retries=Retries(first_ms=100, longest_s=1.0, attempts_max=6)),
         )
         app = FastAPI()
@@ -127,9 +142,11 @@ class Connector:
         self.database.close()
 
 
-class _NoStore:
-    def write(self, *args: Any, **options: Any) -> DatasetId:
-        raise AssertionError("the kit moves no data")
+class _NoCopies:
+    """Stands for catalogue and storage of what is received: the kit moves no data."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise AssertionError(f"the kit moves no data, but {name} was asked for")
 
 
 @dataclass
