@@ -9,10 +9,16 @@ from gongshu.share.errors import TermsInvalid
 from gongshu.share.odrl import LISTENERS_MAX, is_amount
 from gongshu.share.odrl_constraints import ROW_CONDITIONS_MAX, SECONDS_MAX
 from gongshu.share.row_values import read_row_value
-from gongshu.share.terms import LEGAL_ONLY_ALLOWED, LIST_MAX, NAME_MAX, Comparison, Operation, RowCondition, Terms
-
-GROUP_ROWS_MIN = 2
-"""A group of one row is the row. How many more are needed is the provider's judgement."""
+from gongshu.share.terms import (
+    GROUP_ROWS_MIN,
+    LEGAL_ONLY_ALLOWED,
+    LIST_MAX,
+    NAME_MAX,
+    Comparison,
+    Operation,
+    RowCondition,
+    Terms,
+)
 
 _PLACE = re.compile(r"[A-Z]{2}(-[0-9A-Za-z]{1,12}){0,4}", re.ASCII)
 _FINGERPRINT = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)

@@ -48,7 +48,7 @@ def read_under_terms(
     lowest = min(bounds, default=None)
     if selection.figures:
         sql = _figures_sql(dataset, selection)
-        query: SqlQuery | DatasetQuery = SqlQuery(sql, rows_max=lowest, only=only, group_min=terms.aggregate_min)
+        query: SqlQuery | DatasetQuery = SqlQuery(sql, rows_max=lowest, only=only, group_min=terms.group_min)
     elif terms.is_aggregate_only:
         # Judged before; said again here, because from here on rows would leave.
         raise TermsForbid(agreement_id=agreement_id, reason="only aggregates leave")

@@ -14,6 +14,8 @@ from gongshu.model.ids import PartyId
 NAME_MAX = 200
 """Longest purpose, column or party id in terms; chosen by us."""
 LIST_MAX = 1000
+GROUP_ROWS_MIN = 2
+"""A group of one row is the row. How many more are needed is the provider's judgement."""
 
 
 class Operation(StrEnum):
@@ -121,6 +123,11 @@ class Terms:
         """True if rows never leave as they are."""
         without_read = bool(self.operations) and Operation.READ not in self.operations
         return self.aggregate_min is not None or without_read
+
+    @property
+    def group_min(self) -> int | None:
+        """The smallest group of which a figure leaves; None where rows may leave as they are."""
+        return max(self.aggregate_min or 0, GROUP_ROWS_MIN) if self.is_aggregate_only else None
 
 
 LEGAL_ONLY_ALLOWED = frozenset({"delete_after_s", "no_onward"})

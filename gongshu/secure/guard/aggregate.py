@@ -8,6 +8,10 @@ from sqlglot import exp
 
 _FIGURES = (exp.Count, exp.Sum, exp.Avg, exp.Stddev, exp.StddevPop, exp.StddevSamp, exp.Variance, exp.VariancePop)
 _ARITHMETIC = (exp.Add, exp.Sub, exp.Mul, exp.Div, exp.Neg, exp.Paren, exp.Cast, exp.Round)
+_COMPARISONS = (
+    *(exp.Ordered, exp.And, exp.Or, exp.Not, exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE),
+    *(exp.Between, exp.In, exp.Is, exp.Like, exp.ILike),
+)
 _TRUNCATED = (exp.TimestampTrunc, exp.DateTrunc)
 _CLAUSES = frozenset({"expressions", "from_", "from", "where", "group", "having", "order", "limit", "offset"})
 
@@ -57,16 +61,27 @@ def with_group_min(tree: exp.Expr, group_min: int) -> exp.Expr:
 
 
 def _ordering_fault(tree: exp.Select, known: set[str]) -> str | None:
-    """What HAVING and ORDER BY compare tells about values too: keys, figures and names of the output alone."""
-    named = known | {_text(exp.column(column.alias)) for column in tree.expressions if column.alias}
+    """What HAVING and ORDER BY compare tells about values too: keys, figures and names of the output alone.
+
+    A name of the output may be that of a column, so it stands for the output only where the engine reads it so: outside
+    of every function, filter and window. Those are no comparison, and so refused.
+    """
+    named = known | {_text(exp.column(column.alias, quoted=True)) for column in tree.expressions if column.alias}
+    named |= {_text(exp.column(column.alias)) for column in tree.expressions if column.alias}
     for clause in ("having", "order"):
         part = tree.args.get(clause)
-        for column in part.find_all(exp.Column) if part is not None else ():
-            figure = column.find_ancestor(*_FIGURES)
-            inner = column.find_ancestor(exp.AggFunc)
-            if not (_is_figure(figure) if figure is not None else inner is None and _text(column) in named):
-                return f"{clause.upper()} asks for single values"
+        if part is not None and not all(_is_compared(child, named) for child in part.iter_expressions()):
+            return f"{clause.upper()} asks for single values"
     return None
+
+
+def _is_compared(node: exp.Expr, named: set[str]) -> bool:
+    """True for names of groups and outputs, figures, and comparisons of such."""
+    if _text(node) in named or _is_figure(node) or isinstance(node, (exp.Boolean, exp.Null)):
+        return True
+    if not isinstance(node, (*_COMPARISONS, *_ARITHMETIC)):
+        return False
+    return all(_is_compared(child, named) or isinstance(child, exp.DataType) for child in node.iter_expressions())
 
 
 def _is_figure(node: exp.Expr | None) -> bool:

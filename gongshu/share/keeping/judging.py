@@ -101,4 +101,4 @@ def delete_at(terms: Terms, received_at: datetime) -> datetime | None:
 
 def group_min_of(agreements: Sequence[Agreement]) -> int | None:
     """Return the greatest smallest group that any of the contracts demands."""
-    return max((a.terms.aggregate_min for a in agreements if a.terms.aggregate_min is not None), default=None)
+    return max((a.terms.group_min for a in agreements if a.terms.group_min is not None), default=None)

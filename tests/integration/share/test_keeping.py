@@ -187,6 +187,19 @@ def test_an_aggregate_contract_gives_figures_over_large_groups_alone(pantry: Pan
             pantry.ask(sly)
 
 
+def test_an_error_of_the_engine_quotes_no_row_of_which_figures_alone_leave(pantry: Pantry, name: str) -> None:
+    pantry.keep(pantry.agree(Terms(aggregate_min=5)), name)
+    with pytest.raises(QueryFailed) as caught:
+        pantry.ask(f"SELECT count(*) FROM {name} WHERE CAST(note AS INTEGER) > 0")
+    assert SECRET not in str(caught.value)
+
+
+def test_figures_of_a_group_of_one_row_never_leave_though_no_smallest_group_is_named(pantry: Pantry, name: str) -> None:
+    pantry.keep(pantry.agree(Terms(operations=frozenset({Operation.AGGREGATE}))), name)
+    assert pantry.ask(f"SELECT note, sum(weight) FROM {name} GROUP BY note").num_rows == 0
+    assert pantry.ask(f"SELECT part, sum(weight) FROM {name} GROUP BY part").num_rows == 4
+
+
 def test_figures_that_were_delivered_as_such_are_read_as_they_are(pantry: Pantry, name: str) -> None:
     figures = pa.table({"part": ["a", "b"], "avg(weight)": [1.0, 2.0]})
     pantry.keep(pantry.agree(Terms(aggregate_min=5)), name, figures)

@@ -146,6 +146,7 @@ def test_a_spool_is_never_written_twice_at_one_place(tmp_path: Path) -> None:
         "SELECT part, avg(x) AS a FROM d WHERE y > 3 GROUP BY part HAVING sum(x) > 1 ORDER BY a LIMIT 3",
         "SELECT date_trunc('hour', t) AS h, round(avg(x), 2) FROM d GROUP BY date_trunc('hour', t)",
         "SELECT count(DISTINCT x) FROM d",
+        "SELECT part, count(*) AS n FROM d GROUP BY part HAVING n > 2 AND avg(x) BETWEEN 1 AND 9 ORDER BY part, n DESC",
     ],
 )
 def test_figures_over_groups_pass_with_small_groups_left_out(sql: str) -> None:
@@ -174,6 +175,12 @@ def test_figures_over_groups_pass_with_small_groups_left_out(sql: str) -> None:
         "SELECT DISTINCT x, avg(y) FROM d GROUP BY x",
         "SELECT avg(x) FROM d GROUP BY GROUPING SETS ((a), (b))",
         "SELECT count(*) FROM d GROUP BY id = 5",
+        "SELECT count(*) AS id FROM d HAVING sum(x) FILTER (WHERE id = 5) > 100",
+        "SELECT count(*) AS id FROM d ORDER BY sum(x) FILTER (WHERE id = 5)",
+        "SELECT count(*) AS x FROM d HAVING mad(x) > 1",
+        "SELECT part, count(*) FROM d GROUP BY part ORDER BY any_value(COLUMNS('x'))",
+        "SELECT count(*) AS d FROM d HAVING histogram(d) IS NULL",
+        "SELECT part, count(*) AS x FROM d GROUP BY part ORDER BY sum(count(*)) OVER (PARTITION BY x)",
     ],
 )
 def test_whatever_could_give_a_single_row_is_no_figure(sql: str) -> None:
