@@ -4,11 +4,13 @@ Sending twice changes nothing; a receiver that lacks earlier entries says which 
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
 import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
 
 from gongshu.database import Database
 from gongshu.errors import GongshuError
@@ -121,7 +123,8 @@ class Exchange:
             change = sa.update(evidence_partners).where(_P.party_id == party)
             if connection.execute(change.values(**values)).rowcount == 0:
                 fresh: dict[str, Any] = {"attempts": 0, "last_error": "", **values}
-                connection.execute(sa.insert(evidence_partners).values(party_id=party, **fresh))
+                with suppress(IntegrityError), connection.begin_nested():  # another process may be first
+                    connection.execute(sa.insert(evidence_partners).values(party_id=party, **fresh))
 
     def spoke_at(self, connection: sa.Connection, party: str) -> datetime | None:
         """Return when a party's node last said something valid here; None if it never did."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+import sqlalchemy as sa
 
 from gongshu import evidence_verifier
 from gongshu.evidence_verifier import main, verify
@@ -25,12 +26,13 @@ from gongshu.secure.parties import PartyRegistry
 from gongshu.share.dsp.messages import FORMAT_PUSH
 from gongshu.share.dsp.states import State
 from gongshu.share.encoding import Encoding
-from gongshu.share.errors import AgreementUnknown
+from gongshu.share.errors import AgreementUnknown, PeerRefused
 from gongshu.share.evidence.entries import ENTRY_DOMAIN
 from gongshu.share.evidence.errors import BundleUnwritable
 from gongshu.share.evidence.exporting import Exporter
 from gongshu.share.keeping.chain import canonical, hash_of, sign
 from gongshu.share.receiving import Opening
+from gongshu.share.tables import share_deliveries
 from gongshu.share.terms import Terms
 from tests.integration.share.test_end_to_end import contract
 from tests.integration.share.witness import Line, Witness, forge, lines_of, meet, write_lines
@@ -155,7 +157,9 @@ def found(case: Case, lines: list[Line], side: int = 0) -> list[Finding]:
 @pytest.mark.parametrize("side", [0, 1])
 def test_every_record_that_is_changed_dropped_moved_or_repeated_is_found_and_placed(case: Case, side: int) -> None:
     lines = lines_of(case.files[side])
-    for number in range(1, len(lines), 3):
+    kinds = [line.get("kind") for line in lines]
+    chosen = {kinds.index(kind) for kind in set(kinds[1:])} | {*range(1, len(lines), 17), len(lines) - 1}
+    for number in sorted(chosen):
         altered = json.loads(json.dumps(lines))
         altered[number]["record"]["x"] = 1
         assert any(
@@ -415,6 +419,44 @@ def test_people_read_the_outcome_in_two_languages_and_programs_in_one(
 def test_a_fingerprint_that_is_not_the_exporters_is_told(case: Case) -> None:
     other = "sha256:" + "0" * 64
     assert [each.kind for each in wrong(verify(case.files[:1], [other]))] == ["key"]
+
+
+# ---- a dispute, over the wire ----------------------------------------------------------------------------------------
+
+
+def test_a_dispute_stops_deliveries_until_a_person_of_each_side_settles_it(case: Case) -> None:
+    mill, shop = case.mill, case.shop
+    active = next(a for a in shop.share.agreements() if a.agreement_id != case.agreement_id)
+    transfer = shop.share.transfer(active.agreement_id, shop.li)
+    shop.share.wait_for(transfer.process_id, {State.STARTED}, 20)
+    shop.share.pull_into(transfer.process_id, "parts_here", shop.li)
+    with shop.database.begin() as connection:
+        lost = sa.update(share_deliveries).where(share_deliveries.c.process_id == transfer.process_id)
+        connection.execute(lost.values(rows=999))
+    meet(mill, shop)
+    assert mill.share.agreement(active.agreement_id).status == shop.share.agreement(active.agreement_id).status
+    with pytest.raises(PeerRefused, match="the agreement is disputed"):
+        shop.share.pull_into(transfer.process_id, "parts_here", shop.li)
+    (open_one,) = httpx.get(f"{mill.address}/api/v1/share/metered", params={"disputed": True}).json()
+    assert (open_one["ours"]["rows"], open_one["theirs"]["rows"]) == (1000, 999)
+    for file, site in zip(("d1.jsonl", "d2.jsonl"), (mill, shop), strict=True):
+        site.export(active.agreement_id, case.folder / file)
+    disputed = wrong(verify([case.folder / "d1.jsonl", case.folder / "d2.jsonl"], case.fingerprints))
+    assert [(each.kind, each.verdict) for each in disputed] == [("meter", DIFFERS)]
+    assert "1000 rows" in disputed[0].detail
+    assert "999 rows" in disputed[0].detail
+    answer = {"agreement_id": active.agreement_id, "delivery": open_one["delivery"], "figures": "provider"}
+    for site in (shop, mill):
+        url = f"{site.address}/api/v1/share/metered/settle"
+        assert httpx.post(url, json={**answer, "reason": "counted again"}).status_code == 200
+        meet(mill, shop)
+    assert shop.share.pull_into(transfer.process_id, "parts_here", shop.li) == "parts_here"
+    meet(mill, shop)
+    for file, site in zip(("d1.jsonl", "d2.jsonl"), (mill, shop), strict=True):
+        site.export(active.agreement_id, case.folder / file)
+    findings = verify([case.folder / "d1.jsonl", case.folder / "d2.jsonl"], case.fingerprints)
+    assert wrong([each for each in findings if each.kind not in ("message", "receipt")]) == []
+    assert any("settled by both, the provider's figures count" in each.detail for each in findings)
 
 
 # ---- export and HTTP -------------------------------------------------------------------------------------------------
