@@ -59,6 +59,8 @@ def share(show: Show) -> Evidence:
     negotiation = buyer.call("POST", "/api/v1/share/negotiations", body)
     ended = _reach(buyer, "negotiations", negotiation["process_id"], "FINALIZED")
     show.agreement_id = ended["agreement_id"]
+    document = buyer.get(f"/api/v1/share/contracts/{show.agreement_id}")
+    require(document["two_sided"] and not document["problems"], "the contract", "signed by both", document["problems"])
     transfer = buyer.call("POST", "/api/v1/share/transfers", {"agreement_id": show.agreement_id})
     _reach(buyer, "transfers", transfer["process_id"], "STARTED")
     pull = f"/api/v1/share/transfers/{transfer['process_id']}/pull"
@@ -71,8 +73,39 @@ def share(show: Show) -> Evidence:
     )
     rows = pulled["rows"][0]["n"]
     require(rows > 0, "rows pulled", "more than none", rows)
-    holds = f"agreement {show.agreement_id[-12:]} finalized, 2 of 2 uses made, {rows} rows at the partner"
-    return Evidence(holds, f"third use [{third.code}], offer of 三级 [{strict}]")
+    resale = buyer.refused(
+        "POST", "/api/v1/sql", {"sql": "SELECT count(*) AS n FROM from_enterprise_2", "purpose": "resale"}
+    )
+    _end_and_prove(show)
+    holds = (
+        f"agreement {show.agreement_id[-12:]} signed by both, 2 of 2 uses made, {rows} rows at the partner; a second "
+        "contract ended: the partner's copy is shredded, the proof is here"
+    )
+    return Evidence(
+        holds,
+        f"third use [{third.code}], reading the copy for another purpose [{resale.code}], offer of 三级 [{strict}]",
+    )
+
+
+def _end_and_prove(show: Show) -> None:
+    """A contract that the owner ends takes the partner's copy with it, and the partner proves it."""
+    owner, buyer = show.enterprise["owner"], show.partner["owner"]
+    terms = {"parties": [show.party("partner")], "uses_max": 9, "purposes": [PURPOSE], "no_onward": True}
+    published = "urn:gongshu:demo:short-lived"
+    body = {"dataset_id": show.dataset_id, "terms": terms, "published_as": published}
+    owner.call("POST", "/api/v1/share/offers", body)
+    wanted = {"party": show.party("enterprise"), "dataset_id": published, "purpose": PURPOSE, "name": "short_lived"}
+    got = buyer.call("POST", "/api/v1/share/obtain", wanted)
+    look = {"sql": "SELECT count(*) AS n FROM short_lived", "purpose": PURPOSE}
+    require(buyer.call("POST", "/api/v1/sql", look)["rows"][0]["n"] > 0, "the copy", "readable", "empty")
+    owner.call("POST", f"/api/v1/share/agreements/{got['agreement_id']}/retire", {"reason": "shown in the demo"})
+    wait_until(lambda: _is_proved(owner, got["agreement_id"]), "the partner's deletion proof", 60.0)
+    buyer.refused("POST", "/api/v1/sql", look)
+
+
+def _is_proved(owner: Any, agreement_id: str) -> bool:
+    lines = owner.get("/api/v1/share/deletions")
+    return any(line["agreement_id"] == agreement_id and line["proved_at"] for line in lines)
 
 
 def apply(show: Show) -> Evidence:
