@@ -24,6 +24,7 @@ MODULES = (
     "offer",
     "market",
     "agreements",
+    "partners",
     "process",
     "oee",
 )

@@ -7,7 +7,7 @@ from typing import Any
 from nicegui import ui
 
 from gongshu.console.frame import Console, View
-from gongshu.console.pages.terms_form import terms_html
+from gongshu.console.pages.terms_words import terms_html
 from gongshu.console.widgets import chip_html, empty, number_text, panel, size_text, table, time_html, title
 from gongshu.share.dsp.states import FINAL, Side, State
 from gongshu.share.model import Agreement, AgreementStatus, Delivery, Record

@@ -5,7 +5,7 @@ import html
 from nicegui import ui
 
 from gongshu.console.frame import Console, View
-from gongshu.console.pages.terms_form import terms_html
+from gongshu.console.pages.terms_words import terms_html
 from gongshu.console.widgets import chip, empty, panel, text, title
 from gongshu.model.ids import PartyId
 from gongshu.share.model import RemoteCatalogue, RemoteDataset, RemoteOffer

@@ -1,16 +1,19 @@
-"""Offering a dataset: choose it, set the terms, see exactly what the partner will see, offer."""
+"""Offering a dataset: choose it, set terms, read them in plain words, see what the partner will see, offer."""
 
 from typing import Any
 
 import pyarrow as pa
 from nicegui import ui
 
+from gongshu.console.forms import FieldWrong
 from gongshu.console.frame import Console, View
 from gongshu.console.pages.terms_form import TermsForm
-from gongshu.console.widgets import empty, grade_html, grid, panel, table, text, title
+from gongshu.console.pages.terms_words import clauses_html
+from gongshu.console.widgets import empty, grade_html, grid, notice, panel, table, text, title
 from gongshu.model.dataset import SERIES_COLUMNS, Dataset, DatasetKind
-from gongshu.model.grade import Grade, GradeStanding
+from gongshu.model.grade import Grade, GradeLabel, GradeStanding, Importance
 from gongshu.model.ids import DatasetId, PartyId
+from gongshu.share.automation import ASK_FIRST
 
 CANDIDATES_MAX = 2_000
 PREVIEW_ROWS = 12
@@ -23,31 +26,46 @@ def create_pages(console: Console) -> None:
     @console.page("/sharing/offer", "sharing")
     async def offer(view: View) -> None:
         title(view, "sharing.offer", "offer.question")
+        chosen = view.request.query_params.get("dataset", "")
         found = await view.ask(view.node.catalogue.datasets, standing=GradeStanding.CONFIRMED, limit=CANDIDATES_MAX)
-        if not found:
+        dataset = await view.ask(view.node.catalogue.dataset, DatasetId(chosen)) if chosen else None
+        if not found and dataset is None:
             empty(view, "offer.nothing")
             return
-        chosen = view.request.query_params.get("dataset", "")
-        dataset = next((d for d in found if d.dataset_id == chosen), None)
-        with grid():
-            with panel(view.t("offer.dataset"), span="span-4 narrow-12"):
-                names = {d.dataset_id: _name(view, d) for d in found}
-                ui.select(
-                    names,
-                    label=view.t("offer.choose"),
-                    value=dataset.dataset_id if dataset else None,
-                    with_input=True,
-                    on_change=lambda event: ui.navigate.to(f"/sharing/offer?dataset={event.value}"),
-                ).props("outlined dense options-dense data-test=dataset")
-                if dataset is not None:
-                    ui.html(grade_html(view, dataset.label), sanitize=False)
-                    if dataset.label.grade is Grade.THREE:
-                        text(view.t("offer.grade_three")).classes("gs-muted")
-                    elif dataset.label.grade is Grade.TWO:
-                        text(view.t("offer.grade_two")).classes("gs-muted")
+        names = {d.dataset_id: _name(view, d) for d in [*found, *([dataset] if dataset else [])]}
+        with panel(view.t("offer.dataset")), ui.element("div").classes("gs-row"):
+            ui.select(
+                names,
+                label=view.t("offer.choose"),
+                value=dataset.dataset_id if dataset else None,
+                with_input=True,
+                on_change=lambda event: ui.navigate.to(f"/sharing/offer?dataset={event.value}"),
+            ).props("outlined dense options-dense data-test=dataset").style("min-width: 340px")
             if dataset is not None:
-                with panel(view.t("offer.terms"), view.t("offer.terms_hint"), span="span-8 narrow-12"):
-                    await _show_terms(view, dataset)
+                ui.html(grade_html(view, dataset.label), sanitize=False)
+        if dataset is None:
+            return
+        if obstacle := obstacle_of(dataset.label):
+            notice(view.t("offer.cannot"), view.t(f"grade_obstacle.{obstacle}"), kind="warn")
+            ui.link(view.t("offer.to_catalogue"), f"/catalogue/{dataset.dataset_id}")
+            return
+        if dataset.label.grade is Grade.TWO:
+            text(view.t("offer.grade_two")).classes("gs-muted")
+        await _Desk(view, dataset).show()
+
+
+def obstacle_of(label: GradeLabel) -> str:
+    """Return why data of this grade can be offered to nobody, as the name of a text; empty if they may be.
+
+    >>> from gongshu.model.grade import GradeLabel
+    >>> obstacle_of(GradeLabel(Grade.THREE, Importance.GENERAL, "", GradeStanding.CONFIRMED))
+    'three'
+    """
+    if label.grade is Grade.THREE:
+        return "three"
+    if label.importance is not Importance.GENERAL:
+        return "important"
+    return {GradeStanding.PROPOSED: "proposed", GradeStanding.EXPIRED: "expired"}.get(label.standing, "")
 
 
 def _name(view: View, dataset: Dataset) -> str:
@@ -60,36 +78,92 @@ def columns_of(dataset: Dataset) -> list[str]:
     return [column.name for column in columns]
 
 
-async def _show_terms(view: View, dataset: Dataset) -> None:
-    parties = [party.party_id for party in await view.ask(view.node.parties.all)]
-    names = await view.party_names()
-    form = TermsForm(view, columns_of(dataset), {str(p): names.get(p, str(p)) for p in parties})
-    with ui.element("div").classes("gs-row"):
-        known = {str(p): names.get(p, str(p)) for p in parties} or {ANYONE: ANYONE}
-        party = ui.select(known, label=view.t("offer.as_whom"))
-        party.value = next(iter(known))
-        party.props("outlined dense").style("min-width: 260px")
-        ui.button(view.t("offer.preview"), on_click=lambda: preview()).props("outline color=primary")
-        ui.button(view.t("offer.go"), on_click=lambda: make()).props("unelevated color=primary data-test=make")
-    place = ui.element("div").classes("gs-stack")
+class _Desk:
+    """The form on one side; on the other what it says, what the partner will see, and the button."""
 
-    async def preview() -> None:
-        with view.trying(place):
-            rows = await view.ask(
-                view.node.share.preview,
-                DatasetId(dataset.dataset_id),
-                form.read(),
-                PartyId(party.value),
-                view.subject,
+    def __init__(self, view: View, dataset: Dataset) -> None:
+        self._view, self._dataset = view, dataset
+
+    async def show(self) -> None:
+        """Build both sides."""
+        view = self._view
+        parties = await view.ask(view.node.parties.all)
+        self._names = await view.party_names()
+        known = {str(p.party_id): self._names.get(p.party_id, p.party_id) for p in parties}
+        groups = {group.group_id: group.title for group in await view.ask(view.node.share.desk.groups, view.subject)}
+        keys = {p.fingerprint: f"{known[p.party_id]} · {p.fingerprint[7:15]}" for p in parties if p.fingerprint}
+        with grid():
+            with panel(view.t("offer.terms"), view.t("offer.terms_hint"), span="span-7 narrow-12"):
+                self._form = TermsForm(
+                    view, columns_of(self._dataset), known, groups=groups, keys=keys, changed=self._say
+                )
+            with ui.element("div").classes("span-5 narrow-12 gs-stack gs-sticky").style("gap: 16px"):
+                with panel(view.t("offer.says"), view.t("offer.says_hint")):
+                    self._said = ui.element("div")
+                    self._rule()
+                    self._made = ui.element("div")
+                    ui.button(view.t("offer.go"), on_click=self._make).props(
+                        "unelevated color=primary data-test=make"
+                    ).classes("gs-start")
+                with panel(view.t("offer.preview"), view.t("offer.preview_hint")):
+                    choices = known or {ANYONE: ANYONE}
+                    with ui.element("div").classes("gs-row"):
+                        self._party = ui.select(choices, label=view.t("offer.as_whom"), value=next(iter(choices)))
+                        self._party.props("outlined dense").style("flex: 1; min-width: 180px")
+                        ui.button(view.t("offer.look"), on_click=self._preview).props(
+                            "outline color=primary data-test=preview"
+                        )
+                    self._seen = ui.element("div").classes("gs-stack")
+        self._say()
+
+    def _rule(self) -> None:
+        view = self._view
+        rules = {False: view.t("offer.by_rule"), True: view.t("offer.by_hand")}
+        self._asks = ui.radio(rules, value=False).props("dense")
+        self._published = ui.input(view.t("offer.published_as"), placeholder=str(self._dataset.dataset_id))
+        self._published.props("outlined dense")
+
+    def _say(self) -> None:
+        """Say what the form says now, or what is wrong with it."""
+        self._said.clear()
+        with self._said:
+            try:
+                terms = self._form.read()
+            except FieldWrong as error:
+                text(str(error)).classes("gs-muted")
+                return
+            if terms.is_empty and not terms.unrestricted:
+                text(self._view.t("offer.says_nothing")).classes("gs-muted")
+            else:
+                ui.html(clauses_html(self._view, terms, self._names), sanitize=False)
+
+    async def _preview(self) -> None:
+        with self._view.trying(self._seen):
+            terms = self._form.read()
+            rows = await self._view.ask(
+                self._view.node.share.preview,
+                DatasetId(self._dataset.dataset_id),
+                terms,
+                PartyId(self._party.value),
+                self._view.subject,
                 rows_max=PREVIEW_ROWS,
             )
-            with place:
-                text(view.t("offer.exactly", party=known[party.value])).classes("gs-muted")
-                show_rows(view, rows)
+            with self._seen:
+                key = "offer.exactly_figures" if terms.is_aggregate_only else "offer.exactly"
+                party = self._names.get(self._party.value, self._party.value)
+                text(self._view.t(key, party=party)).classes("gs-muted")
+                show_rows(self._view, rows)
 
-    async def make() -> None:
-        with view.trying(place):
-            await view.ask(view.node.share.offer, DatasetId(dataset.dataset_id), form.read(), view.subject)
+    async def _make(self) -> None:
+        with self._view.trying(self._made):
+            await self._view.ask(
+                self._view.node.share.offer,
+                DatasetId(self._dataset.dataset_id),
+                self._form.read(),
+                self._view.subject,
+                rules=ASK_FIRST if self._asks.value else None,
+                published_as=(self._published.value or "").strip(),
+            )
             ui.navigate.to("/sharing")
 
 

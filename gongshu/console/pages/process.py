@@ -10,7 +10,7 @@ from nicegui import ui
 
 from gongshu.console.frame import Console, View
 from gongshu.console.pages.offer import show_rows
-from gongshu.console.pages.terms_form import terms_html
+from gongshu.console.pages.terms_words import terms_html
 from gongshu.console.widgets import chip_html, facts, grid, notice, panel, table, text, time_html
 from gongshu.share.dsp.states import FINAL, Kind, Side, State
 from gongshu.share.errors import TermsUnknown

@@ -1,91 +1,219 @@
-"""Terms of a contract as a form, and as words."""
+"""Terms of a contract as a form: eight groups that a product owner thinks in, and what was typed as terms."""
 
-import html
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
 
 from nicegui import ui
 
 from gongshu.console.forms import FieldWrong
 from gongshu.console.frame import View
-from gongshu.console.texts import Language
-from gongshu.console.widgets import time_html
+from gongshu.console.widgets import text
 from gongshu.model.ids import PartyId
-from gongshu.share.contract_words import Language as Words
-from gongshu.share.contract_words import describe_term
-from gongshu.share.enforcement import enforcement_of
-from gongshu.share.terms import Terms
+from gongshu.share.terms import Comparison, Operation, Payment, RowCondition, Terms
 
-_SHOWN_ABOVE = frozenset({"parties", "until", "uses_max", "purposes", "columns", "rows_max"})
-
-
-def terms_html(view: View, terms: Terms | None, names: Mapping[str, str] | None = None) -> str:
-    """Return terms in words, one a line; nothing that restricts is left out."""
-    if terms is None:
-        return ""
-    lines = []
-    if terms.parties:
-        who = [(names or {}).get(party, party) for party in sorted(terms.parties)]
-        lines.append(f"{view.t('terms.parties')} {html.escape(view.join(who))}")
-    if terms.until:
-        lines.append(f"{view.t('terms.until')} {time_html(terms.until)}")
-    if terms.uses_max is not None:
-        lines.append(view.t("terms.uses", count=terms.uses_max))
-    if terms.purposes:
-        lines.append(f"{view.t('terms.purposes')} {html.escape(view.join(sorted(terms.purposes)))}")
-    if terms.columns:
-        lines.append(f"{view.t('terms.columns')} {html.escape(view.join(sorted(terms.columns)))}")
-    if terms.rows_max is not None:
-        lines.append(view.t("terms.rows", count=terms.rows_max))
-    language: Words = "zh" if view.taste.language is Language.ZH else "en"
-    others = [clause.term for clause in enforcement_of(terms) if clause.term not in _SHOWN_ABOVE]
-    lines += [html.escape(describe_term(terms, name, language)) for name in others]
-    return "<br>".join(lines) or view.t("terms.none")
+USUAL_DAYS = 90
+"""Proposed length of an offer. Ours."""
+_SPAN = re.compile(r"([1-9][0-9]{0,8}) ?([smhd]?)", re.ASCII)
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "": 86_400}
+_COMMAS = re.compile(r"[,，、]")
 
 
 class TermsForm:
-    """The five terms that bind at the provider, and a bound on rows."""
+    """Every term that this platform keeps; what is left empty does not restrict."""
 
-    def __init__(self, view: View, columns: Sequence[str], parties: Mapping[str, str]) -> None:
-        with ui.element("div").classes("gs-form"):
-            self._parties = ui.select(dict(parties), label=view.t("terms.parties_label"), multiple=True)
-            self._parties.props("outlined dense use-chips clearable data-test=parties")
-            until = (view.node.clock() + timedelta(days=90)).date().isoformat()
-            self._until = ui.input(view.t("terms.until_label"), value=until).props("outlined dense data-test=until")
-            self._uses = ui.input(view.t("terms.uses_label")).props("outlined dense data-test=uses")
-            self._purposes = ui.input(view.t("terms.purposes_label")).props("outlined dense data-test=purposes")
-            self._columns = ui.select(list(columns), label=view.t("terms.columns_label"), multiple=True)
-            self._columns.props("outlined dense use-chips clearable")
-            self._rows = ui.input(view.t("terms.rows_label")).props("outlined dense")
+    def __init__(
+        self,
+        view: View,
+        columns: Sequence[str],
+        parties: Mapping[str, str],
+        *,
+        groups: Mapping[str, str] | None = None,
+        keys: Mapping[str, str] | None = None,
+        changed: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._view, self._columns, self._changed = view, list(columns), changed
+        self._conditions: list[tuple[ui.select, ui.select, ui.input]] = []
+        with self._group("who"):
+            self._parties = self._choice("parties", dict(parties))
+            self._groups = self._choice("groups", dict(groups or {}))
+            self._places = self._line("places", "CN-33, CN-31")
+            self._keys = self._choice("connectors", dict(keys or {}))
+        with self._group("how_long"):
+            self._from = self._line("from", "2027-01-31")
+            until = (view.node.clock() + timedelta(days=USUAL_DAYS)).date().isoformat()
+            self._until = self._line("until", "2027-12-31", value=until)
+            self._lasting = self._line("lasting", "30d")
+        with self._group("how_often"):
+            self._uses = self._line("uses", "5")
+        with self._group("what_for"):
+            self._purposes = self._line("purposes", "quality, maintenance")
+        with self._group("which_part"):
+            self._only = self._choice("columns", {name: name for name in self._columns})
+            self._rows = self._line("rows", "1000")
+            self._where = ui.element("div").classes("gs-stack wide")
+            self._add = ui.button(view.t("terms.add_condition"), on_click=self._add_condition)
+            self._add.props("flat dense color=primary icon=add").classes("gs-start")
+        with self._group("what_done"):
+            figures = {False: view.t("terms.as_rows"), True: view.t("terms.as_figures")}
+            self._figures = ui.select(figures, label=view.t("terms.shape_label"), value=False, on_change=self._change)
+            self._figures.props("outlined dense options-dense data-test=shape")
+            self._smallest = self._line("smallest", "10", value="10")
+            self._smallest.bind_visibility_from(self._figures, "value")
+            self._derive = self._flag("derive", value=True)
+            self._export = self._flag("export", value=True)
+        with self._group("afterwards"):
+            self._delete = self._line("delete", "30d")
+            self._notify = self._choice("notify", dict(parties))
+            self._no_onward = self._flag("no_onward")
+            self._promise = self._flag("promise")
+        with self._group("money"):
+            self._amount = self._line("amount", "1200.00")
+            self._currency = self._line("currency", "CNY", value="CNY")
+        self._free = self._flag("unrestricted")
 
     def read(self) -> Terms:
         """Return the terms that were typed.
 
         Raises: FieldWrong.
         """
-        purposes = (self._purposes.value or "").replace("，", ",").split(",")
+        no_onward, delete_after = bool(self._no_onward.value), self._span("delete", self._delete)
+        left = {"no_onward": no_onward, "delete_after_s": delete_after is not None}
+        figures = bool(self._figures.value)
         return Terms(
-            parties=frozenset(PartyId(party) for party in self._parties.value or ()),
-            until=_end_of_day(self._until.value or ""),
-            uses_max=_count(self._uses.value or "", "uses"),
-            purposes=frozenset(p.strip() for p in purposes if p.strip()),
-            columns=frozenset(self._columns.value or ()),
-            rows_max=_count(self._rows.value or "", "rows"),
+            parties=_parties(self._parties.value),
+            until=_end_of_day(self._day("until", self._until)),
+            uses_max=self._count("uses", self._uses),
+            purposes=_words(self._purposes.value),
+            columns=frozenset(self._only.value or ()),
+            rows_max=self._count("rows", self._rows),
+            unrestricted=bool(self._free.value),
+            groups=frozenset(self._groups.value or ()),
+            not_before=_begin_of_day(self._day("from", self._from)),
+            duration_s=self._span("lasting", self._lasting),
+            places=_words(self._places.value),
+            connectors=frozenset(self._keys.value or ()),
+            rows_where=frozenset(self._read_conditions()),
+            operations=operations_of(figures=figures, derive=bool(self._derive.value), export=bool(self._export.value)),
+            aggregate_min=self._count("smallest", self._smallest) if figures else None,
+            delete_after_s=delete_after,
+            notify=_parties(self._notify.value),
+            no_onward=no_onward,
+            payment=self._payment(),
+            legal_only=frozenset(name for name, is_there in left.items() if is_there and self._promise.value),
         )
 
+    # ---- fields -----------------------------------------------------------------------------------------------------
 
-def _end_of_day(text: str) -> datetime | None:
-    if not text.strip():
-        return None
-    try:
-        return datetime.combine(date.fromisoformat(text.strip()), time(23, 59, 59), UTC)
-    except ValueError:
-        raise FieldWrong(field="until", expected="a day as 2027-12-31") from None
+    @contextmanager
+    def _group(self, name: str) -> Iterator[None]:
+        with ui.element("fieldset").classes("gs-terms"):
+            text(self._view.t(f"terms_group.{name}"), "legend")
+            with ui.element("div").classes("gs-form"):
+                yield
+
+    def _change(self) -> None:
+        self._changed()
+
+    def _line(self, name: str, example: str, value: str = "") -> ui.input:
+        field = ui.input(self._view.t(f"terms.{name}_label"), value=value, placeholder=example)
+        return field.props(f"outlined dense data-test={name}").on("change", self._change)
+
+    def _choice(self, name: str, choices: dict[str, str]) -> ui.select:
+        label = self._view.t(f"terms.{name}_label")
+        field = ui.select(choices, label=label, multiple=True, on_change=self._change)
+        field.props(f"outlined dense use-chips clearable options-dense data-test={name}")
+        if not choices:
+            field.disable()
+        return field
+
+    def _flag(self, name: str, *, value: bool = False) -> ui.checkbox:
+        field = ui.checkbox(self._view.t(f"terms.{name}_label"), value=value, on_change=self._change)
+        return field.props(f"dense data-test={name}")
+
+    def _add_condition(self) -> None:
+        comparisons = {each.value: self._view.t(f"comparison.{each.value}") for each in Comparison}
+        with self._where, ui.element("div").classes("gs-row") as row:
+            column = ui.select(self._columns, label=self._view.t("terms.condition_column"), on_change=self._change)
+            how = ui.select(comparisons, value=Comparison.EQUAL.value, on_change=self._change)
+            value = ui.input(self._view.t("terms.condition_value")).on("change", self._change)
+            for field in (column, how, value):
+                field.props("outlined dense options-dense").style("min-width: 120px; flex: 1")
+            condition = (column, how, value)
+            self._conditions.append(condition)
+
+            def remove() -> None:
+                self._conditions.remove(condition)
+                row.delete()
+                self._change()
+
+            button = ui.button(icon="close", on_click=remove).props("flat dense round color=primary")
+            button.props(f'aria-label="{self._view.t("terms.remove_condition")}"')
+
+    # ---- reading ----------------------------------------------------------------------------------------------------
+
+    def _wrong(self, name: str, expected: str) -> FieldWrong:
+        return FieldWrong(field=self._view.t(f"terms.{name}_label"), expected=expected)
+
+    def _day(self, name: str, field: ui.input) -> date | None:
+        try:
+            return date.fromisoformat((field.value or "").strip()) if (field.value or "").strip() else None
+        except ValueError:
+            raise self._wrong(name, "a day as 2027-12-31") from None
+
+    def _count(self, name: str, field: ui.input) -> int | None:
+        typed = (field.value or "").strip()
+        if not typed:
+            return None
+        if not (typed.isascii() and typed.isdecimal() and 0 < int(typed[:12]) < 10**9):
+            raise self._wrong(name, "a whole number above 0")
+        return int(typed)
+
+    def _span(self, name: str, field: ui.input) -> int | None:
+        typed = (field.value or "").strip()
+        match = _SPAN.fullmatch(typed)
+        if typed and match is None:
+            raise self._wrong(name, "a length of time as 30d, 12h or 90m")
+        return int(match[1]) * _SECONDS[match[2]] if match else None
+
+    def _read_conditions(self) -> Iterator[RowCondition]:
+        for column, how, value in self._conditions:
+            if not column.value or not (value.value or "").strip():
+                raise FieldWrong(field=self._view.t("terms.condition_column"), expected="a column and a value")
+            comparison = Comparison(how.value)
+            values = _words(value.value) if comparison is Comparison.AMONG else frozenset({value.value.strip()})
+            yield RowCondition(column.value, comparison, values)
+
+    def _payment(self) -> Payment | None:
+        amount = (self._amount.value or "").strip()
+        return Payment(amount, (self._currency.value or "").strip().upper()) if amount else None
 
 
-def _count(text: str, field: str) -> int | None:
-    if not text.strip():
-        return None
-    if not text.strip().isdecimal() or not 0 < int(text) < 10**9:
-        raise FieldWrong(field=field, expected="a whole number above 0")
-    return int(text)
+def operations_of(*, figures: bool, derive: bool, export: bool) -> frozenset[Operation]:
+    """Return the operations that are left; none named where all are allowed.
+
+    >>> sorted(operations_of(figures=False, derive=True, export=False))
+    ['aggregate', 'derive', 'read']
+    """
+    if not figures and derive and export:
+        return frozenset()
+    left = {Operation.AGGREGATE} if figures else {Operation.READ, Operation.AGGREGATE}
+    return frozenset(left | ({Operation.DERIVE} if derive else set()) | ({Operation.EXPORT} if export else set()))
+
+
+def _words(typed: Any) -> frozenset[str]:
+    return frozenset(word.strip() for word in _COMMAS.split(typed or "") if word.strip())
+
+
+def _parties(chosen: Any) -> frozenset[PartyId]:
+    return frozenset(PartyId(party) for party in chosen or ())
+
+
+def _begin_of_day(day: date | None) -> datetime | None:
+    return None if day is None else datetime.combine(day, time.min, UTC)
+
+
+def _end_of_day(day: date | None) -> datetime | None:
+    return None if day is None else datetime.combine(day, time(23, 59, 59), UTC)

@@ -24,8 +24,7 @@ from gongshu.model.ids import AssetId, DatasetId, SourceId, SubjectId
 from gongshu.model.reading import READING_SCHEMA, ValueType
 from gongshu.model.series import SeriesSighting
 from gongshu.node import Node, open_node
-from gongshu.secure.keys import KeyStore
-from gongshu.secure.parties import Party
+from tests.integration.console.partnership import live
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
 PASSWORD = "Wolframit-2026"
@@ -53,7 +52,7 @@ def node_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     home.path.mkdir()
     write_config(home, NodeConfig(party_id="urn:gongshu:party:mill", title="测试机加工厂 (synthetic)", port=0))
     node = open_node(home)
-    _fill(node, tmp_path_factory.mktemp("partner"))
+    _fill(node, tmp_path_factory.mktemp("partner") / "node")
     node.close()
     command = [sys.executable, "-m", "gongshu", "--home", str(home.path), "serve"]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -173,10 +172,7 @@ def _fill(node: Node, partner: Path) -> None:
         actor=SubjectId("user:li"),
         reason="test",
     )
-    partner.chmod(0o700)
-    key = KeyStore(partner).public_key_pem()
-    address = "http://127.0.0.1:9"
-    node.parties.add(Party(node.party_id.__class__("urn:gongshu:party:shop"), "测试合作方", key, address, ("partner",)))
+    live(node, partner)
 
 
 def _write_readings(node: Node) -> None:

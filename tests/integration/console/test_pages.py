@@ -219,13 +219,17 @@ WRONG: dict[str, tuple[str, Callable[[Visit], None], str]] = {
         _click("/hub", "hub.look", address="http://province.example", invitation="code-code@sha256:00"),
         "hub.address_unsafe",
     ),
-    "partner": ("li", _click("/sharing", "sharing.add_go", party="urn:x", key="no key"), "secure.party_invalid"),
+    "partner": (
+        "li",
+        _click("/sharing/partners", "partners.admit_go", line="gongshu-invite-1.e30.e30", fingerprint="sha256:00"),
+        "share.invite_invalid",
+    ),
     "offer": (
         "li",
         _click("/sharing/offer?dataset=plant_1_line_1_mill_01", "offer.go", until="tomorrow"),
         "a day as 2027-12-31",
     ),
-    "market": ("li", _click("/sharing/find", "market.go"), "127.0.0.1:9"),
+    "market": ("li", _click("/sharing/find", "market.go"), "127.0.0.1:"),
     "process": ("li", _open("/sharing/process/nothing"), "share."),
     "oee": ("li", _no_machine, "there is none"),
 }

@@ -11,6 +11,7 @@ import pytest
 
 from gongshu.apply.model import Outcome
 from gongshu.config import NodeRole
+from gongshu.console.pages import terms_form
 from gongshu.console.pages.oee import FIGURES, SPANS
 from gongshu.console.places import AREAS
 from gongshu.console.texts import Language, read_texts
@@ -25,9 +26,14 @@ from gongshu.model.grade import Grade, GradeStanding, Importance
 from gongshu.model.reading import Quality
 from gongshu.packs import Confidence
 from gongshu.share.dsp.states import Kind, Side, State
+from gongshu.share.enforcement import Enforcement
 from gongshu.share.model import AgreementStatus
+from gongshu.share.terms import Comparison
 
 FOLDER = Path(__file__).parents[3] / "gongshu" / "console"
+
+
+TERMS_CODE = Path(str(terms_form.__file__)).read_text(encoding="utf-8")
 
 
 def values(kind: type[StrEnum]) -> list[str]:
@@ -55,6 +61,12 @@ FAMILIES: dict[str, list[str]] = {
     "side": values(Side),
     "agreement_status": values(AgreementStatus),
     "judged": values(Outcome),
+    "enforcement": values(Enforcement),
+    "comparison": values(Comparison),
+    "terms_group": re.findall(r'self._group\("(\w+)"\)', TERMS_CODE),
+    "terms": [f"{name}_label" for name in re.findall(r'self._(?:line|choice|flag)\("(\w+)"', TERMS_CODE)],
+    "grade_obstacle": ["three", "important", "proposed", "expired"],
+    "party_role": ["partner", "province", "member", "operator", "issuer"],
     "retry": [retry.value for retry in Retry if retry is not Retry.NEVER],
     "figure": list(FIGURES),
     "span": list(SPANS),

@@ -1,0 +1,162 @@
+"""A partner node, served for a moment, so that the node of the tests has contracts, copies, a dispute and a space."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import sqlalchemy as sa
+import uvicorn
+
+from gongshu.config import Home, NodeConfig, write_config
+from gongshu.model.access import Role, Subject
+from gongshu.model.grade import Grade, Importance
+from gongshu.model.ids import DatasetId, PartyId, SubjectId
+from gongshu.node import Node, open_node
+from gongshu.secure.gate import SqlQuery
+from gongshu.share.automation import ASK_FIRST
+from gongshu.share.contracts.api import create_partner_contracts_router
+from gongshu.share.crawl.api import create_stamp_router
+from gongshu.share.dsp.api import create_dsp_router
+from gongshu.share.dsp.messages import FORMAT_STREAM
+from gongshu.share.dsp.states import State
+from gongshu.share.evidence.api import create_entries_router
+from gongshu.share.evidence.service import post_with
+from gongshu.share.keeping.api import create_told_router
+from gongshu.share.obtaining import obtain
+from gongshu.share.spaces.api import create_spaces_peer_router
+from gongshu.share.tables import share_deliveries
+from gongshu.share.terms import Terms
+from tests.integration.share.site import new_app
+
+MILL_DATA = DatasetId("plant_1_line_1_mill_01")
+SHOP = PartyId("urn:gongshu:party:shop")
+RULES = "1. 只登记自己的资源与产品。\n2. 数据不经过空间。"
+
+
+def live(mill: Node, folder: Path) -> None:
+    """Let the node and a partner live through offers, contracts, deliveries and spaces; the partner then goes away."""
+    folder.mkdir()
+    home = Home(folder)
+    write_config(home, NodeConfig(party_id=SHOP, title="测试合作方 (synthetic)", port=0))
+    shop = open_node(home)
+    try:
+        with ExitStack() as served:
+            served.enter_context(_served(mill))
+            served.enter_context(_served(shop))
+            _meet(mill, shop)
+            _deal(mill, shop)
+            _gather(mill, shop)
+    finally:
+        shop.close()
+
+
+def person(node: Node) -> Subject:
+    """Somebody of the node who may do what dealing needs."""
+    return Subject(SubjectId("user:li"), node.party_id, frozenset({Role.PRODUCT_OWNER, Role.STEWARD}))
+
+
+@contextmanager
+def _served(node: Node) -> Iterator[None]:
+    app = new_app()
+    app.include_router(create_dsp_router(node.share))
+    app.include_router(create_told_router(node.share, node.keeping))
+    app.include_router(create_partner_contracts_router(node.share))
+    app.include_router(create_entries_router(node.share, node.evidence))
+    app.include_router(create_stamp_router(node.crawl, node.identities))
+    app.include_router(create_spaces_peer_router(node.spaces, node.identities))
+    listener = socket.create_server(("127.0.0.1", 0))
+    node.home.run.mkdir(exist_ok=True)
+    address = node.home.run / "address"
+    address.write_text(f"http://127.0.0.1:{listener.getsockname()[1]}", encoding="utf-8")
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False, lifespan="off", ws="none"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    node.share.start()
+    try:
+        yield
+    finally:
+        node.share.stop()
+        server.should_exit = True
+        thread.join(10)
+        listener.close()
+        address.unlink()
+
+
+def _meet(mill: Node, shop: Node) -> None:
+    for one, other in ((mill, shop), (shop, mill)):
+        line, fingerprint = other.introductions.own(person(other))
+        one.introductions.accept(line, fingerprint, person(one))
+    mill.share.partners.add_to_group("suppliers", [SHOP], person(mill), title="供应商")
+    week_s = int(timedelta(days=7).total_seconds())
+    terms = Terms(uses_max=20, no_onward=True, delete_after_s=week_s, parties=frozenset({mill.party_id}))
+    temperatures = {"part_number": ["P-1", "P-2", "P-3"], "spindle_temperature": [41.5, 39.0, 44.2]}
+    shop.share.offer(_table(shop, "spindle", "Spindle temperature", temperatures), terms, person(shop))
+
+
+def _table(node: Node, name: str, title: str, columns: Mapping[str, object]) -> DatasetId:
+    dataset = node.store.write(name, pa.table(dict(columns)), title=title, origin=f"import:{name}.csv")
+    node.catalogue.confirm(
+        dataset,
+        grade=Grade.ONE,
+        importance=Importance.GENERAL,
+        category=node.catalogue.dataset(dataset).label.category,
+        actor=SubjectId("user:li"),
+        reason="test",
+    )
+    return dataset
+
+
+def _deal(mill: Node, shop: Node) -> None:
+    until = datetime.now(UTC) + timedelta(days=90)
+    terms = Terms(parties=frozenset({SHOP}), until=until, uses_max=5, purposes=frozenset({"quality"}), no_onward=True)
+    parts = {"part_number": ["P-1", "P-2", "P-3"], "hardness_hrc": [61.5, 60.0, 62.2]}
+    mill.share.offer(_table(mill, "parts", "零件硬度", parts), terms, person(mill))
+    obtain(shop.share, mill.party_id, "parts", person(shop), purpose="quality", name="parts")
+    shop.gate.read(person(shop), SqlQuery("SELECT count(*) AS n FROM parts"), purpose="quality").read_all()
+    mill.share.offer(MILL_DATA, terms, person(mill))
+    agreed = shop.share.negotiate(mill.party_id, MILL_DATA, person(shop))
+    agreement = shop.share.wait_for(agreed.process_id, {State.FINALIZED}, 30).agreement_id
+    asked = shop.share.transfer(agreement, person(shop), format=FORMAT_STREAM)
+    shop.share.wait_for(asked.process_id, {State.STARTED}, 30)
+    stream = next(record for record in mill.share.transfers() if record.format == FORMAT_STREAM)
+    mill.share.suspend(stream.process_id, person(mill), "stock-taking")
+    obtain(mill.share, SHOP, "spindle", person(mill), name="spindle")
+    with mill.database.begin() as connection:  # the two sides count one delivery differently
+        change = sa.update(share_deliveries).where(share_deliveries.c.direction == "in")
+        connection.execute(change.values(rows=share_deliveries.c.rows + 1))
+    for _ in range(3):
+        for node in (mill, shop):
+            node.evidence.step()
+    shop.keeping.step(post_with(shop.share._wire, shop.parties))
+    mill.share.offer(DatasetId("parts"), terms, person(mill), rules=ASK_FIRST, offer_id="urn:uuid:asks")
+    waits = shop.share.negotiate(mill.party_id, "parts", person(shop), offer_id="urn:uuid:asks")
+    shop.share.wait_for(waits.process_id, {State.REQUESTED}, 30)
+
+
+def _gather(mill: Node, shop: Node) -> None:
+    mill.crawl.follow(SHOP, person(mill))
+    mill.crawl.crawl(SHOP, person(mill))
+    for operator, member, title in ((mill, shop, "轴承产业链"), (shop, mill, "Bearing chain")):
+        asked = operator.spaces.host.request(title, RULES, person(operator))
+        space = str(operator.spaces.host.approve(asked["space_id"], person(operator))["space_id"])
+        member.spaces.membership.apply(
+            operator.party_id,
+            space,
+            ["provider"],
+            person(member),
+            area="310100",
+            organisation="000000000",
+            rules=RULES,
+        )
+    space = str(mill.spaces.host.spaces(person(mill))[0]["space_id"])
+    mill.spaces.host.admit(space, SHOP, person(mill), identity_check="licence seen (synthetic)")
+    entry = {"kind": "resource", "title": "主轴温度 (synthetic)", "description": ""}
+    shop.spaces.membership.submit(mill.party_id, space, entry, person(shop))
+    mill.spaces.host.request("第二个空间 (synthetic)", RULES, person(mill))
