@@ -1,6 +1,5 @@
 """The consumer's way to data: addresses that transfers hand over, tokens that end, bodies that arrive."""
 
-import hashlib
 import io
 import threading
 from collections import defaultdict
@@ -28,6 +27,7 @@ from gongshu.share.errors import (
     ProcessUnknown,
     TransferStopped,
 )
+from gongshu.share.evidence.digest import Digest
 from gongshu.share.model import Record
 from gongshu.share.peer import HttpWire
 
@@ -150,7 +150,7 @@ class Arriving(io.RawIOBase):
         self._rest = b""
         self.size_bytes = 0
         """What has arrived so far."""
-        self._hashed = hashlib.sha256()
+        self._hashed = Digest()
 
     @property
     def sha256(self) -> str:

@@ -4,7 +4,6 @@ Order: token, transfer, agreement and its hash, terms, grade; then the gate; the
 then rows leave. While they leave, each batch asks whether the transfer was stopped. See decision 0043.
 """
 
-import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,13 +14,16 @@ from gongshu.errors import GongshuError
 from gongshu.model.access import Role, Subject
 from gongshu.model.audit import AuditEvent, AuditSink
 from gongshu.model.dataset import Dataset
+from gongshu.model.grade import Grade
 from gongshu.model.ids import PartyId, SubjectId
 from gongshu.secure.gate import RowBound
 from gongshu.share.admission import Admission, Flow, Watch
+from gongshu.share.clearances.marks import Marker, bind
 from gongshu.share.destination import Destination
 from gongshu.share.dsp.messages import FORMAT_PUSH, build_data_address
 from gongshu.share.encoding import Encoding, encode_batches
 from gongshu.share.errors import DataTokenInvalid, TermsForbid, TransferStopped
+from gongshu.share.evidence.digest import Digest
 from gongshu.share.metering import Entry, Meter
 from gongshu.share.model import Agreement, Record
 from gongshu.share.policy import SharePolicy
@@ -73,6 +75,7 @@ class Delivery:
         tokens: TokenDesk,
         *,
         endpoint_of: Callable[[Record], str],
+        marker: Marker | None = None,
     ) -> None:
         self._admission = admission
         self._meter = meter
@@ -82,6 +85,7 @@ class Delivery:
         self._clock = clock
         self._tokens = tokens
         self._endpoint_of = endpoint_of
+        self._marker = marker
 
     def data_address(self, record: Record) -> dict[str, Any]:
         """Return where the consumer may pull, with a new token; nothing where we push."""
@@ -182,19 +186,26 @@ class Delivery:
     ) -> Rows:
         """Return the rows that the agreement leaves, read through the gate as the partner.
 
+        Rows of 三级 get the mark of the delivery to which they are bound (`clearances.marks.bind`).
         `more` narrows them further. Raises: TermsForbid, and what the gate raises.
         """
-        subject = partner_subject(record.counterparty, agreement.agreement_id)
-        return read_under_terms(
+        subject, dataset = partner_subject(record.counterparty, agreement.agreement_id), self.dataset_of(agreement)
+        rows = read_under_terms(
             self._gate,
             subject,
-            self.dataset_of(agreement),
+            dataset,
             agreement.terms,
             columns=columns,
             purpose=purpose,
             more=more,
             rows_max=rows_max,
         )
+        if self._marker is not None:
+            return self._marker.marked(rows, dataset, agreement)
+        if dataset.label.grade is Grade.THREE:
+            rows.close()
+            raise TermsForbid(agreement_id=agreement.agreement_id, reason="its data cannot be marked")
+        return rows
 
     def _stream(self, rows: Rows, encoding: Encoding, begin: Callable[[], Flow]) -> Stream:
         metered = _Metered(self._meter, self._admission, rows)
@@ -212,7 +223,7 @@ class _Metered:
 
     def pieces(self, encoding: Encoding, begin: Callable[[], Flow]) -> Iterator[bytes]:
         """Yield the encoded stream; a stop in the middle raises, so that the receiver sees it cut."""
-        size_bytes, outcome, hashed = 0, "failed", hashlib.sha256()
+        size_bytes, outcome, hashed = 0, "failed", Digest()
         try:
             flow = begin()
         except BaseException:
@@ -237,6 +248,7 @@ class _Metered:
 
     def _batches(self, flow: Flow) -> Iterator[pa.RecordBatch]:
         watch = Watch(self._admission, flow)
+        bind(self._rows, flow.delivery_id)
         for batch in self._rows.batches():
             watch.require_going_on()
             self._count += batch.num_rows

@@ -36,6 +36,7 @@ from gongshu.share.errors import (
     SpoolFull,
     TransferStopped,
 )
+from gongshu.share.evidence.digest import Digest
 from gongshu.share.keeping.spool import open_spool
 from gongshu.share.metering import KEY_MAX
 from gongshu.share.model import AgreementStatus, Record
@@ -274,7 +275,7 @@ class Arrival:
         self._inboxes = inboxes
         self._file = inboxes.spool_file() if lease_key else None
         self._size = 0
-        self._hashed = hashlib.sha256()
+        self._hashed = Digest()
         self._renewed_at = inboxes.clock()
 
     @property
