@@ -24,7 +24,7 @@ from gongshu.lake.model import (
     TableRelation,
     UpkeepReport,
 )
-from gongshu.lake.query.client import TimeBudget, WorkerPool, raise_worker_error
+from gongshu.lake.query.client import TimeBudget, WorkerPool, is_sound_after, raise_worker_error
 from gongshu.lake.query.frames import Kind
 from gongshu.lake.query.plan import READING_COLUMNS, RelationPlan, Tail, holds_any
 from gongshu.lake.query.result import QueryResult
@@ -342,7 +342,7 @@ class Lake:
             raise
         if kind is Kind.SCHEMA:
             return QueryResult(frames, pa.ipc.read_schema(pa.py_buffer(frame)), worker, self._pool)
-        self._pool.take_back(worker, usable=True)
+        self._pool.take_back(worker, usable=kind is not Kind.ERROR or is_sound_after(frame))
         if kind is Kind.ERROR:
             raise_worker_error(frame)
         return None

@@ -20,7 +20,10 @@ JSON_BYTES_MAX = 256 * 1024 * 1024
 _ARROW_END = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 """The end of an Arrow stream; without it, a stream that was cut between two batches looks whole.
 Source: Apache Arrow columnar format, IPC Streaming Format."""
-_FAULTS = (pa.ArrowException, orjson.JSONDecodeError, OSError, ValueError, TypeError, MemoryError)
+_FAULTS = (
+    *(pa.ArrowException, orjson.JSONDecodeError, OSError, ValueError, TypeError, MemoryError),
+    *(ArithmeticError, RecursionError),
+)
 
 
 class Undecodable(ValueError):

@@ -203,6 +203,11 @@ class WorkerPool:
             self._changed.notify()
 
 
+def is_sound_after(frame: memoryview) -> bool:
+    """True if a worker that sent this error can serve the next query: one whose memory ran out fails those as well."""
+    return bool(json.loads(bytes(frame))["error"] != errors.QueryMemoryExceeded.__name__)
+
+
 def raise_worker_error(frame: memoryview) -> None:
     """Raise the error that a worker sent, with its fields."""
     told = json.loads(bytes(frame))

@@ -6,7 +6,7 @@ from types import TracebackType
 
 import pyarrow as pa
 
-from gongshu.lake.query.client import Worker, WorkerPool, raise_worker_error
+from gongshu.lake.query.client import Worker, WorkerPool, is_sound_after, raise_worker_error
 from gongshu.lake.query.frames import Kind
 
 
@@ -37,7 +37,7 @@ class QueryResult:
             try:
                 kind, frame = next(self._frames)
                 if kind is Kind.ERROR:
-                    self._finish(usable=True)
+                    self._finish(usable=is_sound_after(frame))
                     raise_worker_error(frame)
             except BaseException:
                 self._finish(usable=False)

@@ -33,8 +33,7 @@ class Plan:
     relations: Mapping[str, Relation]
     rows_max: int | None
     has_secret: bool
-    """The SQL carries a mask's key, or the engine meets rows of which figures alone may leave: its errors, which quote
-    both, are not shown."""
+    """The SQL carries a mask's key: errors must not quote it."""
     object: str
     """The datasets' names, for the record of what left."""
     parameters: tuple[str, ...] = ()
@@ -110,7 +109,7 @@ class Planner:
             sql=statement.write(sources),
             relations=relations,
             rows_max=min((bound for bound in bounds if bound is not None), default=None),
-            has_secret=smallest > 0 or any(mask.rule == "hash" for demands in everything for mask in demands.masks),
+            has_secret=any(mask.rule == "hash" for demands in everything for mask in demands.masks),
             object=",".join(named),
             parameters=tuple(parameters),
         )

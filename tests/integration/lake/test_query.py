@@ -115,6 +115,16 @@ def test_too_long_and_too_large_end_with_what_to_do(open_lake: Callable[..., Lak
     assert _count(lake) == 1
 
 
+def test_a_worker_whose_memory_ran_out_serves_no_other_query(open_lake: Callable[..., Lake]) -> None:
+    lake = open_lake(query_memory_mb=128)
+    lake.query("SELECT 1 AS n", {}).read_all()
+    (spent,) = lake.worker_pids()
+    with pytest.raises(QueryMemoryExceeded):
+        lake.query("SELECT list(range) FROM range(300000000)", {}).read_all()
+    assert spent not in lake.worker_pids()
+    assert lake.query("SELECT 1 AS n", {}).read_all().to_pylist() == [{"n": 1}]
+
+
 def test_rows_are_streamed_and_cut_off_at_the_bound(lake: Lake) -> None:
     result = lake.query("SELECT range AS n FROM range(1000000)", {}, rows_max=100_000)
     assert result.schema == pa.schema([("n", pa.int64())])
