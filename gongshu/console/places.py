@@ -26,6 +26,7 @@ AREAS: dict[str, tuple[Place, ...]] = {
         Place("sharing", "/sharing"),
         Place("market", "/sharing/find"),
         Place("agreements", "/sharing/agreements"),
+        Place("transfers", "/sharing/transfers"),
         Place("partners", "/sharing/partners"),
     ),
     "apply": (Place("oee", "/apps/oee"),),

@@ -15,6 +15,7 @@ from gongshu.share.engine import Engine
 from gongshu.share.errors import WaitedTooLong
 from gongshu.share.model import Agreement, Record
 from gongshu.share.model import Delivery as DeliveryLine
+from gongshu.share.progress import Progress, find_progress
 from gongshu.share.rights import LOOKERS, require_right
 from gongshu.share.signals import Signals
 
@@ -65,6 +66,11 @@ class Looking:
         """Return the meter, newest first: what was served and what was pulled."""
         with self._database.connect() as connection:
             return list_deliveries(connection, agreement_id=agreement_id, limit=limit, offset=offset)
+
+    def progress(self, process_ids: Collection[str]) -> dict[str, Progress]:
+        """Return how far transfers have come, by id."""
+        with self._database.connect() as connection:
+            return find_progress(connection, process_ids)
 
     def require_onlooker(self, actor: Subject) -> None:
         """Return if the actor may see what goes on in this node's data space. Raises: NotAllowed."""

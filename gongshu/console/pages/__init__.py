@@ -24,6 +24,8 @@ MODULES = (
     "offer",
     "market",
     "agreements",
+    "contract",
+    "transfers",
     "partners",
     "process",
     "oee",

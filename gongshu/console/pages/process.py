@@ -3,18 +3,21 @@
 import html
 from collections.abc import Callable
 from functools import partial
-from inspect import iscoroutinefunction
 from typing import Any
 
 from nicegui import ui
 
 from gongshu.console.frame import Console, View
-from gongshu.console.pages.offer import show_rows
-from gongshu.console.pages.terms_words import terms_html
-from gongshu.console.widgets import chip_html, facts, grid, notice, panel, table, text, time_html
-from gongshu.share.dsp.states import FINAL, Kind, Side, State
+from gongshu.console.pages.agreements import contract_path
+from gongshu.console.pages.process_forms import can_counter, can_keep, show_counter, show_keeping
+from gongshu.console.pages.records import next_text, state_html
+from gongshu.console.pages.terms_words import clauses_html
+from gongshu.console.pages.transfers import way_text
+from gongshu.console.widgets import chip_html, facts, grid, number_text, panel, size_text, table, text, time_html
+from gongshu.share.dsp.states import FINAL, Kind, State
 from gongshu.share.errors import TermsUnknown
 from gongshu.share.model import Record
+from gongshu.share.progress import Progress
 from gongshu.share.rights import DEALERS, USERS
 
 STEPS = {
@@ -32,7 +35,6 @@ DETOURS = frozenset({State.OFFERED, State.ACCEPTED, State.SUSPENDED})
 """Not every process passes them: shown only while one is there."""
 Act = Callable[..., Any]
 LOOK_EVERY_S = 2.0
-ROWS_SHOWN = 50
 
 
 def create_pages(console: Console) -> None:
@@ -67,34 +69,45 @@ class _Page:
     def __init__(self, view: View, process_id: str, *places: ui.element) -> None:
         self._view, self._process_id = view, process_id
         self._steps, self._about, self._acts, self._result, self._messages = places
-        self._shown: Record | None = None
+        self._shown: tuple[Record, Progress | None] | None = None
 
     async def refresh(self) -> None:
         """Read the process, and show it anew where it changed."""
         record = await self._view.ask(self._view.node.share.process, self._process_id)
-        if record == self._shown:
+        progress = None
+        if record.kind is Kind.TRANSFER:
+            progress = (await self._view.ask(self._view.node.share.progress, [record.process_id]))[record.process_id]
+        if (record, progress) == self._shown:
             return
-        self._shown = record
-        for place in (self._steps, self._about, self._acts, self._messages):
+        is_same = self._shown is not None and self._shown[0] == record
+        self._shown = (record, progress)
+        self._about.clear()
+        with self._about:
+            await _show_about(self._view, record, progress)
+        if is_same:  # only rows have come: what a person is typing stays
+            return
+        for place in (self._steps, self._acts, self._messages):
             place.clear()
         with self._steps:
             _show_steps(self._view, record)
-        with self._about:
-            await _show_about(self._view, record)
         with self._acts:
-            self._show_acts(record)
+            await self._show_acts(record)
         with self._messages:
             await _show_messages(self._view, record)
 
-    def _show_acts(self, record: Record) -> None:
+    async def _show_acts(self, record: Record) -> None:
         acts = self._possible(record)
         if not acts:
             text(self._view.t("process.nothing")).classes("gs-muted")
+        if can_keep(record) and self._view.has_role(*USERS):
+            await show_keeping(self._view, record, self._result)
         with ui.element("div").classes("gs-row"):
             for name, act in acts.items():
-                kind = "unelevated" if name in {"approve", "pull"} else "outline"
+                kind = "unelevated" if name == "approve" else "outline"
                 button = ui.button(self._view.t(f"process_act.{name}"), on_click=partial(self._do, act))
                 button.props(f"{kind} color=primary")
+        if can_counter(record) and self._view.has_role(*DEALERS):
+            await show_counter(self._view, record, self._result)
 
     def _possible(self, record: Record) -> dict[str, Act]:
         """Return what this person can do in this state, in the order of the buttons."""
@@ -104,10 +117,8 @@ class _Page:
         if not view.has_role(*USERS):
             return acts
         if record.kind is Kind.TRANSFER and record.state is State.STARTED:
-            if record.side is Side.CONSUMER:
-                acts["pull"] = self._pull
             acts |= {"suspend": share.suspend, "complete": share.complete}
-        if record.kind is Kind.TRANSFER and record.state is State.SUSPENDED:
+        if record.kind is Kind.TRANSFER and record.state is State.SUSPENDED and record.held:
             acts["resume"] = share.resume
         if record.state not in FINAL:
             acts["terminate"] = share.terminate
@@ -115,20 +126,8 @@ class _Page:
 
     async def _do(self, act: Act) -> None:
         with self._view.trying(self._result):
-            if iscoroutinefunction(act):
-                await act()
-            else:
-                await self._view.ask(act, self._process_id, self._view.subject)
+            await self._view.ask(act, self._process_id, self._view.subject)
             await self.refresh()
-
-    async def _pull(self) -> None:
-        view = self._view
-        agreement = await view.ask(view.node.share.agreement, self._shown.agreement_id if self._shown else "")
-        purpose = min(agreement.terms.purposes, default="")
-        rows = await view.ask(view.node.share.pull, self._process_id, view.subject, purpose=purpose)
-        with self._result:
-            notice(view.t("process.pulled", count=rows.num_rows), kind="good")
-            show_rows(view, rows.slice(0, ROWS_SHOWN))
 
 
 def _show_steps(view: View, record: Record) -> None:
@@ -144,20 +143,41 @@ def _show_steps(view: View, record: Record) -> None:
     ui.html(f'<ol class="gs-steps">{"".join(items)}</ol>', sanitize=False)
 
 
-async def _show_about(view: View, record: Record) -> None:
+async def _show_about(view: View, record: Record, progress: Progress | None) -> None:
     rows = [
         (view.t("record.side"), view.t(f"side.{record.side.value}")),
         (view.t("process.id"), f"<code>{html.escape(record.process_id)}</code>"),
-        (view.t("record.next"), html.escape(record.reason or record.next_state or "–")),
+        (view.t("record.state"), state_html(view, record)),
+        (view.t("record.next"), html.escape(next_text(view, record) or "–")),
         (view.t("record.updated"), time_html(record.updated_at)),
     ]
+    if progress is not None:
+        rows += _progress(view, record, progress)
     if record.agreement_id:
         try:
             agreement = await view.ask(view.node.share.agreement, record.agreement_id)
-            rows.append((view.t("agreement.terms"), terms_html(view, agreement.terms, await view.party_names())))
+            link = f'<a href="{contract_path(record.agreement_id)}">{html.escape(record.agreement_id)}</a>'
+            rows.append((view.t("process.contract"), link))
+            rows.append((view.t("agreement.terms"), clauses_html(view, agreement.terms, await view.party_names())))
         except TermsUnknown:
             rows.append((view.t("agreement.terms"), html.escape(record.agreement_id)))
     facts(rows)
+
+
+def _progress(view: View, record: Record, progress: Progress) -> list[tuple[str, str]]:
+    size = " ".join(size_text(progress.size_bytes))
+    rows = [
+        (view.t("transfers.way"), html.escape(way_text(view, record.format))),
+        (view.t("transfers.rows"), html.escape(f"{number_text(progress.rows)} · {size}")),
+    ]
+    if progress.position is not None:
+        rows.append((view.t("transfers.position"), time_html(progress.position)))
+    if progress.stored_as:
+        name = html.escape(progress.stored_as)
+        rows.append((view.t("kept.dataset"), f'<a href="/catalogue/{name}">{name}</a>'))
+    if progress.last_error:
+        rows.append((view.t("process.last_error"), html.escape(progress.last_error)))
+    return rows
 
 
 async def _show_messages(view: View, record: Record) -> None:

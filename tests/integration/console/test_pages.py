@@ -229,6 +229,8 @@ WRONG: dict[str, tuple[str, Callable[[Visit], None], str]] = {
         _click("/sharing/offer?dataset=plant_1_line_1_mill_01", "offer.go", until="tomorrow"),
         "a day as 2027-12-31",
     ),
+    "contract": ("li", _open("/sharing/contract/nothing"), "share.agreement_unknown"),
+    "transfers": ("li", _click("/sharing/transfers", "process_act.suspend"), "at least one chosen transfer"),
     "market": ("li", _click("/sharing/find", "market.go"), "127.0.0.1:"),
     "process": ("li", _open("/sharing/process/nothing"), "share."),
     "oee": ("li", _no_machine, "there is none"),

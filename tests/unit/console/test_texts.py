@@ -12,6 +12,8 @@ import pytest
 from gongshu.apply.model import Outcome
 from gongshu.config import NodeRole
 from gongshu.console.pages import terms_form
+from gongshu.console.pages.contract import ELEMENTS
+from gongshu.console.pages.contract_acts import WAYS
 from gongshu.console.pages.oee import FIGURES, SPANS
 from gongshu.console.places import AREAS
 from gongshu.console.texts import Language, read_texts
@@ -27,6 +29,7 @@ from gongshu.model.reading import Quality
 from gongshu.packs import Confidence
 from gongshu.share.dsp.states import Kind, Side, State
 from gongshu.share.enforcement import Enforcement
+from gongshu.share.evidence.disputes import Standing as Counted
 from gongshu.share.model import AgreementStatus
 from gongshu.share.terms import Comparison
 
@@ -62,6 +65,16 @@ FAMILIES: dict[str, list[str]] = {
     "agreement_status": values(AgreementStatus),
     "judged": values(Outcome),
     "enforcement": values(Enforcement),
+    "standing_of": [*values(Counted), "one_sided"],
+    "deletion_state": ["held", "ending", "shredded", "proved", "told", "due", "overdue"],
+    "element": [*ELEMENTS.values(), "open", "until", "forbidden"],
+    "environment": ["both_nodes", "provider_only"],
+    "way": list(WAYS.values()),
+    "transfers": list(WAYS.values()),
+    "contract": ["with_provider", "with_consumer", "end_provider", "end_consumer"],
+    "metered": ["ours", "theirs"],
+    "dispute": ["take_ours", "take_theirs"],
+    "deletion": ["ours", "theirs"],
     "comparison": values(Comparison),
     "terms_group": re.findall(r'self._group\("(\w+)"\)', TERMS_CODE),
     "terms": [f"{name}_label" for name in re.findall(r'self._(?:line|choice|flag)\("(\w+)"', TERMS_CODE)],

@@ -1,0 +1,191 @@
+"""What proves a contract: both sides' counts and disputes about them, what is kept here, receipts, deletion."""
+
+import html
+from functools import partial
+
+from nicegui import ui
+
+from gongshu.console.frame import View
+from gongshu.console.widgets import (
+    chip_html,
+    facts,
+    grid,
+    notice,
+    number_text,
+    panel,
+    size_text,
+    table,
+    text,
+    time_html,
+)
+from gongshu.share.dsp.states import Side
+from gongshu.share.evidence.disputes import MAY_CHOOSE, OPEN, Standing
+from gongshu.share.evidence.model import Figures, Metered
+from gongshu.share.keeping.model import Kept
+from gongshu.share.model import Agreement
+from gongshu.share.rights import DEALERS
+
+STANDING_KIND = {Standing.AGREED: "good", Standing.SETTLED: "good", Standing.ENDED: "plain"}
+LINES_MAX, RECEIPTS_MAX = 200, 200
+
+
+async def show_meter(view: View, agreement: Agreement) -> None:
+    """Show deliveries as both sides count them; a dispute first, with its two figures and the ways out."""
+    lines = await view.ask(
+        view.node.evidence.metered, view.subject, agreement_id=agreement.agreement_id, limit=LINES_MAX
+    )
+    for line in lines:
+        if line.standing in OPEN:
+            _show_dispute(view, line)
+    with panel(view.t("metered.title"), view.t("metered.hint")):
+        if not lines:
+            text(view.t("metered.none")).classes("gs-muted")
+            return
+        rows = [_line(view, line) for line in lines]
+        columns = [(n, view.t(f"metered.{n}")) for n in ("at", "ours", "theirs", "standing")]
+        table(view, columns, rows, key="delivery", markup=("at", "ours", "theirs", "standing"), page_size=10)
+
+
+def figures_text(view: View, figures: Figures | None) -> str:
+    """Return what one side counted, in words; a dash where it has not."""
+    if figures is None:
+        return "–"
+    size = " ".join(size_text(figures.size_bytes))
+    return view.t("metered.figures", rows=number_text(figures.rows), size=size)
+
+
+def _line(view: View, line: Metered) -> dict[str, str]:
+    standing = "one_sided" if line.is_one_sided else line.standing.value
+    kind = "bad" if line.standing in OPEN else STANDING_KIND.get(line.standing, "accent")
+    return {
+        "delivery": line.delivery,
+        "at": time_html(line.since),
+        "ours": html.escape(figures_text(view, line.ours)),
+        "theirs": html.escape(figures_text(view, line.theirs)),
+        "standing": chip_html(view.t(f"standing_of.{standing}"), kind),
+    }
+
+
+def _show_dispute(view: View, line: Metered) -> None:
+    other = Side.CONSUMER if line.side is Side.PROVIDER else Side.PROVIDER
+    choices = {"ours": (line.side, line.ours), "theirs": (other, line.theirs)}
+    with panel(view.t("dispute.title"), view.t("dispute.hint")) as place:
+        place.classes("gs-dispute")
+        with grid(even=True):
+            for whose, (side, figures) in choices.items():
+                with ui.element("div").classes("span-6 gs-stack"):
+                    head = f"{view.t(f'metered.{whose}')} · {view.t(f'side.{side.value}')}"
+                    text(head).classes("gs-muted")
+                    text(figures_text(view, figures)).classes("gs-left")
+                    if figures is not None:
+                        ui.html(f"<code>sha256 {html.escape(figures.sha256[:24])}…</code>", sanitize=False)
+        said = [(view.t("dispute.standing"), html.escape(view.t(f"standing_of.{line.standing.value}")))]
+        if line.our_choice:
+            said.append((view.t("dispute.our_choice"), html.escape(view.t(f"side.{line.our_choice}"))))
+        if line.their_choice:
+            said.append((view.t("dispute.their_choice"), html.escape(view.t(f"side.{line.their_choice}"))))
+        said.append((view.t("dispute.lapses"), time_html(line.due_at)))
+        facts(said)
+        text(view.t("dispute.ways")).classes("gs-muted")
+        if view.has_role(*DEALERS) and line.standing in MAY_CHOOSE:
+            _settle(view, line, choices)
+
+
+def _settle(view: View, line: Metered, choices: dict[str, tuple[Side, Figures | None]]) -> None:
+    reason = ui.input(view.t("dispute.reason")).props("outlined dense data-test=settle-reason")
+    problem = ui.element("div")
+
+    async def choose(side: Side) -> None:
+        with view.trying(problem):
+            act, why = view.node.evidence.settle, (reason.value or "").strip()
+            await view.ask(act, line.agreement_id, line.delivery, side, view.subject, reason=why)
+            ui.navigate.reload()
+
+    with ui.element("div").classes("gs-row"):
+        for whose, (side, _) in choices.items():
+            ui.button(view.t(f"dispute.take_{whose}"), on_click=partial(choose, side)).props(
+                f"outline color=primary data-test=take-{whose}"
+            )
+
+
+async def show_proofs(view: View, agreement: Agreement) -> None:
+    """Show what is kept here and until when, what was read of it, and the proof that it was deleted."""
+    keeping = view.node.keeping
+    with grid(even=True):
+        with panel(view.t("kept.title"), view.t("kept.hint"), span="span-5 narrow-12"):
+            if agreement.side is Side.CONSUMER:
+                mine = [k for k in await view.ask(keeping.kept) if _is_under(k, agreement)]
+                for each in mine:
+                    _show_kept(view, each)
+                if not mine:
+                    text(view.t("kept.none")).classes("gs-muted")
+            else:
+                text(view.t("kept.there")).classes("gs-muted")
+            await _show_deletions(view, agreement)
+        with panel(view.t("receipts.title"), view.t("receipts.hint"), span="span-7 narrow-12"):
+            await _show_receipts(view, agreement)
+
+
+def _is_under(kept: Kept, agreement: Agreement) -> bool:
+    return any(key.agreement_id == agreement.agreement_id for key in kept.version.keys)
+
+
+def _show_kept(view: View, kept: Kept) -> None:
+    version, name = kept.version, html.escape(kept.version.dataset_id)
+    size = " ".join(size_text(sum(file.size_bytes for file in version.files)))
+    rows = [
+        (view.t("kept.dataset"), f'<a href="/catalogue/{name}">{name}</a>'),
+        (view.t("kept.rows"), f"{number_text(sum(file.rows for file in version.files))} · {html.escape(size)}"),
+        (view.t("kept.received"), time_html(version.made_at)),
+        (view.t("kept.until"), time_html(kept.ends_at) or html.escape(view.t("kept.no_end"))),
+        (view.t("kept.key"), " ".join(f"<code>{html.escape(key.fingerprint[:16])}…</code>" for key in version.keys)),
+    ]
+    if kept.obstacle:
+        rows.append((view.t("kept.obstacle"), html.escape(kept.obstacle)))
+    facts(rows)
+
+
+async def _show_deletions(view: View, agreement: Agreement) -> None:
+    found = [d for d in await view.ask(view.node.keeping.deletions) if d.agreement_id == agreement.agreement_id]
+    for deletion in found:
+        whose = view.t("deletion.ours" if deletion.direction == "out" else "deletion.theirs")
+        known = {"held", "ending", "shredded", "proved", "told", "due", "overdue"}
+        state = view.t(f"deletion_state.{deletion.state}") if deletion.state in known else deletion.state
+        kind = "good" if deletion.state in {"proved", "told"} else "bad" if deletion.state == "overdue" else "warn"
+        rows = [(whose, chip_html(state, kind)), (view.t("deletion.since"), time_html(deletion.since))]
+        if deletion.proved_at is not None:
+            rows.append((view.t("deletion.proved"), time_html(deletion.proved_at)))
+            rows.append((view.t("deletion.files"), str(deletion.files)))
+        if deletion.fingerprint:
+            rows.append((view.t("deletion.key"), f"<code>{html.escape(deletion.fingerprint[:16])}…</code>"))
+        facts(rows)
+
+
+async def _show_receipts(view: View, agreement: Agreement) -> None:
+    keeping = view.node.keeping
+    found = await view.ask(keeping.receipts, agreement.agreement_id, limit=RECEIPTS_MAX)
+    for fault in await view.ask(keeping.faults, agreement.agreement_id):
+        notice(view.t("receipts.fault"), f"{fault.kind} {fault.sequence}: {fault.seen}", kind="warn")
+    if not found:
+        text(view.t("receipts.none")).classes("gs-muted")
+        return
+    told_here = agreement.side is Side.PROVIDER
+    rows = [
+        {
+            "sequence": receipt.sequence,
+            "at": time_html(receipt.at),
+            "role": str(receipt.body.get("role", "")).replace("+", " "),
+            "operation": str(receipt.body.get("operation", "")),
+            "purpose": str(receipt.body.get("purpose", "")),
+            "rows": number_text(int(receipt.body.get("rows", 0))),
+            "state": chip_html(view.t("receipts.told"), "good")
+            if told_here or receipt.acknowledged_at
+            else chip_html(view.t("receipts.waiting"), "warn"),
+        }
+        for receipt in found
+    ]
+    names = ("sequence", "at", "role", "operation", "purpose", "rows", "state")
+    columns = [(n, view.t(f"receipts.{n}")) for n in names]
+    table(
+        view, columns, rows, key="sequence", markup=("at", "state"), numbers=("rows",), wide_only=("role",), page_size=8
+    )

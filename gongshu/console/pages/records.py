@@ -1,0 +1,60 @@
+"""Negotiations and transfers as a table, each a link to its steps."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from gongshu.console.frame import View
+from gongshu.console.widgets import chip_html, table, time_html
+from gongshu.share.dsp.states import FINAL, State
+from gongshu.share.model import Record
+
+
+def record_kind(state: State) -> str:
+    """Return the colour word of a state."""
+    if state in {State.FINALIZED, State.STARTED, State.COMPLETED}:
+        return "good"
+    return "bad" if state is State.TERMINATED else "warn" if state is State.SUSPENDED else "accent"
+
+
+def state_html(view: View, record: Record) -> str:
+    """Return the markup of a state; a suspension says whose it is."""
+    said = view.t(f"process.{record.state.value}")
+    if record.state is State.SUSPENDED:
+        said = view.t("process.suspended_here" if record.held else "process.suspended_there")
+    return chip_html(said, record_kind(record.state))
+
+
+def next_text(view: View, record: Record) -> str:
+    """Return what a process waits for, or why it ended."""
+    if record.state in FINAL or record.reason:
+        return record.reason
+    if record.waiting:
+        return view.t("record.waits")
+    return view.t("record.sending") if record.pending else ""
+
+
+def show_records(view: View, records: list[Record], names: Mapping[str, str]) -> None:
+    """Show negotiations or transfers, each a link to its steps."""
+    rows: list[dict[str, Any]] = [
+        {
+            "id": r.process_id,
+            "dataset": r.dataset_id,
+            "party": names.get(r.counterparty, r.counterparty),
+            "side": view.t(f"side.{r.side.value}"),
+            "state": state_html(view, r),
+            "next": next_text(view, r),
+            "updated": time_html(r.updated_at),
+        }
+        for r in records
+    ]
+    columns = [(n, view.t(f"record.{n}")) for n in ("dataset", "party", "side", "state", "next", "updated")]
+    table(
+        view,
+        columns,
+        rows,
+        key="id",
+        markup=("state", "updated"),
+        wrap=("dataset",),
+        open_at=lambda row: f"/sharing/process/{row['id']}",
+        page_size=10,
+    )
