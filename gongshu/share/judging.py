@@ -146,6 +146,9 @@ def _delete_after(terms: Terms, case: Circumstances) -> str | None:
         return _only_kept(terms, case, "delete_after_s", "deletes what it received in time")
     if case.received_at is None:
         return "it is not known when the copy was received"
+    is_let_out = case.operation is Operation.EXPORT and Operation.EXPORT not in terms.operations
+    if is_let_out and "delete_after_s" not in terms.legal_only:
+        return "it demands deletion, and a file cannot be followed"
     end = case.received_at + timedelta(seconds=terms.delete_after_s)
     return f"the copy was to be deleted at {end:%Y-%m-%dT%H:%M:%SZ}" if case.now > end else None
 

@@ -150,8 +150,14 @@ class Keeping:
         """
         whole = agreement.terms
         # All else is the provider's to judge at this very request; leaving the node is what only we see.
-        terms = Terms(operations=whole.operations, no_onward=whole.no_onward, legal_only=whole.legal_only)
-        case = Circumstances(self._clock(), self._place.party, Phase.KEEP, operation=Operation.EXPORT)
+        terms = Terms(
+            operations=whole.operations,
+            delete_after_s=whole.delete_after_s,
+            no_onward=whole.no_onward,
+            legal_only=whole.legal_only,
+        )
+        now = self._clock()
+        case = Circumstances(now, self._place.party, Phase.KEEP, operation=Operation.EXPORT, received_at=now)
         why_not = judge_terms(terms, case)
         if why_not:
             raise CopyForbidden(dataset=agreement.dataset_id, reason=why_not)

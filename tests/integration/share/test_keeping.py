@@ -145,10 +145,11 @@ def test_a_delivery_that_breaks_off_leaves_the_version_before(pantry: Pantry, na
         (Terms(operations=frozenset({Operation.READ})), {"action": "export"}, "does not cover the operation export"),
         (Terms(no_onward=True), {"is_onward": True}, "forbids to hand data on"),
         (Terms(no_onward=True), {"action": "export"}, "a file cannot be followed"),
+        (Terms(delete_after_s=3600), {"action": "export"}, "demands deletion, and a file cannot be followed"),
         (Terms(aggregate_min=5), {}, "only figures"),
         (Terms(operations=frozenset({Operation.AGGREGATE})), {}, "only figures"),
     ],
-    ids=["purpose", "place", "connector", "party", "export", "report", "file", "small_groups", "figures"],
+    ids=["purpose", "place", "connector", "party", "export", "report", "file", "deletion", "small_groups", "figures"],
 )
 def test_a_term_that_does_not_cover_a_reading_denies_it(
     pantry: Pantry, name: str, terms: Terms, asked: dict[str, object], reason: str
