@@ -37,6 +37,7 @@ from gongshu.secure.parties import PartyRegistry
 from gongshu.secure.peer_tls import TlsSettings, server_context
 from gongshu.share.api import create_parties_router
 from gongshu.share.api import create_router as create_share_router
+from gongshu.share.clearances.api import create_clearances_router
 from gongshu.share.contracts.api import create_contracts_router, create_partner_contracts_router
 from gongshu.share.crawl.api import create_index_router, create_stamp_router
 from gongshu.share.dsp.api import create_dsp_router
@@ -92,6 +93,7 @@ def create_app(node: Node) -> FastAPI:
     app.include_router(create_govern_router(node.catalogue, node.quality, node.packs, subject_of, judges))
     app.include_router(create_gather_router(node.sources, subject_of))
     app.include_router(create_contracts_router(node.share, subject_of))
+    app.include_router(create_clearances_router(node.share, subject_of))
     app.include_router(create_partner_contracts_router(node.share))
     app.include_router(create_share_router(node.share, subject_of))
     app.include_router(create_index_router(node.crawl, subject_of))

@@ -31,6 +31,7 @@ from gongshu.secure.peer_tls import TlsSettings
 from gongshu.secure.peer_tokens import PeerTokens
 from gongshu.secure.policy.service import PolicyService
 from gongshu.secure.trust_lists import TrustLists
+from gongshu.share.clearances.book import ClearanceBook
 from gongshu.share.crawl.service import CrawlService
 from gongshu.share.evidence.exporting import Exporter
 from gongshu.share.evidence.ledger import SovereigntyLedger
@@ -137,10 +138,17 @@ def open_node(home: Home, *, clock: Callable[[], datetime] = utc_now, identities
     store = DatasetStore(lake, catalogue, keeping.keeper)
     peers = PeerTokens(keys, parties, own, clock, database=database)
     policies = PolicyService(database, audit, clock)
-    gate = Gate(catalogue, lake, policies, audit, clock, keys=keys, own_party_id=own, copies=keeping.law)
+    clearances = ClearanceBook(database, catalogue, parties, packs, audit, clock, own)
+    gate = Gate(
+        *(catalogue, lake, policies, audit, clock),
+        keys=keys,
+        own_party_id=own,
+        copies=keeping.law,
+        clearing=clearances,
+    )
     schemes = SchemeParts(own, keys, parties, peers, database, audit, clock, ground.address, ground.tls)
     doors = PeerIdentities(parties, [*_offered(schemes), *identities], own_party_id=own)
-    share = _open_share(ground, gate, keeping, doors)
+    share = _open_share(ground, gate, keeping, clearances, doors)
     wire, ends = HttpWire(parties, doors, clock, tls=ground.tls), end_transfers_with(database, share.engine)
     us = Own(own, title, ground.config.division, ground.address)
     return Node(
@@ -223,7 +231,9 @@ def _lay_ground(home: Home, clock: Callable[[], datetime]) -> _Ground:
     )
 
 
-def _open_share(ground: _Ground, gate: Gate, keeping: Keeping, doors: PeerIdentities) -> ShareService:
+def _open_share(
+    ground: _Ground, gate: Gate, keeping: Keeping, clearances: ClearanceBook, doors: PeerIdentities
+) -> ShareService:
     return ShareService(
         database=ground.database,
         catalogue=ground.catalogue,
@@ -236,6 +246,7 @@ def _open_share(ground: _Ground, gate: Gate, keeping: Keeping, doors: PeerIdenti
         own_party_id=ground.own_party_id,
         public_address=ground.address,
         keeping=keeping,
+        clearances=clearances,
         spool=ground.home.run,
         tls=ground.tls,
     )

@@ -12,6 +12,7 @@ import typer
 import gongshu.cli.share_terms as take
 from gongshu.cli.output import Format, done, show
 from gongshu.cli.session import current_subject, opened_node
+from gongshu.cli.share_clearances import add_clearance_commands
 from gongshu.cli.share_contracts import add_contract_commands
 from gongshu.cli.share_flows import add_flow_commands
 from gongshu.cli.share_index import add_index_commands
@@ -27,6 +28,7 @@ from gongshu.share.terms import Terms
 from gongshu.share.views import agreement_view, delivery_view, offer_view, record_view, remote_view
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
+add_clearance_commands(app)
 add_flow_commands(app)
 add_index_commands(app)
 add_ledger_command(app)

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from gongshu.database import Database
 from gongshu.errors import GongshuError, NotFound
+from gongshu.model.grade import Grade
 from gongshu.model.ids import PartyId
 from gongshu.secure.parties import PartyRegistry
 from gongshu.share.agreements import find_agreement
@@ -38,6 +39,8 @@ class Flow:
     columns: frozenset[str]
     digest: str = ""
     """Hash of the token it was opened with; empty where we carry the rows ourselves."""
+    is_marked: bool = False
+    """True if its rows carry a watermark; what becomes 三级 while it runs would leave without one."""
 
 
 class Admission:
@@ -117,16 +120,17 @@ class Admission:
     def why_not_now(self, flow: Flow) -> str | None:
         """Return why a delivery that runs must end, judged as at its beginning but for the count, which it has paid."""
         try:
-            self.permitted(
+            agreement = self.permitted(
                 self._engine.record(flow.process_id),
                 Phase.ACCESS,
                 purpose=flow.purpose,
                 columns=flow.columns,
                 own_uses=self._all_uses(flow),
             )
+            is_strict = self._policy.dataset(agreement.dataset_id).label.grade is Grade.THREE
         except GongshuError as refusal:  # also an agreement that cannot be read: nothing more leaves
             return str(refusal)
-        return None
+        return "its data were graded 三级 after it began" if is_strict and not flow.is_marked else None
 
     def agreement_of(self, record: Record) -> Agreement:
         """Return the agreement of a transfer, read anew. Raises: AgreementUnknown, EvidenceDamaged, TermsUnknown."""

@@ -118,21 +118,43 @@ share_clearances = sa.Table(
     sa.Column("kind", sa.String(20), nullable=False),
     sa.Column("dataset_id", sa.String(200), nullable=False),
     sa.Column("party_id", sa.String(200), nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
     sa.Column("record", sa.JSON, nullable=False),
+    sa.Column("bound_to", sa.String(64), nullable=False),
     sa.Column("requested_at", UtcTime, nullable=False),
     sa.Column("requested_by", sa.String(200), nullable=False),
     sa.Column("valid_until", UtcTime, nullable=False),
+    sa.Column("ended_as", sa.String(20), nullable=False, default=""),
     sa.Column("ended_at", UtcTime),
     sa.Column("ended_by", sa.String(200), nullable=False, default=""),
-    sa.Column("reason", sa.Text, nullable=False, default=""),
+    sa.Column("ended_why", sa.Text, nullable=False, default=""),
     sa.Index("ix_share_clearances_of", "dataset_id", "party_id"),
 )
-"""Strict procedures by which data of a high grade may go to one party: requested, approved by others, then in force."""
+"""That one dataset may go to one party, by a procedure: requested, approved by others, in force, ended. `bound_to` is
+the hash of the label, columns and key it stands on."""
 
 share_clearance_approvals = sa.Table(
     "share_clearance_approvals",
     metadata,
     sa.Column("clearance_id", sa.ForeignKey("share_clearances.clearance_id"), primary_key=True),
     sa.Column("approved_by", sa.String(200), primary_key=True),
+    sa.Column("role", sa.String(40), nullable=False),
     sa.Column("approved_at", UtcTime, nullable=False),
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.UniqueConstraint("clearance_id", "role"),
 )
+"""One approval a person and one a role, whoever comes at the same time."""
+
+share_watermarks = sa.Table(
+    "share_watermarks",
+    metadata,
+    sa.Column("delivery_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("dataset_id", sa.String(200), nullable=False),
+    sa.Column("party_id", sa.String(200), nullable=False),
+    sa.Column("clearance_id", sa.String(200), nullable=False),
+    sa.Column("columns", sa.JSON, nullable=False),
+    sa.Column("marked", sa.BigInteger, nullable=False, default=0),
+    sa.Column("begun_at", UtcTime, nullable=False),
+    sa.Index("ix_share_watermarks_of", "dataset_id", "party_id"),
+)
+"""Deliveries that carry a mark: in which columns, at which decimal, and how many values were changed."""

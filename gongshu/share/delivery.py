@@ -14,11 +14,10 @@ from gongshu.errors import GongshuError
 from gongshu.model.access import Role, Subject
 from gongshu.model.audit import AuditEvent, AuditSink
 from gongshu.model.dataset import Dataset
-from gongshu.model.grade import Grade
 from gongshu.model.ids import PartyId, SubjectId
 from gongshu.secure.gate import RowBound
 from gongshu.share.admission import Admission, Flow, Watch
-from gongshu.share.clearances.marks import Marker, bind
+from gongshu.share.clearances.marks import Marker, bind, is_marked
 from gongshu.share.destination import Destination
 from gongshu.share.dsp.messages import FORMAT_PUSH, build_data_address
 from gongshu.share.encoding import Encoding, encode_batches
@@ -75,7 +74,7 @@ class Delivery:
         tokens: TokenDesk,
         *,
         endpoint_of: Callable[[Record], str],
-        marker: Marker | None = None,
+        marker: Marker,
     ) -> None:
         self._admission = admission
         self._meter = meter
@@ -135,7 +134,8 @@ class Delivery:
             delivery_id = self._meter.open_push(entry)
             if delivery_id is None:
                 raise TermsForbid(agreement_id=agreement.agreement_id, reason="its uses are used up")
-            return Flow(record.process_id, agreement.agreement_id, delivery_id, destination.purpose, wanted)
+            ids = (record.process_id, agreement.agreement_id, delivery_id)
+            return Flow(*ids, destination.purpose, wanted, is_marked=is_marked(rows))
 
         return self._stream(rows, destination.encoding, begin)
 
@@ -167,7 +167,8 @@ class Delivery:
         if delivery_id is None:
             rows.close()
             raise TermsForbid(agreement_id=agreement.agreement_id, reason="its uses are used up")
-        flow = Flow(record.process_id, agreement.agreement_id, delivery_id, request.purpose, wanted, digest)
+        ids = (record.process_id, agreement.agreement_id, delivery_id)
+        flow = Flow(*ids, request.purpose, wanted, digest, is_marked=is_marked(rows))
         return self._stream(rows, request.encoding, lambda: flow)
 
     def dataset_of(self, agreement: Agreement) -> Dataset:
@@ -200,12 +201,7 @@ class Delivery:
             more=more,
             rows_max=rows_max,
         )
-        if self._marker is not None:
-            return self._marker.marked(rows, dataset, agreement)
-        if dataset.label.grade is Grade.THREE:
-            rows.close()
-            raise TermsForbid(agreement_id=agreement.agreement_id, reason="its data cannot be marked")
-        return rows
+        return self._marker.marked(rows, dataset, agreement)
 
     def _stream(self, rows: Rows, encoding: Encoding, begin: Callable[[], Flow]) -> Stream:
         metered = _Metered(self._meter, self._admission, rows)

@@ -19,6 +19,7 @@ from gongshu.model.audit import AuditSink
 from gongshu.secure.parties import PartyRegistry
 from gongshu.share.admission import Admission
 from gongshu.share.arriving import DataAccess
+from gongshu.share.clearances.marks import Marker
 from gongshu.share.data_addresses import DataAddresses
 from gongshu.share.data_wire import DataWire
 from gongshu.share.delivery import Delivery
@@ -92,6 +93,7 @@ class Flows:
         settings: FlowSettings,
         peer_wire: HttpWire,
         steady: SteadyClock,
+        marker: Marker,
         notices: NoticeQueue | None = None,
     ) -> None:
         self._stopping = threading.Event()
@@ -110,7 +112,8 @@ class Flows:
         self.addresses = DataAddresses(database, parties, audit, clock)
         self.wire = DataWire(self.addresses, peer_wire.client_of)
         self.access = DataAccess(database, engine, peer_wire, self.wire)
-        self.delivery = Delivery(admission, meter, policy, gate, audit, clock, tokens, endpoint_of=place_of)
+        plane = (admission, meter, policy, gate, audit, clock, tokens)
+        self.delivery = Delivery(*plane, endpoint_of=place_of, marker=marker)
         self.streams = Streams(engine, admission, self.delivery, meter, tokens, clock, settings, stopping)
         self.inboxes = Inboxes(
             database, engine, keeper, audit, clock, endpoint_of=inbox_of, spool=spool, bytes_max=largest

@@ -20,7 +20,7 @@ from gongshu.share.policy import SharePolicy
 from gongshu.share.ports import Clock, GateDoor
 from gongshu.share.signals import new_urn
 from gongshu.share.tables import share_offer_parties, share_offers
-from gongshu.share.terms import Phase, Terms, judge_grade
+from gongshu.share.terms import Phase, Terms
 
 _O = share_offers.c
 
@@ -114,7 +114,8 @@ class OfferBook:
         Raises: GradeForbids, Denied; both are in the audit log. CopyForbidden if it was received under a contract that
             these terms go beyond.
         """
-        why_not = judge_grade(self._policy.dataset(dataset_id).label, terms)
+        self._policy.dataset(dataset_id)
+        why_not = self._policy.why_not_grade(dataset_id, terms, terms.parties)
         party = ", ".join(sorted(terms.parties)) or "any party"
         if why_not:
             self._write(actor, "offer.refused", dataset_id, {"reason": why_not}, outcome="denied")

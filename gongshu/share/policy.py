@@ -4,25 +4,36 @@ Asked in every phase; the gate is asked beside it, where an offer is made and wh
 the facts about the partner, so it is called before a transaction is opened, never inside one.
 """
 
+from collections.abc import Collection
+
 from gongshu.errors import NotFound
 from gongshu.model.dataset import Dataset
 from gongshu.model.ids import DatasetId, PartyId
+from gongshu.share.clearances.book import Clearances, NoClearances
+from gongshu.share.clearances.judging import judge_grade
 from gongshu.share.errors import SelectionInvalid
 from gongshu.share.judging import end_of, judge_terms
 from gongshu.share.model import Agreement, AgreementStatus
 from gongshu.share.partners import Facts, NoFacts
 from gongshu.share.ports import CatalogueReader, Clock
 from gongshu.share.selection import read_selection
-from gongshu.share.terms import Circumstances, Phase, Terms, judge_grade
+from gongshu.share.terms import Circumstances, Phase, Terms
 
 
 class SharePolicy:
     """The judgements of one provider."""
 
-    def __init__(self, catalogue: CatalogueReader, clock: Clock, facts: Facts | None = None) -> None:
+    def __init__(
+        self,
+        catalogue: CatalogueReader,
+        clock: Clock,
+        facts: Facts | None = None,
+        clearances: Clearances | None = None,
+    ) -> None:
         self._catalogue = catalogue
         self._clock = clock
         self._facts = facts or NoFacts()
+        self._clearances = clearances or NoClearances()
 
     def why_not_offer(self, dataset_id: str, terms: Terms, party: PartyId, phase: Phase) -> str | None:
         """Return why this party may not see or negotiate an offer now, None if it may."""
@@ -36,7 +47,7 @@ class SharePolicy:
             connector=known.connector,
             keeps_terms=known.keeps_terms,
         )
-        return judge_terms(terms, case) or self._why_not_grade(dataset_id, terms)
+        return judge_terms(terms, case) or self.why_not_grade(dataset_id, terms, [party])
 
     def why_not_use(
         self, agreement: Agreement, phase: Phase, *, purpose: str = "", columns: frozenset[str] = frozenset()
@@ -71,7 +82,7 @@ class SharePolicy:
             keeps_terms=known.keeps_terms,
             is_paid=terms.payment is not None and self._facts.is_paid(agreement.agreement_id),
         )
-        return judge_terms(terms, case) or self._why_not_grade(agreement.dataset_id, terms)
+        return judge_terms(terms, case) or self.why_not_grade(agreement.dataset_id, terms, [agreement.counterparty])
 
     def known_groups(self) -> frozenset[str]:
         """Return the groups of parties that terms can name."""
@@ -86,11 +97,15 @@ class SharePolicy:
         end = end_of(agreement.terms, agreement.agreed_at)
         return agreement.status is AgreementStatus.ACTIVE and (end is None or self._clock() <= end)
 
-    def _why_not_grade(self, dataset_id: str, terms: Terms) -> str | None:
+    def why_not_grade(self, dataset_id: str, terms: Terms, parties: Collection[PartyId]) -> str | None:
+        """Return why the grade keeps the dataset from one of these parties now, None if it may go to all of them."""
         try:
-            return judge_grade(self.dataset(dataset_id).label, terms)
+            dataset = self.dataset(dataset_id)
         except NotFound:
             return "the dataset is gone"
+        now = self._clock()
+        standings = [self._clearances.standing(dataset, party, now) for party in sorted(parties)]
+        return judge_grade(dataset.label, terms, standings)
 
     def dataset(self, dataset_id: str) -> Dataset:
         """Return the dataset as the catalogue has it now. Raises: NotFound."""

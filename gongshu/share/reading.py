@@ -2,8 +2,9 @@
 
 from gongshu.model.access import Subject
 from gongshu.model.dataset import Column, Dataset
+from gongshu.model.grade import Grade
 from gongshu.secure.gate import DatasetQuery, RowBound, SqlQuery
-from gongshu.share.errors import SelectionInvalid, TermsForbid
+from gongshu.share.errors import GradeForbids, SelectionInvalid, TermsForbid
 from gongshu.share.ports import GateDoor, Rows
 from gongshu.share.row_values import read_row_value
 from gongshu.share.selection import FUNCTIONS, ROWS, Figure, Selection, read_selection
@@ -62,8 +63,11 @@ def read_under_terms(
 def preview_rows(gate: GateDoor, subject: Subject, dataset: Dataset, terms: Terms, rows_max: int) -> Rows:
     """Return what a partner would receive first: rows, or where only aggregates leave, figures over all rows.
 
-    Raises: as `read_under_terms`.
+    Raises: GradeForbids for 三级, whose rows leave with a watermark only; and as `read_under_terms`.
     """
+    if dataset.label.grade is Grade.THREE:
+        reason = "三级 data are seen by those whom its clearance names, not in a preview"
+        raise GradeForbids(dataset_id=dataset.dataset_id, party="a person here", reason=reason)
     purpose, shown = min(terms.purposes, default=""), preview_columns(dataset, terms)
     return read_under_terms(gate, subject, dataset, terms, columns=shown, purpose=purpose, rows_max=rows_max)
 

@@ -24,6 +24,8 @@ from gongshu.share import processes as store
 from gongshu.share.addresses import join
 from gongshu.share.agreements import find_agreement, retire_agreement, set_transfer_rules
 from gongshu.share.automation import Action, Rules
+from gongshu.share.clearances.book import ClearanceBook
+from gongshu.share.clearances.marks import Marker
 from gongshu.share.contract_book import ContractBook
 from gongshu.share.contracts.service import ContractDesk
 from gongshu.share.dealing import Dealing
@@ -93,6 +95,7 @@ class ShareService(Looking):
         own_party_id: PartyId,
         public_address: Callable[[], str],
         keeping: Keeping,
+        clearances: ClearanceBook,
         spool: Path,
         settings: ShareSettings | None = None,
         tls: TlsSettings | None = None,
@@ -101,6 +104,8 @@ class ShareService(Looking):
         self.own_party_id = own_party_id
         self.clock = clock
         self.keeping = keeping
+        self.clearances = clearances
+        self.marker = Marker(database, keys, clearances, audit, clock)
         self._audit = audit
         self._gate = gate
         self._parties = parties
@@ -111,7 +116,7 @@ class ShareService(Looking):
         self.notices = NoticeBook(database, keys, parties, audit, clock, own_party_id)
         self.steady = SteadyClock(database, clock, audit)
         self.contracts = ContractBook(database, keys, parties, clock, own_party_id, (SIGNS_CONTRACTS, KEEPS_TERMS))
-        self._policy = WatchedPolicy(keeping.watch, catalogue, self.steady, self.partners)
+        self._policy = WatchedPolicy(keeping.watch, catalogue, self.steady, self.partners, clearances)
         self._wire = HttpWire(parties, peers, clock, tls=tls)
         self._book = OfferBook(database, gate, self._policy, audit, clock, keeping.require_onward)
         self.flows = self._open_flows(spool)
@@ -148,6 +153,7 @@ class ShareService(Looking):
             peer_wire=self._wire,
             steady=self.steady,
             notices=self.notices,
+            marker=self.marker,
         )
 
     def _open_runner(self) -> Runner:

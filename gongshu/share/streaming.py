@@ -20,6 +20,7 @@ from gongshu.model.dataset import DatasetKind
 from gongshu.secure.gate import RowBound
 from gongshu.share.admission import Admission, Flow
 from gongshu.share.automation import Action
+from gongshu.share.clearances.marks import bind
 from gongshu.share.delivery import Delivery, Stream
 from gongshu.share.dsp.messages import FORMAT_STREAM
 from gongshu.share.encoding import Encoding, Sink
@@ -120,7 +121,8 @@ class Streams:
         first_seen = self._require_rows(agreement, request)
         entry = Entry(record, agreement, request.purpose, Encoding.ARROW)
         opened = self._meter.open_stream(entry, request.after)
-        flow = Flow(record.process_id, agreement.agreement_id, opened.delivery_id, request.purpose, wanted, digest)
+        ids = (record.process_id, agreement.agreement_id, opened.delivery_id)
+        flow = Flow(*ids, request.purpose, wanted, digest, is_marked=True)  # each window is read, and marked, anew
         terms = agreement.terms
         left = None if terms.rows_max is None else max(0, terms.rows_max - opened.rows)
         return _Running(self, flow, request, left, micros_of(first_seen - BEFORE_FIRST))
@@ -165,7 +167,10 @@ class Streams:
             raise TransferStopped(transfer_id=flow.process_id, reason=why_not)
         agreement = self._admission.agreement_of(record)
         bounds = (RowBound(ARRIVED, ">", (_text(window[0]),)), RowBound(ARRIVED, "<=", (_text(window[1]),)))
-        return self._delivery.read(record, agreement, request.columns, request.purpose, more=bounds, rows_max=rows_max)
+        asked, purpose = request.columns, request.purpose
+        rows = self._delivery.read(record, agreement, asked, purpose, more=bounds, rows_max=rows_max)
+        bind(rows, flow.delivery_id)
+        return rows
 
     def note(self, flow: Flow, *, rows: int, size_bytes: int, total: int) -> None:
         """Write what has been sent so far: of this opening, and how many rows more of the stream."""

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
 
-from gongshu.model.grade import Grade, GradeLabel, GradeStanding, Importance
 from gongshu.model.ids import PartyId
 
 NAME_MAX = 200
@@ -174,24 +173,3 @@ class Circumstances:
     """True if the partner's node declares that it enforces terms on what it received."""
     is_paid: bool = field(default=False, kw_only=True)
     """True if the payment was confirmed."""
-
-
-def judge_grade(label: GradeLabel, terms: Terms) -> str | None:
-    """Return why data of this grade must not be shared under the terms, None if they may.
-
-    Judged anew in every phase: a dataset that is graded higher, or whose yearly review is overdue, stops flowing under
-    agreements that stand.
-
-    Source: decision 0041; GB/T 43697-2024 and 工信厅信发〔2020〕6号, 第三章 (三级 is not shared by default).
-    """
-    if label.grade is Grade.THREE:
-        return f"it is graded {Grade.THREE.term}"
-    if label.importance is not Importance.GENERAL:
-        return f"it is {label.importance.term} data, which leave only by the procedure of the law"
-    if label.standing is GradeStanding.PROPOSED:
-        return "its grade is only proposed; a steward has to confirm it"
-    if label.standing is GradeStanding.EXPIRED:
-        return "the yearly review of its grade is overdue"
-    if label.grade is Grade.TWO and not terms.parties:
-        return f"it is graded {Grade.TWO.term} and may be offered to named parties only"
-    return None

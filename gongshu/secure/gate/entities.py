@@ -42,8 +42,11 @@ def subject_entity(subject: Subject, own_party_id: PartyId) -> dict[str, Any]:
     }
 
 
-def dataset_entity(dataset: Dataset, now: datetime) -> dict[str, Any]:
-    """Return what is asked for; its parents are its asset and category with all that lies above them."""
+def dataset_entity(dataset: Dataset, now: datetime, *, cleared: bool) -> dict[str, Any]:
+    """Return what is asked for; its parents are its asset and category with all that lies above them.
+
+    `cleared` is what the records of this node say about the dataset and who asks, never the request.
+    """
     label = dataset.label
     standing = standing_at(label, now)
     parents = [{"type": "Category", "id": path} for path in _paths(label.category, ".")]
@@ -55,6 +58,7 @@ def dataset_entity(dataset: Dataset, now: datetime) -> dict[str, Any]:
             "grade": int(label.grade),
             "importance": label.importance.rank,
             "confirmed": standing is GradeStanding.CONFIRMED,
+            "cleared": cleared,
             "standing": standing.value,
             "category": label.category,
             "kind": dataset.kind.value,

@@ -21,6 +21,7 @@ from gongshu.model.dataset import Dataset
 from gongshu.model.ids import DatasetId, PartyId, SubjectId
 from gongshu.secure.audit import AuditLog
 from gongshu.secure.errors import Denied, SqlInvalid, SqlRefused
+from gongshu.secure.gate.clearing import Clearing, NoClearing
 from gongshu.secure.gate.copies import ORIGIN, CopyLaw, CopyRead, CopyVerdict, NoCopies
 from gongshu.secure.gate.entities import ACTIONS, authorization_request, dataset_entity, subject_entity
 from gongshu.secure.gate.failure import translated
@@ -67,6 +68,7 @@ class Gate:
         keys: KeyStore,
         own_party_id: PartyId,
         copies: CopyLaw | None = None,
+        clearing: Clearing | None = None,
     ) -> None:
         self._catalogue = catalogue
         self._lake = lake
@@ -75,6 +77,7 @@ class Gate:
         self._clock = clock
         self._own_party_id = own_party_id
         self._copies = copies or NoCopies()
+        self._clearing = clearing or NoClearing()
         self._index = SeriesIndex(catalogue, clock)
         self._planner = Planner(self._index, keys)
 
@@ -275,7 +278,10 @@ class Gate:
         self, subject: Subject, action: str, purpose: str, datasets: Sequence[Dataset]
     ) -> dict[DatasetId, Verdict]:
         now = self._clock()
-        facts = [subject_entity(subject, self._own_party_id), *(dataset_entity(dataset, now) for dataset in datasets)]
+        facts = [
+            subject_entity(subject, self._own_party_id),
+            *(dataset_entity(d, now, cleared=self._is_cleared(subject, action, d)) for d in datasets),
+        ]
         try:
             entities = cedarpy.Entities.from_json_str(orjson.dumps(facts).decode("utf-8"))
         except (ValueError, orjson.JSONEncodeError):
@@ -283,6 +289,11 @@ class Gate:
         requests = [authorization_request(subject, action, purpose, d.dataset_id, now) for d in datasets]
         verdicts = self._policies.compiled().judge(requests, entities)
         return {dataset.dataset_id: verdict for dataset, verdict in zip(datasets, verdicts, strict=True)}
+
+    def _is_cleared(self, subject: Subject, action: str, dataset: Dataset) -> bool:
+        if self._is_other_party(subject):
+            return self._clearing.is_cleared(dataset, subject.party_id)
+        return action == "share" and self._clearing.is_cleared(dataset, None)
 
     def _refuse(
         self,

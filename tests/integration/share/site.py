@@ -31,6 +31,8 @@ from gongshu.secure.peer_tls import TlsSettings
 from gongshu.secure.peer_tokens import PeerTokens
 from gongshu.secure.policy import PolicyService
 from gongshu.share.api import create_dsp_router, create_router
+from gongshu.share.clearances.api import create_clearances_router
+from gongshu.share.clearances.book import ClearanceBook
 from gongshu.share.contracts.api import create_contracts_router, create_partner_contracts_router
 from gongshu.share.keeping.api import create_keeping_router, create_told_router
 from gongshu.share.keeping.judging import Place
@@ -105,6 +107,9 @@ class Site:
         self.store = DatasetStore(self.lake, self.catalogue, self.keeping.keeper)
         self.peers = PeerTokens(self.keys, self.parties, self.party, self.clock, database=self.database)
         policies = PolicyService(self.database, self.audit, self.clock)
+        self.clearances = ClearanceBook(
+            self.database, self.catalogue, self.parties, load_packs(), self.audit, self.clock, self.party
+        )
         self.gate = Gate(
             self.catalogue,
             self.lake,
@@ -114,6 +119,7 @@ class Site:
             keys=self.keys,
             own_party_id=self.party,
             copies=self.keeping.law,
+            clearing=self.clearances,
         )
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.tls = tls
@@ -139,6 +145,7 @@ class Site:
             public_address=lambda: self.address,
             settings=settings,
             keeping=self.keeping,
+            clearances=self.clearances,
             spool=folder / "run",
             tls=tls,
         )
@@ -164,6 +171,7 @@ class Site:
         app.include_router(create_told_router(self.share, self.keeping))
         app.include_router(create_partner_contracts_router(self.share))
         app.include_router(create_contracts_router(self.share, lambda: self.li))
+        app.include_router(create_clearances_router(self.share, lambda: self.li))
         app.include_router(create_router(self.share, lambda: self.li))
         return app
 

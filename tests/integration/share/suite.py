@@ -22,12 +22,14 @@ from fastapi.responses import Response
 
 from gongshu.model.access import Role, Subject
 from gongshu.model.ids import DatasetId, PartyId, SubjectId
+from gongshu.packs import load_packs
 from gongshu.secure.keys import KeyStore
 from gongshu.secure.parties import Party, PartyRegistry
 from gongshu.secure.peer_identity import PeerIdentities
 from gongshu.secure.peer_tokens import PeerTokens
 from gongshu.share.api import create_dsp_router
 from gongshu.share.automation import Rules
+from gongshu.share.clearances.book import ClearanceBook
 from gongshu.share.dsp.messages import CONTEXT, PATH, build_message, path_of
 from gongshu.share.dsp.schema import find_fault
 from gongshu.share.dsp.states import Kind, Move, Side, State
@@ -97,6 +99,7 @@ class Connector:
             own_party_id=OWN,
             public_address=lambda: self.address,
             keeping=keeping,
+            clearances=ClearanceBook(self.database, self.shelf, parties, load_packs(), self.audit, clock, OWN),
             spool=folder / "run",
             settings=ShareSettings(retries=Retries(first_ms=100, longest_s=1.0, attempts_max=6)),
         )

@@ -152,6 +152,9 @@ def test_what_may_not_be_shared_cannot_be_offered(sites: Sites) -> None:
         mill.share.offer(secret, Terms(parties=frozenset({shop.party})), mill.li)
     with pytest.raises(GradeForbids, match="named parties"):
         mill.share.offer(second, Terms(uses_max=1), mill.li)
+    with pytest.raises(GradeForbids, match="the place of"):
+        mill.share.offer(second, Terms(parties=frozenset({shop.party})), mill.li)
+    mill.share.desk.register_place(shop.party, "CN-33", "business licence, seen on paper", mill.li)
     mill.share.offer(second, Terms(parties=frozenset({shop.party})), mill.li)
     with pytest.raises(TermsInvalid):
         mill.share.offer(second, Terms(), mill.li)

@@ -50,8 +50,11 @@ def judge(
     action: str = "read",
     purpose: str = "analysis",
     policies: CompiledPolicies = DEFAULT,
+    cleared: bool | None = None,
 ) -> Verdict:
-    facts = json.dumps([subject_entity(who, OWN), dataset_entity(what, NOW)])
+    if cleared is None:
+        cleared = what.label.grade < Grade.THREE and what.label.importance is Importance.GENERAL
+    facts = json.dumps([subject_entity(who, OWN), dataset_entity(what, NOW, cleared=cleared)])
     entities = cedarpy.Entities.from_json_str(facts, schema_text())
     (verdict,) = policies.judge([authorization_request(who, action, purpose, what.dataset_id, NOW)], entities)
     return verdict
@@ -64,7 +67,7 @@ def test_the_shipped_policies_can_be_deployed() -> None:
 def test_facts_are_those_of_the_schema() -> None:
     who = subject(Role.PARTNER, party=OTHER, agreement="urn:1", shift="night")
     cedarpy.Entities.from_json_str(
-        json.dumps([subject_entity(who, OWN), dataset_entity(dataset(), NOW)]), schema_text()
+        json.dumps([subject_entity(who, OWN), dataset_entity(dataset(), NOW, cleared=True)]), schema_text()
     )
 
 
@@ -110,13 +113,32 @@ def test_an_agreement_helps_only_a_partner(role: Role) -> None:
 @pytest.mark.parametrize("standing", GradeStanding)
 @pytest.mark.parametrize("importance", Importance)
 @pytest.mark.parametrize("grade", Grade)
-def test_a_partner_under_agreement_gets_confirmed_data_below_grade_three(
+def test_a_partner_under_agreement_gets_confirmed_data_that_are_cleared_for_it(
     grade: Grade, importance: Importance, standing: GradeStanding, action: str
 ) -> None:
     who = subject(Role.PARTNER, party=OTHER, name=f"partner:{OTHER}", agreement="urn:uuid:1")
-    good = grade <= 2 and importance.rank <= 1 and standing is GradeStanding.CONFIRMED and action in ("read", "share")
-    assert judge(who, dataset(grade, importance, standing), action=action).permitted == good
-    assert not judge(subject(Role.PARTNER, party=OTHER, agreement=""), dataset(grade, importance, standing)).permitted
+    what = dataset(grade, importance, standing)
+    for cleared in (False, True):
+        good = cleared and importance.rank <= 1 and standing is GradeStanding.CONFIRMED and action in ("read", "share")
+        assert judge(who, what, action=action, cleared=cleared).permitted == good
+    for nobody in (subject(Role.PARTNER, party=OTHER, agreement=""), subject(Role.STEWARD, party=OTHER)):
+        assert not judge(nobody, what, action=action, cleared=True).permitted
+
+
+@pytest.mark.parametrize("importance", Importance)
+@pytest.mark.parametrize("grade", Grade)
+def test_what_is_cleared_can_be_offered_by_those_who_deal_but_never_core(grade: Grade, importance: Importance) -> None:
+    for role in Role:
+        deals = role in (Role.PRODUCT_OWNER, Role.STEWARD, Role.APP)
+        verdict = judge(subject(role), dataset(grade, importance), action="share", cleared=True)
+        assert verdict.permitted == (deals and importance is not Importance.CORE)
+        assert not judge(subject(role), dataset(grade, importance), action="share", cleared=False).permitted
+
+
+def test_a_claim_in_the_request_clears_nothing() -> None:
+    claims = {"agreement": "urn:uuid:1", "cleared": "true", "clearance": "urn:uuid:2"}
+    who = subject(Role.PARTNER, party=OTHER, name=f"partner:{OTHER}", **claims)
+    assert not judge(who, dataset(Grade.THREE), purpose="cleared", cleared=False).permitted
 
 
 @pytest.mark.parametrize("standing", GradeStanding)
@@ -169,13 +191,13 @@ def test_cedar_itself_would_let_it_through() -> None:
     text = f"permit (principal, action, resource); forbid (principal, action, resource) when {{ {OVERFLOW} }};"
     who, what = subject(Role.STEWARD), dataset()
     request = authorization_request(who, "read", "x", what.dataset_id, NOW)
-    result = cedarpy.is_authorized(request, text, [subject_entity(who, OWN), dataset_entity(what, NOW)])
+    result = cedarpy.is_authorized(request, text, [subject_entity(who, OWN), dataset_entity(what, NOW, cleared=True)])
     assert result.allowed
 
 
 def test_facts_that_lack_an_attribute_deny() -> None:
     who, what = subject(Role.ENGINEER), dataset()
-    entity = dataset_entity(what, NOW)
+    entity = dataset_entity(what, NOW, cleared=True)
     del entity["attrs"]["importance"]
     entities = cedarpy.Entities.from_json_str(json.dumps([subject_entity(who, OWN), entity]))
     (verdict,) = DEFAULT.judge([authorization_request(who, "read", "x", what.dataset_id, NOW)], entities)

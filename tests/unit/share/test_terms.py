@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from gongshu.model.grade import Grade, GradeLabel, GradeStanding, Importance
 from gongshu.model.ids import PartyId
+from gongshu.share.clearances.judging import judge_grade
+from gongshu.share.clearances.model import PartyStanding
 from gongshu.share.enforcement import CLASSES, Enforcement, enforcement_of
 from gongshu.share.errors import TermsInvalid
 from gongshu.share.judging import CARRIED_OUT_IN_READING, DECLARATIONS, JUDGES, end_of, judge_terms
@@ -22,7 +24,6 @@ from gongshu.share.terms import (
     Phase,
     RowCondition,
     Terms,
-    judge_grade,
 )
 
 NOW = datetime(2026, 11, 2, 8, 0, tzinfo=UTC)
@@ -83,7 +84,8 @@ def test_grades_that_are_not_shared(label: GradeLabel, parties: set[PartyId], wo
 
 def test_grade_one_is_for_anybody_and_grade_two_for_named_parties() -> None:
     assert judge_grade(LABEL, Terms(uses_max=1)) is None
-    assert judge_grade(replace(LABEL, grade=Grade.TWO), Terms(parties=frozenset({A}))) is None
+    here = [PartyStanding(A, "CN-33", is_inside=True)]
+    assert judge_grade(replace(LABEL, grade=Grade.TWO), Terms(parties=frozenset({A})), here) is None
 
 
 @pytest.mark.parametrize(
