@@ -7,6 +7,7 @@ This module must not know what any table means.
 
 import logging
 import re
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -86,6 +87,7 @@ class Database:
         if self.is_sqlite:
             event.listen(self.engine, "connect", _configure_sqlite)
             event.listen(self.engine, "begin", _begin_immediately)
+        self._reading = self.engine.execution_options(gongshu_read_only=True)
 
     @property
     def is_sqlite(self) -> bool:
@@ -104,7 +106,7 @@ class Database:
     @contextmanager
     def connect(self) -> Iterator[sa.Connection]:
         """Yield a connection for reading only; it never waits for a writer."""
-        with self.engine.connect().execution_options(gongshu_read_only=True) as connection:
+        with self._reading.connect() as connection:
             yield connection
 
     @contextmanager
@@ -171,4 +173,10 @@ def _configure_sqlite(connection: Any, record: Any) -> None:  # noqa: ARG001
 
 def _begin_immediately(connection: sa.Connection) -> None:
     read_only = connection.get_execution_options().get("gongshu_read_only", False)
-    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+    statement = "BEGIN" if read_only else "BEGIN IMMEDIATE"
+    driver = connection.connection.driver_connection
+    assert driver is not None, "it was just taken from the pool"
+    try:
+        driver.execute(statement)  # past SQLAlchemy, whose way for statements costs as much as a small read
+    except sqlite3.OperationalError as cause:
+        raise sa.exc.OperationalError(statement, None, cause) from cause

@@ -32,6 +32,14 @@ from gongshu.model.series import Series, SeriesSighting
 from gongshu.packs import Packs
 
 ALL = 1_000_000
+_IDS: sa.BindParameter[Any] = sa.bindparam("ids", expanding=True)
+_COLUMNS = sa.select(t.columns).where(t.columns.c.dataset_id.in_(_IDS)).order_by(t.columns.c.position)
+_SERIES = (
+    sa.select(t.series.c.dataset_id, t.series.c.series_id)
+    .where(t.series.c.dataset_id.in_(_IDS))
+    .order_by(t.series.c.series_id)
+)
+"""Built once: every judgement of a dataset asks them."""
 
 
 class CatalogueService:
@@ -285,11 +293,9 @@ class CatalogueService:
         series: dict[str, list[SeriesId]] = defaultdict(list)
         for start in range(0, len(ids), 500):
             chunk = ids[start : start + 500]
-            own = sa.select(t.columns).where(t.columns.c.dataset_id.in_(chunk)).order_by(t.columns.c.position)
-            for row in connection.execute(own):
+            for row in connection.execute(_COLUMNS, {"ids": chunk}):
                 columns[row.dataset_id].append(row)
-            mine = sa.select(t.series.c.dataset_id, t.series.c.series_id).where(t.series.c.dataset_id.in_(chunk))
-            for dataset_id, series_id in connection.execute(mine.order_by(t.series.c.series_id)):
+            for dataset_id, series_id in connection.execute(_SERIES, {"ids": chunk}):
                 series[dataset_id].append(SeriesId(series_id))
         now = self.clock()
         return [decode_dataset(row, columns[row.dataset_id], series[row.dataset_id], now) for row in rows]

@@ -33,6 +33,7 @@ from gongshu.packs import Pack
 
 REVIEW_KEY = "obligation.review_months"
 SECRET_KEY = "scope.state_secret"  # noqa: S105  # a pack item's key
+_READ_ROW = sa.select(t.datasets).where(t.datasets.c.dataset_id == sa.bindparam("asked_id"))
 
 
 class Stewardship:
@@ -230,7 +231,7 @@ def read_row(connection: sa.Connection, dataset_id: DatasetId) -> Any:
 
     Raises: DatasetUnknown.
     """
-    row = connection.execute(sa.select(t.datasets).where(t.datasets.c.dataset_id == dataset_id)).one_or_none()
+    row = connection.execute(_READ_ROW, {"asked_id": dataset_id}).one_or_none()
     if row is None:
         raise DatasetUnknown(dataset_id=dataset_id)
     return row

@@ -19,6 +19,20 @@ from gongshu.share.terms import Terms
 
 _A = share_agreements.c
 _C = share_contracts.c
+_MINE = _A.agreement_id == sa.bindparam("asked_id")
+_FIND = sa.select(share_agreements).where(_MINE)
+_OWNER = sa.select(_A.negotiation_id).where(_MINE)
+_INSERT = sa.insert(share_agreements)
+_FIND_CONTRACT = sa.select(share_contracts).where(_C.agreement_id == sa.bindparam("asked_id"))
+_COUNT_SIGNED = sa.select(sa.func.count()).where(share_contract_signatures.c.agreement_id == sa.bindparam("asked_id"))
+_ACTIVATE = (
+    sa.update(share_agreements).where(_MINE, _A.status == AgreementStatus.PENDING).values(status=AgreementStatus.ACTIVE)
+)
+_REVOKE = (
+    sa.update(share_tokens)
+    .where(share_tokens.c.process_id == sa.bindparam("asked_id"), share_tokens.c.revoked_at.is_(None))
+    .values(revoked_at=sa.bindparam("at"))
+)
 
 
 def find_agreement(connection: sa.Connection, agreement_id: str) -> Agreement:
@@ -27,7 +41,7 @@ def find_agreement(connection: sa.Connection, agreement_id: str) -> Agreement:
     Raises: AgreementUnknown; EvidenceDamaged if the text is not what its hash says; TermsUnknown if it holds what this
     node cannot enforce: all three end in no delivery.
     """
-    row = connection.execute(sa.select(share_agreements).where(_A.agreement_id == agreement_id)).first()
+    row = connection.execute(_FIND, {"asked_id": agreement_id}).first()
     if row is None:
         raise AgreementUnknown(agreement_id=agreement_id[:200])
     return agreement_of(row)
@@ -95,24 +109,23 @@ def _shown(row: Any) -> Agreement:
 def insert_agreement(connection: sa.Connection, record: Record, policy: dict[str, Any], at: datetime) -> bool:
     """Keep the agreement of a negotiation as pending; False if its id is taken by another negotiation."""
     agreement_id = str(policy["@id"])
-    owner = connection.execute(sa.select(_A.negotiation_id).where(_A.agreement_id == agreement_id)).scalar()
+    owner = connection.execute(_OWNER, {"asked_id": agreement_id}).scalar()
     if owner is not None:
         return bool(owner == record.process_id)
     text = canonical_text(policy)
-    connection.execute(
-        sa.insert(share_agreements).values(
-            agreement_id=agreement_id,
-            side=record.side,
-            counterparty=record.counterparty,
-            dataset_id=record.dataset_id,
-            negotiation_id=record.process_id,
-            policy=text,
-            policy_hash=text_hash(text),
-            status=AgreementStatus.PENDING,
-            uses=0,
-            agreed_at=at,
-        )
-    )
+    values = {
+        "agreement_id": agreement_id,
+        "side": record.side,
+        "counterparty": record.counterparty,
+        "dataset_id": record.dataset_id,
+        "negotiation_id": record.process_id,
+        "policy": text,
+        "policy_hash": text_hash(text),
+        "status": AgreementStatus.PENDING,
+        "uses": 0,
+        "agreed_at": at,
+    }
+    connection.execute(_INSERT, values)
     return True
 
 
@@ -127,16 +140,11 @@ def activate_agreement(connection: sa.Connection, agreement_id: str) -> None:
 
     A contract that both parties owe a signature stays pending until both are there.
     """
-    contract = connection.execute(sa.select(share_contracts).where(_C.agreement_id == agreement_id)).first()
-    if contract is not None and contract.needs_both:
-        signed = sa.select(sa.func.count()).where(share_contract_signatures.c.agreement_id == agreement_id)
-        if connection.execute(signed).scalar() != 2:
-            return
-    changed = connection.execute(
-        sa.update(share_agreements)
-        .where(_A.agreement_id == agreement_id, _A.status == AgreementStatus.PENDING)
-        .values(status=AgreementStatus.ACTIVE)
-    )
+    contract = connection.execute(_FIND_CONTRACT, {"asked_id": agreement_id}).first()
+    needs_both = contract is not None and contract.needs_both
+    if needs_both and connection.execute(_COUNT_SIGNED, {"asked_id": agreement_id}).scalar() != 2:
+        return
+    changed = connection.execute(_ACTIVATE, {"asked_id": agreement_id})
     if changed.rowcount == 1 and contract is not None and contract.replaces:
         retire_agreement(connection, contract.replaces, f"replaced by {agreement_id}")
         for record in transfers_under(connection, contract.replaces):
@@ -166,8 +174,4 @@ def count_use(connection: sa.Connection, agreement_id: str, uses_max: int | None
 
 def revoke_tokens(connection: sa.Connection, process_id: str, at: datetime) -> None:
     """Make every token of a transfer worthless."""
-    connection.execute(
-        sa.update(share_tokens)
-        .where(share_tokens.c.process_id == process_id, share_tokens.c.revoked_at.is_(None))
-        .values(revoked_at=at)
-    )
+    connection.execute(_REVOKE, {"asked_id": process_id, "at": at})

@@ -57,6 +57,41 @@ REPLACES = "urn:gongshu:replaces"
 
 CHAIN_MAX = 1000
 _C = share_contracts.c
+_M, _S = share_messages.c, share_contract_signatures.c
+_FIND = sa.select(share_contracts).where(_C.agreement_id == sa.bindparam("asked_id"))
+_FIND_DOCUMENT = sa.select(_C.document).where(_C.agreement_id == sa.bindparam("asked_id"))
+_INSERT = sa.insert(share_contracts)
+_FIND_SIGNATURE = sa.select(_S.statement).where(
+    _S.agreement_id == sa.bindparam("asked_id"), _S.party_id == sa.bindparam("asked_party")
+)
+_INSERT_SIGNATURE = sa.insert(share_contract_signatures)
+_BODIES = (
+    sa.select(_M.body)
+    .where(
+        _M.process_id == sa.bindparam("asked_id"),
+        _M.direction == sa.bindparam("way"),
+        _M.message_type == sa.bindparam("type"),
+    )
+    .limit(1)
+)
+_FIRST_BODY, _NEWEST_BODY = _BODIES.order_by(_M.sequence), _BODIES.order_by(_M.sequence.desc())
+_ATTACHED = (
+    sa.select(
+        share_offer_attachments.c.name,
+        share_attachments.c.media_type,
+        share_attachments.c.sha256,
+        sa.func.length(share_attachments.c.content).label("size_bytes"),
+    )
+    .select_from(
+        sa.join(
+            share_offer_attachments,
+            share_attachments,
+            share_offer_attachments.c.sha256 == share_attachments.c.sha256,
+        )
+    )
+    .where(share_offer_attachments.c.offer_id == sa.bindparam("asked_id"))
+    .order_by(share_offer_attachments.c.name)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +203,7 @@ class ContractBook:
     def why_not_final(self, record: Record) -> str | None:
         """Return why the provider must not finalise yet: a signature that is owed is missing or does not hold."""
         with self._database.connect() as connection:
-            row = connection.execute(sa.select(share_contracts).where(_C.agreement_id == record.agreement_id)).first()
+            row = connection.execute(_FIND, {"asked_id": record.agreement_id}).first()
             if row is None or not row.needs_both:
                 return None
             body = _newest_body(connection, record.process_id, "in", "ContractAgreementVerificationMessage")
@@ -312,66 +347,48 @@ def _named_in_request(connection: sa.Connection, record: Record, direction: str)
 def _newest_body(
     connection: sa.Connection, process_id: str, direction: str, message_type: str, *, first: bool = False
 ) -> str | None:
-    columns = share_messages.c
-    query = sa.select(columns.body).where(
-        columns.process_id == process_id, columns.direction == direction, columns.message_type == message_type
-    )
-    order = columns.sequence if first else columns.sequence.desc()
-    body: str | None = connection.execute(query.order_by(order).limit(1)).scalar()
+    asked = {"asked_id": process_id, "way": direction, "type": message_type}
+    body: str | None = connection.execute(_FIRST_BODY if first else _NEWEST_BODY, asked).scalar()
     return body
 
 
 def _attachments_of(connection: sa.Connection, offer_id: str) -> tuple[Attachment, ...]:
-    joined = sa.join(
-        share_offer_attachments,
-        share_attachments,
-        share_offer_attachments.c.sha256 == share_attachments.c.sha256,
-    )
-    size = sa.func.length(share_attachments.c.content).label("size_bytes")
-    query = sa.select(
-        share_offer_attachments.c.name, share_attachments.c.media_type, share_attachments.c.sha256, size
-    ).select_from(joined)
-    rows = connection.execute(
-        query.where(share_offer_attachments.c.offer_id == offer_id).order_by(share_offer_attachments.c.name)
-    )
+    rows = connection.execute(_ATTACHED, {"asked_id": offer_id})
     return tuple(Attachment(row.name, row.media_type, row.sha256, row.size_bytes) for row in rows)
 
 
 def _insert(connection: sa.Connection, document: Json, contract: Contract, *, needs_both: bool) -> None:
     text = canonical_bytes(document).decode()
-    known = connection.execute(sa.select(_C.document).where(_C.agreement_id == contract.agreement_id)).scalar()
+    known = connection.execute(_FIND_DOCUMENT, {"asked_id": contract.agreement_id}).scalar()
     if known is not None:
         if known != text:
             raise ContractInvalid(agreement_id=contract.agreement_id[:200], reason="there is another one for it")
         return
-    connection.execute(
-        sa.insert(share_contracts).values(
-            agreement_id=contract.agreement_id,
-            document=text,
-            document_hash=document_hash(document),
-            version=contract.version,
-            replaces=contract.replaces.agreement_id if contract.replaces else "",
-            needs_both=needs_both,
-        )
-    )
+    values = {
+        "agreement_id": contract.agreement_id,
+        "document": text,
+        "document_hash": document_hash(document),
+        "version": contract.version,
+        "replaces": contract.replaces.agreement_id if contract.replaces else "",
+        "needs_both": needs_both,
+    }
+    connection.execute(_INSERT, values)
 
 
 def _keep(
     connection: sa.Connection, agreement_id: str, statement: Mapping[str, str], at: datetime
 ) -> Mapping[str, str]:
     """Keep a party's signature and return the one that is kept: the first, so that a repetition changes nothing."""
-    columns = share_contract_signatures.c
-    mine = (columns.agreement_id == agreement_id, columns.party_id == statement["party"])
-    known = connection.execute(sa.select(columns.statement).where(*mine)).scalar()
+    asked = {"asked_id": agreement_id, "asked_party": statement["party"]}
+    known = connection.execute(_FIND_SIGNATURE, asked).scalar()
     if known is None:
-        connection.execute(
-            sa.insert(share_contract_signatures).values(
-                agreement_id=agreement_id,
-                party_id=statement["party"],
-                statement=canonical_bytes(dict(statement)).decode(),
-                kept_at=at.astimezone(UTC),
-            )
-        )
+        values = {
+            "agreement_id": agreement_id,
+            "party_id": statement["party"],
+            "statement": canonical_bytes(dict(statement)).decode(),
+            "kept_at": at.astimezone(UTC),
+        }
+        connection.execute(_INSERT_SIGNATURE, values)
         return statement
     found: Mapping[str, str] = orjson.loads(known)
     return found

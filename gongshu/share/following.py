@@ -48,6 +48,13 @@ STREAM_BYTES_MAX = 2**62
 READ_AHEAD_BYTES = 64 * 1024
 
 _F, _P = share_follows.c, share_processes.c
+_IS_FREE = sa.or_(_F.lease_until.is_(None), _F.lease_until < sa.bindparam("now"))
+_DUE = (
+    sa.select(_F.process_id)
+    .join(share_processes, _P.process_id == _F.process_id)
+    .where(_P.state == State.STARTED, _P.held.is_(False), _F.next_at <= sa.bindparam("now"), _IS_FREE)
+    .limit(sa.bindparam("at_most"))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,21 +133,15 @@ class Followers:
     def claim_due(self, *, limit: int = 10) -> list[Follow]:
         """Take the streams that should run and do not, each for this follower alone."""
         now = self._clock()
-        is_free = sa.or_(_F.lease_until.is_(None), _F.lease_until < now)
-        query = (
-            sa.select(_F.process_id)
-            .join(share_processes, _P.process_id == _F.process_id)
-            .where(_P.state == State.STARTED, _P.held.is_(False), _F.next_at <= now, is_free)
-            .limit(limit)
-        )
         with self._database.connect() as connection:
-            due = list(connection.execute(query).scalars())
+            due = list(connection.execute(_DUE, {"now": now, "at_most": limit}).scalars())
         claimed = []
         for process_id in due:
             lease_key = secrets.token_hex(16)
             with self._database.begin() as connection:
-                change = sa.update(share_follows).where(_F.process_id == process_id, is_free)
-                taken = connection.execute(change.values(lease_until=now + LEASE, lease_key=lease_key)).rowcount
+                change = sa.update(share_follows).where(_F.process_id == process_id, _IS_FREE)
+                change = change.values(lease_until=now + LEASE, lease_key=lease_key)
+                taken = connection.execute(change, {"now": now}).rowcount
                 row = connection.execute(sa.select(share_follows).where(_F.process_id == process_id)).first()
             if taken == 1:
                 claimed.append(Follow(self._engine.record(process_id), row, lease_key))

@@ -36,6 +36,10 @@ GIVEN_UP_AFTER = timedelta(days=7)
 BATCH = 20
 
 _N = share_notices.c
+_DUE = (
+    sa.select(share_notices).where(_N.due_at <= sa.bindparam("now")).order_by(_N.due_at).limit(sa.bindparam("at_most"))
+)
+_NEXT_DUE = sa.select(sa.func.min(_N.due_at))
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,17 +117,15 @@ class NoticeBook:
 
     def send_due(self, wire: Sender, *, limit: int = BATCH) -> int:
         """Send the notices that are due and return how many were tried."""
-        now = self._clock()
-        query = sa.select(share_notices).where(_N.due_at <= now).order_by(_N.due_at).limit(limit)
         with self._database.connect() as connection:
-            rows = list(connection.execute(query))
+            rows = list(connection.execute(_DUE, {"now": self._clock(), "at_most": limit}))
         for row in rows:
             self._send(wire, row)
         return len(rows)
 
     def next_due(self, connection: sa.Connection) -> datetime | None:
         """Return when the next notice is due, None if there is none."""
-        found: datetime | None = connection.execute(sa.select(sa.func.min(_N.due_at))).scalar()
+        found: datetime | None = connection.execute(_NEXT_DUE).scalar()
         return found
 
     def _send(self, wire: Sender, row: Any) -> None:

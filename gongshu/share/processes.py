@@ -24,6 +24,25 @@ _QUEUE = sa.insert(share_outbox)
 _REACT = sa.insert(share_reactions)
 _FIND_OUTGOING = sa.select(share_outbox).where(share_outbox.c.message_id == sa.bindparam("message_id"))
 _DROP_OUTGOING = sa.delete(share_outbox).where(share_outbox.c.process_id == sa.bindparam("process_id"))
+_DROP_MESSAGE = sa.delete(share_outbox).where(share_outbox.c.message_id == sa.bindparam("message_id"))
+_DROP_REACTIONS = sa.delete(share_reactions).where(share_reactions.c.process_id == sa.bindparam("process_id"))
+_LOCK_SEVERAL = (
+    sa.select(share_processes)
+    .where(_P.process_id.in_(sa.bindparam("ids", expanding=True)))
+    .order_by(_P.process_id)
+    .with_for_update()
+)
+_FIND_BY_PEER = sa.select(share_processes).where(
+    _P.counterparty == sa.bindparam("counterparty"),
+    _P.kind == sa.bindparam("kind"),
+    _P.side == sa.bindparam("side"),
+    _P.peer_pid == sa.bindparam("peer_pid"),
+)
+_RECEIVED = sa.select(share_messages.c.process_id).where(
+    share_messages.c.direction == "in",
+    share_messages.c.counterparty == sa.bindparam("counterparty"),
+    share_messages.c.message_id == sa.bindparam("message_id"),
+)
 """Built once: putting a statement together costs more processor time than SQLite needs to carry it out."""
 
 
@@ -43,19 +62,16 @@ def find_process(connection: sa.Connection, process_id: str, *, lock: bool = Fal
 
 def lock_processes(connection: sa.Connection, ids: Sequence[str]) -> dict[str, Record]:
     """Return processes by id, and keep others from changing them; all callers lock in the same order."""
-    query = sa.select(share_processes).where(_P.process_id.in_(ids)).order_by(_P.process_id).with_for_update()
-    return {row.process_id: record_of(row) for row in connection.execute(query)}
+    rows = connection.execute(_LOCK_SEVERAL, {"ids": list(ids)})
+    return {row.process_id: record_of(row) for row in rows}
 
 
 def find_by_peer(
     connection: sa.Connection, counterparty: PartyId, kind: Kind, side: Side, peer_pid: str
 ) -> Record | None:
     """Return the process that this party knows by its own pid."""
-    row = connection.execute(
-        sa.select(share_processes).where(
-            _P.counterparty == counterparty, _P.kind == kind, _P.side == side, _P.peer_pid == peer_pid
-        )
-    ).first()
+    asked = {"counterparty": counterparty, "kind": kind, "side": side, "peer_pid": peer_pid}
+    row = connection.execute(_FIND_BY_PEER, asked).first()
     return record_of(row) if row else None
 
 
@@ -92,13 +108,8 @@ def update_process(connection: sa.Connection, process_id: str, values: Mapping[s
 
 def was_received(connection: sa.Connection, counterparty: PartyId, message_id: str) -> str | None:
     """Return the process a message of this party already reached, None if it is new."""
-    return connection.execute(
-        sa.select(share_messages.c.process_id).where(
-            share_messages.c.direction == "in",
-            share_messages.c.counterparty == counterparty,
-            share_messages.c.message_id == message_id,
-        )
-    ).scalar()
+    found: str | None = connection.execute(_RECEIVED, {"counterparty": counterparty, "message_id": message_id}).scalar()
+    return found
 
 
 def last_received_hash(connection: sa.Connection, process_id: str) -> str | None:
@@ -126,7 +137,7 @@ def drop_outgoing(connection: sa.Connection, process_id: str) -> None:
 
 def drop_message(connection: sa.Connection, message_id: str) -> None:
     """Take one message out of the outbox that has no meaning any more."""
-    connection.execute(sa.delete(share_outbox).where(share_outbox.c.message_id == message_id))
+    connection.execute(_DROP_MESSAGE, {"message_id": message_id})
 
 
 def log_sent(connection: sa.Connection, record: Record, at: datetime) -> None:
@@ -157,7 +168,7 @@ def queue_reaction(
 
 def drop_reactions(connection: sa.Connection, process_id: str) -> None:
     """Forget what was to be done: the process has ended or moved on."""
-    connection.execute(sa.delete(share_reactions).where(share_reactions.c.process_id == process_id))
+    connection.execute(_DROP_REACTIONS, {"process_id": process_id})
 
 
 def messages_of(connection: sa.Connection, process_id: str) -> Sequence[Mapping[str, Any]]:

@@ -38,6 +38,17 @@ LEASE = timedelta(seconds=60)
 RENEW_AFTER = timedelta(seconds=10)
 
 _P, _J = share_processes.c, share_pushes.c
+_DUE = (
+    sa.select(_P.process_id)
+    .outerjoin(share_pushes, _J.process_id == _P.process_id)
+    .where(_P.kind == Kind.TRANSFER, _P.side == Side.PROVIDER, _P.format == FORMAT_PUSH)
+    .where(_P.state == State.STARTED, _P.pending.is_(None), _P.held.is_(False))
+    .where(
+        sa.or_(_J.process_id.is_(None), _J.next_at <= sa.bindparam("now")),
+        sa.or_(_J.lease_until.is_(None), _J.lease_until < sa.bindparam("now")),
+    )
+    .limit(sa.bindparam("at_most"))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,19 +88,8 @@ class Pusher:
 
     def claim_due(self, *, limit: int = 10) -> list[Push]:
         """Take the pushes that are due, each for this carrier alone; complete what was delivered just before a kill."""
-        now = self._clock()
-        is_due = sa.or_(_J.process_id.is_(None), _J.next_at <= now)
-        is_free = sa.or_(_J.lease_until.is_(None), _J.lease_until < now)
-        query = (
-            sa.select(_P.process_id)
-            .outerjoin(share_pushes, _J.process_id == _P.process_id)
-            .where(_P.kind == Kind.TRANSFER, _P.side == Side.PROVIDER, _P.format == FORMAT_PUSH)
-            .where(_P.state == State.STARTED, _P.pending.is_(None), _P.held.is_(False))
-            .where(is_due, is_free)
-            .limit(limit)
-        )
         with self._database.connect() as connection:
-            due = list(connection.execute(query).scalars())
+            due = list(connection.execute(_DUE, {"now": self._clock(), "at_most": limit}).scalars())
         claims = [self._claim(process_id) for process_id in due]
         return [claim for claim in claims if claim is not None]
 

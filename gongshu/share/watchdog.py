@@ -16,6 +16,11 @@ from gongshu.share.ports import Clock
 from gongshu.share.tables import share_processes
 
 _P = share_processes.c
+_IS_GOING_ON = _P.state.not_in(list(FINAL))
+_NEXT_DUE = sa.select(sa.func.min(_P.deadline_at)).where(_IS_GOING_ON)
+_DUE = (
+    sa.select(share_processes).where(_P.deadline_at <= sa.bindparam("now"), _IS_GOING_ON).limit(sa.bindparam("at_most"))
+)
 LOOK_AGAIN = timedelta(minutes=5)
 """A process with a message under way is bounded by the outbox; it is looked at again after this time."""
 
@@ -35,13 +40,13 @@ class Watchdog:
 
     def next_due(self, connection: sa.Connection) -> Any:
         """Return the earliest deadline, None if there is none."""
-        return connection.execute(sa.select(sa.func.min(_P.deadline_at)).where(_P.state.not_in(list(FINAL)))).scalar()
+        return connection.execute(_NEXT_DUE).scalar()
 
     def check_due(self, *, limit: int = 50) -> int:
         """Look at the processes whose deadline has passed; return how many there were."""
-        query = sa.select(share_processes).where(_P.deadline_at <= self._clock(), _P.state.not_in(list(FINAL)))
         with self._database.connect() as connection:
-            records = [store.record_of(row) for row in connection.execute(query.limit(limit))]
+            rows = connection.execute(_DUE, {"now": self._clock(), "at_most": limit})
+            records = [store.record_of(row) for row in rows]
         for record in records:
             self._check(record)
         return len(records)
