@@ -1,7 +1,9 @@
 """The organisations that this node knows, each with the key its tokens and reports are checked with."""
 
 import re
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -98,6 +100,7 @@ class PartyRegistry:
         self._database = database
         self._audit = audit
         self._clock = clock
+        self._seen = threading.local()
 
     def add(self, party: Party, *, actor: str = "system:parties") -> Party:
         """Register a party, or bring title, address and roles of a known one up to date.
@@ -143,13 +146,34 @@ class PartyRegistry:
 
         Raises: PartyUnknown.
         """
+        seen: dict[PartyId, Party] | None = getattr(self._seen, "parties", None)
+        if seen is not None and party_id in seen:
+            return seen[party_id]
         if not is_party_id(party_id):
             raise PartyUnknown(party_id=party_id[:200])
         with self._database.connect() as connection:
             row = connection.execute(_GET, {"asked_id": party_id, "now": self._clock()}).first()
         if row is None:
             raise PartyUnknown(party_id=party_id)
-        return _party(row)
+        party = _party(row)
+        if seen is not None:
+            seen[party_id] = party
+        return party
+
+    @contextmanager
+    def one_look(self) -> Iterator[None]:
+        """Within the block, `get` in this thread reads each party once: one judgement rests on one state of it.
+
+        For the time of one judgement only, never around waiting: what is changed meanwhile is not seen.
+        """
+        if getattr(self._seen, "parties", None) is not None:
+            yield
+            return
+        self._seen.parties = {}
+        try:
+            yield
+        finally:
+            self._seen.parties = None
 
     def find_by_pin(self, pin: str, identity: str) -> Party | None:
         """Return the one party of this scheme whose registered certificate has the fingerprint; None if there is none.

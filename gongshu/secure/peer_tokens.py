@@ -34,6 +34,11 @@ BODY_CLAIM = "body"
 NAME = "gongshu"
 """This scheme of identity, and what a party is registered with unless said otherwise."""
 
+SWEEP_EVERY = timedelta(seconds=60)
+"""Ids of tokens that have expired are forgotten this often. Ours."""
+
+_USE = sa.insert(peer_token_ids)
+
 
 class PeerTokens:
     """Makes our tokens and checks those of others; the scheme of identity `gongshu`."""
@@ -54,6 +59,7 @@ class PeerTokens:
         self._own_party_id = own_party_id
         self._clock = clock
         self._database = database
+        self._swept_at: datetime | None = None
 
     def issue(self, audience: PartyId, *, valid_s: int = 300, claims: Mapping[str, str] | None = None) -> str:
         """Return the value of an Authorization header (`Bearer …`) for one request to that party."""
@@ -80,9 +86,10 @@ class PeerTokens:
             claims, _, _ = decode_jws(token.strip())
         except JwsInvalid:
             return None
-        if kind.lower() != "bearer" or not self._is_of(claims.get("iss"), scheme):
-            return None
-        subject = self.subject_of(proof.authorization, scheme=scheme)
+        with self._parties.one_look():
+            if kind.lower() != "bearer" or not self._is_of(claims.get("iss"), scheme):
+                return None
+            subject = self.subject_of(proof.authorization, scheme=scheme)
         made_for = subject.attributes.get(f"claim.{BODY_CLAIM}")
         if proof.body is not None and made_for != hashlib.sha256(proof.body).hexdigest():
             raise PeerTokenRejected(reason="it was made for another body")
@@ -150,9 +157,12 @@ class PeerTokens:
         if not isinstance(jti, str) or not 8 <= len(jti) <= 100 or not jti.isprintable():
             raise PeerTokenRejected(reason="it has no usable id")
         until = datetime.fromtimestamp(claims["exp"], tz=UTC) + timedelta(seconds=LEEWAY_S)
+        is_sweeping = self._swept_at is None or not timedelta(0) <= now - self._swept_at < SWEEP_EVERY
         try:
             with self._database.begin() as connection:
-                connection.execute(sa.delete(peer_token_ids).where(peer_token_ids.c.expires_at < now))
-                connection.execute(sa.insert(peer_token_ids).values(issuer=issuer, jti=jti, expires_at=until))
+                if is_sweeping:
+                    connection.execute(sa.delete(peer_token_ids).where(peer_token_ids.c.expires_at < now))
+                    self._swept_at = now
+                connection.execute(_USE, {"issuer": issuer, "jti": jti, "expires_at": until})
         except IntegrityError as cause:
             raise PeerTokenRejected(reason="it was used before") from cause

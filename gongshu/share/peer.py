@@ -95,7 +95,8 @@ class HttpWire:
         if not registered:
             raise PeerUnreachable(party=party, address="(none)", reason="no address is registered")
         what = "the version document"
-        reply = self._request(party, "GET", join(registered, "/.well-known/dspace-version"), b"", {})
+        address = join(registered, "/.well-known/dspace-version")
+        reply = self._request(self.client_of(party), party, "GET", address, b"", {})
         if reply.status_code in (404, 405):
             return ""  # no document: the registered address is the base itself, as other connectors name it
         try:
@@ -120,15 +121,19 @@ class HttpWire:
             raise AddressRefused(party=party, address=address[:200])
 
     def _call(self, party: PartyId, method: str, address: str, body: bytes) -> Reply:
-        proof = self._identities.headers_for(party, body if method == "POST" else None)
-        return self._request(party, method, address, body, proof)
+        with self._parties.one_look():
+            client = self.client_of(party)
+            proof = self._identities.headers_for(party, body if method == "POST" else None)
+        return self._request(client, party, method, address, body, proof)
 
-    def _request(self, party: PartyId, method: str, address: str, body: bytes, headers: Mapping[str, str]) -> Reply:
+    def _request(
+        self, client: httpx.Client, party: PartyId, method: str, address: str, body: bytes, headers: Mapping[str, str]
+    ) -> Reply:
         if body:
             headers = {**headers, "Content-Type": "application/json"}
         deadline = time.monotonic() + ANSWER_S
         try:
-            with self.client_of(party).stream(method, address, content=body or None, headers=headers) as response:
+            with client.stream(method, address, content=body or None, headers=headers) as response:
                 content = _read_bounded(response, deadline, lambda: self._too_much(party, address))
                 names = {name.lower(): value for name, value in response.headers.items()}
                 return Reply(response.status_code, content, names)
