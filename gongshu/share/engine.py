@@ -80,7 +80,7 @@ class Engine:
                 store.update_process(connection, process_id, also(connection, process_id))
             record = self.locked(connection, process_id)
             self.send(connection, record, move, content, actor=actor)
-        self._signals.notify()
+        self._signals.notify(kind)
         return self.record(process_id)
 
     def send(
@@ -133,7 +133,7 @@ class Engine:
                 return
             learned = {"peer_pid": peer_pid} if peer_pid and record.peer_pid is None else {}
             self.save(connection, record, confirm(record.process, self._clock()), learned, SYSTEM)
-        self._signals.notify()
+        self._signals.notify(record.kind)
 
     def end_here(self, process_id: str, reason: str, *, state: State = State.TERMINATED) -> None:
         """End a process on our side alone, because the other side cannot be told or has ended it itself."""
@@ -211,8 +211,8 @@ class Engine:
         assert record is not None, "it was stored in this transaction"
         return record
 
-    def save(self, connection: sa.Connection, record: Record, step: Step, changes: Json, actor: str) -> None:
-        """Store a step with its effects, what follows from it, and its audit record."""
+    def save(self, connection: sa.Connection, record: Record, step: Step, changes: Json, actor: str) -> Record:
+        """Store a step with its effects, what follows from it, and its audit record; return what it is now."""
         now, after = self._clock(), step.process
         values: Json = {
             "state": after.state,
@@ -230,9 +230,11 @@ class Engine:
         if after.state in FINAL:
             values["data_address"] = ""
             store.drop_reactions(connection, record.process_id)
-        store.update_process(connection, record.process_id, {**values, **changes})
+        values |= changes
+        store.update_process(connection, record.process_id, values)
         if after.state is not record.state:
             self._entered(connection, record, after.state, changes, actor)
+        return replace(record, **values)
 
     def _settle_outgoing(self, connection: sa.Connection, record: Record, step: Step) -> None:
         if record.pending is None:

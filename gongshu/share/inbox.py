@@ -74,9 +74,8 @@ class Inbox:
             store.insert_process(connection, {**values, **fixed, **times, **peer})
             record = self._engine.locked(connection, process_id)
             _reached_before(connection, counterparty, inbound, process_id)
-            self._accept(connection, record, inbound, {})
-            record = self._engine.locked(connection, process_id)
-        self._signals.notify()
+            record = self._accept(connection, record, inbound, {}) or record
+        self._signals.notify(kind)
         return Answer(201, state_document(record))
 
     def receive(
@@ -100,14 +99,16 @@ class Inbox:
             if _reached_before(connection, counterparty, inbound, process_id):
                 return Answer(200, state_document(record))
             pids = _require_pids(record, inbound)
-            if self._accept(connection, record, inbound, {**changes, **pids}):
+            accepted = self._accept(connection, record, inbound, {**changes, **pids})
+            if accepted is not None:
                 if agreement is not None and not insert_agreement(connection, record, agreement, self._clock()):
                     raise MessageInvalid(what=inbound.message_type, reason="its agreement's @id is taken")
-                record = self._engine.locked(connection, process_id)
-        self._signals.notify()
+                record = accepted
+        self._signals.notify(record.kind)
         return Answer(200, state_document(record))
 
-    def _accept(self, connection: sa.Connection, record: Record, inbound: Inbound, changes: Json) -> bool:
+    def _accept(self, connection: sa.Connection, record: Record, inbound: Inbound, changes: Json) -> Record | None:
+        """Store what the message changes and return the process after it; None if it is the last one repeated."""
         move = inbound.move
         assert move is not None, "only process messages come here"
         body_hash = text_hash(inbound.raw.decode("utf-8", "replace"))
@@ -117,7 +118,7 @@ class Inbox:
                 store.last_received_hash(connection, record.process_id) == body_hash
             )
             if is_repeat:
-                return False
+                return None
             raise MoveIllegal(
                 move=move,
                 sender=record.side.other,
@@ -129,7 +130,8 @@ class Inbox:
             changes = {**changes, "reason": _reason_of(inbound.document)}
         if move is Move.FINALIZE:
             activate_agreement(connection, record.agreement_id)
-        self._engine.save(connection, record, step, {**changes, "waiting": ""}, f"partner:{record.counterparty}")
+        who = f"partner:{record.counterparty}"
+        after = self._engine.save(connection, record, step, {**changes, "waiting": ""}, who)
         store.log_message(
             connection,
             direction="in",
@@ -141,7 +143,7 @@ class Inbox:
             body=_without_secrets(inbound.document),
             at=self._clock(),
         )
-        return True
+        return after
 
     def state_for(self, counterparty: PartyId, process_id: str, kind: Kind) -> Json:
         """Return the document that shows a process to its other side. Raises: ProcessUnknown."""

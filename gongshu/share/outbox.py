@@ -31,6 +31,24 @@ from gongshu.share.tables import share_outbox, share_processes
 LEASE = timedelta(seconds=45)
 """Longer than a request can take; after a crash the message waits so long for its next sender."""
 
+_O = share_outbox.c
+_IDS: sa.BindParameter[Any] = sa.bindparam("ids", expanding=True)
+_IS_FREE = sa.or_(_O.lease_until.is_(None), _O.lease_until < sa.bindparam("now"))
+_NEXT_DUE = sa.select(sa.func.min(sa.func.coalesce(_O.lease_until, _O.next_at)))
+_DUE = (
+    sa.select(_O.message_id, _O.process_id)
+    .where(_O.next_at <= sa.bindparam("now"), _IS_FREE)
+    .order_by(_O.next_at)
+    .limit(sa.bindparam("at_most"))
+)
+_ENTRIES = sa.select(share_outbox).where(_O.message_id.in_(_IDS), _IS_FREE).order_by(_O.next_at)
+_LEASE_THEM = (
+    sa.update(share_outbox)
+    .where(_O.message_id.in_(_IDS))
+    .values(lease_until=sa.bindparam("until"), attempts=_O.attempts + 1)
+)
+_UNDER_WAY = sa.update(share_processes).where(share_processes.c.process_id.in_(_IDS)).values(pending_sent=True)
+
 _TERMINATIONS = frozenset({Move.TERMINATE, Move.TRANSFER_TERMINATE})
 
 
@@ -62,22 +80,19 @@ class Outbox:
 
     def next_due(self, connection: sa.Connection) -> Any:
         """Return when the next message can be sent, None if there is none."""
-        free_at = sa.func.coalesce(share_outbox.c.lease_until, share_outbox.c.next_at)
-        return connection.execute(sa.select(sa.func.min(free_at))).scalar()
+        return connection.execute(_NEXT_DUE).scalar()
 
     def claim_due(self, *, limit: int = 20) -> list[tuple[Record, Any]]:
         """Take messages that are due, each for this sender alone, and note that they are given to the wire."""
-        now, columns = self._clock(), share_outbox.c
-        is_free = sa.or_(columns.lease_until.is_(None), columns.lease_until < now)
-        query = sa.select(columns.message_id, columns.process_id).where(columns.next_at <= now, is_free)
+        now = self._clock()
         with self._database.connect() as connection:
-            due = list(connection.execute(query.order_by(columns.next_at).limit(limit)))
+            due = list(connection.execute(_DUE, {"now": now, "at_most": limit}))
         if not due:
             return []
         with self._database.begin() as connection:  # one for all: a transaction costs more than what is in it
             records = store.lock_processes(connection, [process_id for _, process_id in due])
-            asked = columns.message_id.in_([message_id for message_id, _ in due])
-            entries = connection.execute(sa.select(share_outbox).where(asked, is_free).order_by(columns.next_at)).all()
+            asked = {"ids": [message_id for message_id, _ in due], "now": now}
+            entries = connection.execute(_ENTRIES, asked).all()
             claimed = []
             for entry in entries:
                 record = records.get(entry.process_id)
@@ -86,11 +101,9 @@ class Outbox:
                 else:
                     claimed.append((record, entry))
             if claimed:
-                mine = columns.message_id.in_([entry.message_id for _, entry in claimed])
-                leased = {"lease_until": now + LEASE, "attempts": columns.attempts + 1}
-                connection.execute(sa.update(share_outbox).where(mine).values(**leased))
-                under_way = share_processes.c.process_id.in_([record.process_id for record, _ in claimed])
-                connection.execute(sa.update(share_processes).where(under_way).values(pending_sent=True))
+                mine = [entry.message_id for _, entry in claimed]
+                connection.execute(_LEASE_THEM, {"ids": mine, "until": now + LEASE})
+                connection.execute(_UNDER_WAY, {"ids": [record.process_id for record, _ in claimed]})
         return claimed
 
     def deliver(self, record: Record, entry: Any) -> None:
@@ -202,7 +215,7 @@ class Outbox:
                 .where(share_outbox.c.message_id == entry.message_id)
                 .values(next_at=self._clock() + delay, lease_until=None, last_error=reason[:500])
             )
-        self._signals.notify()
+        self._signals.notify(record.kind)
 
     def _give_up(self, record: Record, entry: Any, reason: str, *, peer_knows: bool) -> None:
         event = AuditEvent(

@@ -39,6 +39,34 @@ AGREEMENT_AHEAD_MAX = timedelta(seconds=60)
 """How far an agreement's time may lie ahead of our clock, or before the negotiation; two clocks are never equal."""
 LEASE = timedelta(seconds=60)
 
+_R = share_reactions.c
+_IS_IDLE = ~(
+    sa.select(share_processes.c.process_id)
+    .where(share_processes.c.process_id == _R.process_id, share_processes.c.pending.is_not(None))
+    .exists()
+)
+"""Nothing of the process is under way."""
+_NEXT_DUE = sa.select(sa.func.min(sa.func.coalesce(_R.lease_until, _R.due_at))).where(_IS_IDLE)
+_DUE = (
+    sa.select(share_reactions)
+    .where(
+        _R.due_at <= sa.bindparam("now"),
+        sa.or_(_R.lease_until.is_(None), _R.lease_until < sa.bindparam("now")),
+        _IS_IDLE,
+    )
+    .order_by(_R.due_at, _R.sequence)
+    .limit(sa.bindparam("at_most"))
+)
+_IS_ANY_DUE = _DUE.with_only_columns(_R.sequence)
+_TAKE = _DUE.with_for_update(skip_locked=True)
+_LEASE_THEM = (
+    sa.update(share_reactions)
+    .where(_R.sequence.in_(sa.bindparam("ids", expanding=True)))
+    .values(lease_until=sa.bindparam("until"))
+)
+_DONE = sa.delete(share_reactions).where(_R.sequence == sa.bindparam("mine"))
+_FREE_AGAIN = sa.update(share_reactions).where(_R.sequence == sa.bindparam("mine")).values(lease_until=None)
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -79,8 +107,7 @@ class Reactor:
 
     def next_due(self, connection: sa.Connection) -> Any:
         """Return when the next reaction can be performed, None if there is none."""
-        free_at = sa.func.coalesce(share_reactions.c.lease_until, share_reactions.c.due_at)
-        return connection.execute(sa.select(sa.func.min(free_at)).where(self._is_free())).scalar()
+        return connection.execute(_NEXT_DUE).scalar()
 
     def perform_due(self, *, limit: int = 50) -> int:
         """Perform the reactions that are due; return how many were."""
@@ -89,26 +116,17 @@ class Reactor:
             self._perform(reaction)
         return len(claimed)
 
-    def _is_free(self) -> sa.ColumnElement[bool]:
-        busy = sa.select(share_processes.c.process_id).where(
-            share_processes.c.process_id == share_reactions.c.process_id, share_processes.c.pending.is_not(None)
-        )
-        return ~busy.exists()
-
     def _claim(self, limit: int) -> list[Any]:
-        now, columns = self._clock(), share_reactions.c
-        is_free = sa.or_(columns.lease_until.is_(None), columns.lease_until < now)
-        query = sa.select(share_reactions).where(columns.due_at <= now, is_free, self._is_free())
-        query = query.order_by(columns.due_at, columns.sequence).limit(limit)
+        now = self._clock()
+        asked = {"now": now, "at_most": limit}
         with self._database.connect() as connection:
-            if connection.execute(query.with_only_columns(columns.sequence)).first() is None:
+            if connection.execute(_IS_ANY_DUE, asked).first() is None:
                 return []
         with self._database.begin() as connection:
-            rows = list(connection.execute(query.with_for_update(skip_locked=True)))
+            rows = list(connection.execute(_TAKE, asked))
             first = {row.process_id: row for row in reversed(rows)}
             ids = [row.sequence for row in first.values()]
-            lease = sa.update(share_reactions).where(columns.sequence.in_(ids)).values(lease_until=now + LEASE)
-            connection.execute(lease)
+            connection.execute(_LEASE_THEM, {"ids": ids, "until": now + LEASE})
         return list(first.values())
 
     def _perform(self, reaction: Any) -> None:
@@ -116,15 +134,15 @@ class Reactor:
         plan = self._plan(record, Action(reaction.action), str(reaction.reason))
         with self._database.begin() as connection:
             current = store.find_process(connection, reaction.process_id, lock=True)
-            mine = share_reactions.c.sequence == reaction.sequence
+            mine = {"mine": reaction.sequence}
             if current is None or current.state in FINAL:
-                connection.execute(sa.delete(share_reactions).where(mine))
+                connection.execute(_DONE, mine)
             elif current == record:
-                connection.execute(sa.delete(share_reactions).where(mine))
+                connection.execute(_DONE, mine)
                 self._carry_out(connection, record, plan, reaction.actor)
             else:  # it moved on while this was planned: plan again
-                connection.execute(sa.update(share_reactions).where(mine).values(lease_until=None))
-        self._signals.notify()
+                connection.execute(_FREE_AGAIN, mine)
+        self._signals.notify(record.kind)
 
     def _carry_out(self, connection: sa.Connection, record: Record, plan: Plan, actor: str) -> None:
         if plan.waiting:

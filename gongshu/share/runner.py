@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -26,6 +27,8 @@ AT_A_TIME = 8
 LOOK_S = 1.0
 """Other processes of the node (the command line) queue into the same tables; this is how soon their work is seen."""
 AFTER_ERROR_S = 5.0
+SLOW_EVERY_S = 0.2
+"""Deadlines and chores have time: while messages keep the thread busy, they are seen to so often."""
 
 
 class Chore(Protocol):
@@ -63,6 +66,7 @@ class Runner:
         self._chores = tuple(chores)
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
+        self._slow_at_s = 0.0
 
     def start(self) -> None:
         """Start the thread; a second call does nothing."""
@@ -81,7 +85,7 @@ class Runner:
 
     def step(self) -> None:
         """Do everything that is due now, in this thread; tests and one-shot commands use it."""
-        while self._work(None):
+        while self._work(None) + self._work_slowly():
             pass
 
     def _run(self) -> None:
@@ -90,8 +94,11 @@ class Runner:
                 seen = self._signals.count
                 pause_s = LOOK_S
                 try:
-                    is_more_likely = self._work(pool) > 0
-                    pause_s = 0.0 if is_more_likely else min(LOOK_S, self._until_next_s())
+                    is_busy = self._work(pool) > 0
+                    pause_s = 0.0 if is_busy else min(LOOK_S, self._until_next_s())
+                    if pause_s == 0.0 and (not is_busy or time.monotonic() >= self._slow_at_s):
+                        self._work_slowly()
+                        self._slow_at_s = time.monotonic() + SLOW_EVERY_S
                 except Exception as error:  # noqa: BLE001  # supervisor: sharing goes on after a database was away
                     code = error.code if isinstance(error, GongshuError) else type(error).__name__
                     _logger.error("sharing stopped for a moment: %s (%s)", code, error)
@@ -107,8 +114,10 @@ class Runner:
                 self._outbox.deliver(record, entry)
             else:
                 pool.submit(self._deliver, record, entry)
-        count += sum(chore.perform_due() for chore in self._chores)
-        return count + self._watchdog.check_due()
+        return count
+
+    def _work_slowly(self) -> int:
+        return sum(chore.perform_due() for chore in self._chores) + self._watchdog.check_due()
 
     def _deliver(self, record: Record, entry: Any) -> None:
         try:
