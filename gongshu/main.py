@@ -88,6 +88,8 @@ def create_app(node: Node) -> FastAPI:
     app.add_exception_handler(GongshuError, _answer_error)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     subject_of = subject_dependency(node.identity)
+    # First, because routes are tried in order and partners' messages are the most frequent requests.
+    app.include_router(create_dsp_router(node.share))
     app.include_router(create_secure_router(node.identity, node.gate, node.policies, node.audit, subject_of))
     judges = partial(node.gate.require_whole, purpose="quality")
     app.include_router(create_govern_router(node.catalogue, node.quality, node.packs, subject_of, judges))
@@ -101,7 +103,6 @@ def create_app(node: Node) -> FastAPI:
     app.include_router(create_spaces_router(node.spaces, subject_of))
     app.include_router(create_spaces_peer_router(node.spaces, node.identities))
     app.include_router(create_parties_router(node.introductions, node.trust, subject_of))
-    app.include_router(create_dsp_router(node.share))
     app.include_router(create_keeping_router(node.keeping, subject_of))
     app.include_router(create_told_router(node.share, node.keeping))
     app.include_router(create_evidence_router(node.evidence, node.exporter, node.ledger, subject_of))

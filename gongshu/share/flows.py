@@ -157,7 +157,7 @@ class Flows:
     def _run(self) -> None:
         with ThreadPoolExecutor(CARRIERS, thread_name_prefix="share-carry") as pool:
             while not self._stopping.is_set():
-                seen = self._signals.count
+                seen = self._signals.data_count
                 try:
                     self._steady.keep()
                     self._submit_due(pool)
@@ -166,7 +166,7 @@ class Flows:
                     self._stopping.wait(AFTER_ERROR_S)
                 self._stopping.wait(REST_S)
                 if not self._stopping.is_set():
-                    self._signals.wait(seen, LOOK_S)
+                    self._signals.wait_for_data(seen, LOOK_S)
 
     def _submit_due(self, pool: ThreadPoolExecutor) -> None:
         self._running = {job for job in self._running if not job.done()}
