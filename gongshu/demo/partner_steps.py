@@ -44,6 +44,8 @@ def gate(show: Show) -> Evidence:
 def share(show: Show) -> Evidence:
     """A partner finds, negotiates and pulls twice; the third use and a 三级 offer are refused."""
     owner, buyer = show.enterprise["owner"], show.partner["owner"]
+    place = {"party": show.party("partner"), "place": "CN-33", "basis": "demo: the partner is made up (synthetic)"}
+    owner.call("POST", "/api/v1/share/places", place)
     until = (show.enterprise_now() + timedelta(days=1)).isoformat()
     terms = {
         "parties": [show.party("partner")],

@@ -94,6 +94,7 @@ def _meet(mill: Node, shop: Node) -> None:
         line, fingerprint = other.introductions.own(person(other))
         one.introductions.accept(line, fingerprint, person(one))
     mill.share.partners.add_to_group("suppliers", [SHOP], person(mill), title="供应商")
+    mill.share.partners.register_place(SHOP, "CN-33", "test", person(mill))
     week_s = int(timedelta(days=7).total_seconds())
     terms = Terms(uses_max=20, no_onward=True, delete_after_s=week_s, parties=frozenset({mill.party_id}))
     temperatures = {"part_number": ["P-1", "P-2", "P-3"], "spindle_temperature": [41.5, 39.0, 44.2]}
