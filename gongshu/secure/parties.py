@@ -85,12 +85,13 @@ class Party:
 
 
 def is_party_id(text: str) -> bool:
-    """True if the text can name a party.
+    """True if the text can name a party: characters of a URI, so that no two names look alike to people.
 
-    >>> is_party_id("urn:gongshu:party:mill"), is_party_id("a b")
-    (True, False)
+    >>> is_party_id("urn:gongshu:party:mill"), is_party_id("a b"), is_party_id("urn:gongshu:party:mіll")  # a Cyrillic і
+    (True, False, False)
     """
-    return 0 < len(text) <= 200 and text.isprintable() and not any(character.isspace() for character in text)
+    is_plain = text.isascii() and text.isprintable()
+    return 0 < len(text) <= 200 and is_plain and not any(character.isspace() for character in text)
 
 
 class PartyRegistry:

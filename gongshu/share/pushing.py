@@ -176,21 +176,23 @@ class Pusher:
                 status_code=reply.status_code,
                 reason=problem_in(reply.body),
             )
-            self._give_up(push, str(refused))
+            self._give_up(push, str(refused), told=f"the rows were not taken: status {reply.status_code}")
 
     def _retry(self, push: Push, reason: str) -> None:
         if push.attempt >= self._retries.attempts_max:
-            self._give_up(push, f"no success after {push.attempt} attempts: {reason}")
+            tried = f"no success after {push.attempt} attempts"
+            self._give_up(push, f"{tried}: {reason}", told=tried)
             return
         delay = plan_delay(push.attempt, self._retries, jitter=self._random.random())
         self._change(push, next_at=self._clock() + delay, lease_until=None, last_error=reason[:500])
 
-    def _give_up(self, push: Push, reason: str) -> None:
+    def _give_up(self, push: Push, reason: str, *, told: str = "") -> None:
+        """End the transfer. The partner is told no word of what answered: its address might lead to somebody else."""
         self._change(push, lease_until=None, last_error=reason[:500])
         details: dict[str, str | int | float | bool | list[str] | None] = {"reason": reason[:300]}
         event = AuditEvent(self._clock(), SYSTEM, "push.given_up", push.record.process_id, "failed", details)
         self._audit.write(event)
-        self._engine.terminate(push.record.process_id, reason)
+        self._engine.terminate(push.record.process_id, told or reason)
 
     def _release(self, push: Push, *, attempts: int) -> None:
         self._change(push, lease_until=None, attempts=attempts)

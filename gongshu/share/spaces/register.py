@@ -31,8 +31,8 @@ REASON_MAX = 2000
 
 
 def index_name(space_id: str) -> PartyId:
-    """Return the name under which the search index holds a space's catalogue."""
-    return PartyId(f"space:{space_id}")
+    """Return the name under which the search index holds a space's catalogue; the blank keeps it apart from parties."""
+    return PartyId(f"space {space_id}")
 
 
 class Register:

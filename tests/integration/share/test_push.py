@@ -20,7 +20,7 @@ from gongshu.share.destination import build_destination, read_destination
 from gongshu.share.dsp.messages import FORMAT_PUSH
 from gongshu.share.dsp.states import State
 from gongshu.share.encoding import Encoding, encode_batches
-from gongshu.share.errors import InboxBusy, WaitedTooLong
+from gongshu.share.errors import InboxBusy, MessageInvalid, WaitedTooLong
 from gongshu.share.model import Record
 from gongshu.share.pushing import LEASE
 from gongshu.share.receiving import Opening
@@ -221,3 +221,23 @@ def test_a_push_goes_to_no_address_but_the_partys(pair: Sites, place: str) -> No
             shop.share.wait_for(asked.process_id, {State.STARTED}, 20)
     finally:
         shop.share.flows.inboxes.open = real  # type: ignore[method-assign]
+
+
+def test_what_answers_a_push_is_not_told_to_who_named_the_address(pair: Sites) -> None:
+    mill, shop = pair
+    agreement = contract(pair, Terms(unrestricted=True), mill.publish("overheard"))
+    real = shop.share.flows.inboxes.admit
+
+    def answer(*_: Any, **__: Any) -> Any:
+        raise MessageInvalid(what="delivery", reason="inner words")
+
+    shop.share.flows.inboxes.admit = answer  # type: ignore[method-assign]
+    try:
+        asked = shop.share.transfer(agreement.agreement_id, shop.li, format=FORMAT_PUSH, opening=opening("overheard"))
+        ended = shop.share.wait_for(asked.process_id, {State.TERMINATED}, 30)
+    finally:
+        shop.share.flows.inboxes.admit = real  # type: ignore[method-assign]
+    assert "status 400" in ended.reason
+    assert "inner words" not in ended.reason
+    (given_up,) = mill.audit.entries(action="push.given_up", object=ended.peer_pid)
+    assert "inner words" in str(given_up.details)

@@ -5,8 +5,10 @@ from itertools import pairwise
 import pytest
 
 from gongshu.packs import load_packs
+from gongshu.secure.parties import is_party_id
 from gongshu.share.spaces.errors import IdentifierInvalid
 from gongshu.share.spaces.identifiers import NUMBER_MAX, front_code, make_identifier, require_identifier
+from gongshu.share.spaces.register import index_name
 from gongshu.share.spaces.roles import MATRIX, Act, SpaceRole, may, why_not_together
 from gongshu.share.spaces.states import BEGINNING, TABLE, Hand, Life, Standing, Step, decide, possible
 
@@ -155,3 +157,7 @@ def test_fronts_are_checked(area: str, organisation: str) -> None:
 def test_numbers_have_an_end(number: int) -> None:
     with pytest.raises(IdentifierInvalid):
         make_identifier("310100123456789", "1", number)
+
+
+def test_no_party_can_be_named_as_the_catalogue_of_a_space() -> None:
+    assert not is_party_id(index_name("urn:gongshu:space:one"))
