@@ -88,8 +88,7 @@ def create_app(node: Node) -> FastAPI:
     app.add_exception_handler(GongshuError, _answer_error)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     subject_of = subject_dependency(node.identity)
-    # First, because routes are tried in order and partners' messages are the most frequent requests.
-    app.include_router(create_dsp_router(node.share))
+    _include_protocols(app, node)
     app.include_router(create_secure_router(node.identity, node.gate, node.policies, node.audit, subject_of))
     judges = partial(node.gate.require_whole, purpose="quality")
     app.include_router(create_govern_router(node.catalogue, node.quality, node.packs, subject_of, judges))
@@ -107,9 +106,6 @@ def create_app(node: Node) -> FastAPI:
     app.include_router(create_told_router(node.share, node.keeping))
     app.include_router(create_evidence_router(node.evidence, node.exporter, node.ledger, subject_of))
     app.include_router(create_entries_router(node.share, node.evidence))
-    claims = node.identities.find("dcp")
-    if isinstance(claims, DcpIdentity):
-        app.include_router(create_claims_router(claims))
     app.include_router(create_apply_router(node.apps, subject_of))
     app.include_router(create_hub_router(node.hub, node.peers, subject_of))
 
@@ -125,6 +121,14 @@ def create_app(node: Node) -> FastAPI:
 
     mount_console(app, node)
     return app
+
+
+def _include_protocols(app: FastAPI, node: Node) -> None:
+    """Included first: routes are tried in order, and partners' messages are the most frequent requests."""
+    app.include_router(create_dsp_router(node.share))
+    claims = node.identities.find("dcp")
+    if isinstance(claims, DcpIdentity):
+        app.include_router(create_claims_router(claims))
 
 
 async def _answer_error(request: Request, error: Exception) -> Response:  # noqa: ARG001
