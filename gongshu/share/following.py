@@ -291,7 +291,7 @@ class Followers:
                 self._clock(), SYSTEM, "stream.given_up", follow.record.process_id, "failed", {"reason": reason[:300]}
             )
             self._audit.write(event)
-            self._engine.terminate(follow.record.process_id, f"the stream cannot be followed: {reason}")
+            self._engine.terminate(follow.record.process_id, f"the stream cannot be followed, {attempts} attempts")
             return
         delay = plan_delay(attempts, self._retries, jitter=self._random.random())
         self._change(

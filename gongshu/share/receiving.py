@@ -18,6 +18,7 @@ import orjson
 import sqlalchemy as sa
 
 from gongshu.database import Database
+from gongshu.errors import GongshuError, Unavailable
 from gongshu.model.audit import AuditEvent, AuditSink
 from gongshu.model.ids import DatasetId
 from gongshu.share.agreements import count_use, find_agreement
@@ -201,6 +202,18 @@ class Inboxes:
         self._note(arrival, encoding, started, counted.rows, size_bytes, kept)
         return Taken(record.process_id, counted.rows, kept)
 
+    def unkept(self, arrival: "Arrival", fault: GongshuError) -> GongshuError:
+        """Write down why a delivery cannot be kept; return what its sender is told, nothing about this node."""
+        record = arrival.record
+        details: dict[str, Any] = {"code": fault.code, "reason": str(fault)[:300], "name": arrival.row.name}
+        event = AuditEvent(
+            self._clock(), f"partner:{record.counterparty}", "data.not_kept", record.process_id, "failed", details
+        )
+        self._audit.write(event)
+        if isinstance(fault, Unavailable):
+            return InboxBusy(transfer_id=record.process_id, reason=f"the receiver cannot keep it now ({fault.code})")
+        return TransferStopped(transfer_id=record.process_id, reason=f"the receiver cannot keep it ({fault.code})")
+
     def _note(
         self, arrival: "Arrival", encoding: Encoding, started: Any, rows: int, size_bytes: int, kept: DatasetId
     ) -> None:
@@ -286,11 +299,14 @@ class Arrival:
     def write(self, part: bytes) -> None:
         """Take a part of the body; of a delivery that is known, the parts are let go.
 
-        Raises: MessageTooLarge, SpoolFull, InboxBusy.
+        Raises: MessageTooLarge, InboxBusy, also where there is no room.
         """
         self._size += len(part)
         self._hashed.update(part)
-        self._inboxes.require_room(self._size)
+        try:
+            self._inboxes.require_room(self._size)
+        except SpoolFull as full:
+            raise self._inboxes.unkept(self, full) from full
         if self._file is None:
             return
         self._file.write(part)
@@ -303,7 +319,12 @@ class Arrival:
         """Keep what came, or confirm what was kept before. Raises: as `Inboxes.keep`."""
         if self._file is None:
             return Taken(self.record.process_id, 0, DatasetId(self.row.stored_as))
-        return self._inboxes.keep(self, self._file, self._size)
+        try:
+            return self._inboxes.keep(self, self._file, self._size)
+        except (MessageInvalid, TransferStopped, InboxBusy):
+            raise
+        except GongshuError as fault:
+            raise self._inboxes.unkept(self, fault) from fault
 
     def close(self) -> None:
         """Let go of the file and the lease; closing twice is fine."""

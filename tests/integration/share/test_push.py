@@ -241,3 +241,15 @@ def test_what_answers_a_push_is_not_told_to_who_named_the_address(pair: Sites) -
     assert "inner words" not in ended.reason
     (given_up,) = mill.audit.entries(action="push.given_up", object=ended.peer_pid)
     assert "inner words" in str(given_up.details)
+
+
+def test_who_delivers_learns_nothing_of_the_names_that_are_taken_here(pair: Sites) -> None:
+    _, shop = pair
+    shop.publish("got_inner")
+    _, address, headers = ready_inbox(pair, "inner")
+    answer = deliver(address, headers, arrow(10))
+    assert answer.status_code == 409
+    assert "copy_forbidden" in answer.text
+    assert "origin" not in answer.text
+    (entry,) = shop.audit.entries(action="data.not_kept")
+    assert "another origin" in str(entry.details)
