@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from bench.bulk import bench_bulk_pull
 from bench.connectors import bench_connectors
 from bench.gate import bench_gate
 from bench.index import bench_catalogue, bench_index
@@ -25,5 +26,5 @@ BENCHES: list[Bench] = [
     bench_serve,
     bench_demo,
 ]
-ON_REQUEST: list[Bench] = [bench_set_up, bench_index, bench_catalogue, bench_negotiations]
+ON_REQUEST: list[Bench] = [bench_set_up, bench_index, bench_catalogue, bench_negotiations, bench_bulk_pull]
 """Run only when asked for by name: the first installs everything anew, the others take minutes."""

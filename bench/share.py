@@ -27,6 +27,7 @@ SINGLE = 60
 TOGETHER = 300
 START_S = 60.0
 ROOT = Path(__file__).parent.parent
+PARTS = pa.table({"part": ["P-1", "P-2", "P-3"], "quantity": [5, 7, 11]})
 MILL, SHOP = PartyId("urn:gongshu:party:bench-mill"), PartyId("urn:gongshu:party:bench-shop")
 
 
@@ -34,9 +35,9 @@ def bench_share(seconds: int) -> list[Result]:  # noqa: ARG001  contracts, not r
     """A negotiation with its transfer and first rows, one after the other; then many contracts at once."""
     with temporary() as folder:
         mill, shop = Home(folder / "mill"), Home(folder / "shop")
-        _introduce(mill, shop)
-        dataset = _offer(mill)
-        with _served(mill) as pid:
+        introduce(mill, shop)
+        dataset = offer(mill, PARTS)
+        with served(mill) as pid:
             command = [sys.executable, "-m", "bench.share_consumer", str(shop.path), MILL, dataset]
             numbers = [str(SINGLE), str(TOGETHER), str(pid)]
             done = subprocess.run([*command, *numbers], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -56,7 +57,8 @@ def bench_share(seconds: int) -> list[Result]:  # noqa: ARG001  contracts, not r
     ]
 
 
-def _introduce(*homes: Home) -> None:
+def introduce(*homes: Home) -> None:
+    """Make the homes of the mill and the shop, each of which knows the other."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in homes]
     known = []
     for home, party, listener in zip(homes, (MILL, SHOP), sockets, strict=True):
@@ -73,9 +75,9 @@ def _introduce(*homes: Home) -> None:
         listener.close()
 
 
-def _offer(home: Home) -> str:
+def offer(home: Home, rows: pa.Table) -> str:
+    """Store rows at the mill, offer them to the shop, and return the dataset."""
     node = open_node(home)
-    rows = pa.table({"part": ["P-1", "P-2", "P-3"], "quantity": [5, 7, 11]})
     dataset_id = node.store.write("orders", rows, title="Orders (synthetic)", origin="import:bench")
     category = node.catalogue.dataset(dataset_id).label.category
     steward = SubjectId("user:steward")
@@ -89,7 +91,8 @@ def _offer(home: Home) -> str:
 
 
 @contextmanager
-def _served(home: Home) -> Iterator[int]:
+def served(home: Home) -> Iterator[int]:
+    """Serve a node in a process of its own while the block runs; yield its id."""
     process = subprocess.Popen([sys.executable, "-m", "gongshu", "--home", str(home.path), "serve"], cwd=ROOT)
     address = home.run / "address"
     try:
