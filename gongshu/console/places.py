@@ -28,6 +28,7 @@ AREAS: dict[str, tuple[Place, ...]] = {
         Place("agreements", "/sharing/agreements"),
         Place("transfers", "/sharing/transfers"),
         Place("partners", "/sharing/partners"),
+        Place("spaces", "/sharing/spaces"),
     ),
     "apply": (Place("oee", "/apps/oee"),),
     "govern": (Place("catalogue", "/catalogue"), Place("standards", "/standards")),

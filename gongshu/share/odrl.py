@@ -127,6 +127,14 @@ def read_terms(policy: Mapping[str, Any]) -> Terms:
     return Terms(**restricts, unrestricted=not restricts)
 
 
+def read_policy(policy: Mapping[str, Any]) -> tuple[Terms | None, str]:
+    """Return the terms of an Offer or Agreement for somebody to look at, or None and what in it cannot be enforced."""
+    try:
+        return read_terms(policy), ""
+    except TermsUnknown as obstacle:
+        return None, str(obstacle)
+
+
 # ---- writing ---------------------------------------------------------------------------------------------------------
 
 

@@ -27,6 +27,7 @@ MODULES = (
     "contract",
     "transfers",
     "partners",
+    "spaces",
     "process",
     "oee",
 )

@@ -1,19 +1,28 @@
-"""Finding data: what partners offer us, and asking for a contract."""
+"""Finding data: search by meaning in what was read of others' catalogues, read one anew, and ask for a contract."""
 
 import html
+from collections.abc import Mapping
+from functools import partial
+from urllib.parse import quote
 
 from nicegui import ui
 
+from gongshu.console.forms import FieldWrong
 from gongshu.console.frame import Console, View
-from gongshu.console.pages.terms_words import terms_html
-from gongshu.console.widgets import chip, empty, panel, text, title
+from gongshu.console.pages.market_offer import show_offer
+from gongshu.console.widgets import chip, chip_html, empty, notice, panel, table, text, time_html, title
 from gongshu.model.ids import PartyId
-from gongshu.share.model import RemoteCatalogue, RemoteDataset, RemoteOffer
-from gongshu.share.rights import USERS
+from gongshu.share.crawl.model import Crawl, Found
+from gongshu.share.crawl.views import SHORT
+from gongshu.share.model import RemoteCatalogue
+from gongshu.share.odrl import read_policy
+from gongshu.share.rights import DEALERS, USERS
+
+HITS_MAX = 20
 
 
 def create_pages(console: Console) -> None:
-    """Register the page that reads partners' catalogues."""
+    """Register the page that finds what others offer."""
 
     @console.page("/sharing/find", "market")
     async def find(view: View) -> None:
@@ -23,52 +32,173 @@ def create_pages(console: Console) -> None:
         if not parties:
             empty(view, "market.none", command="gongshu share find --help")
             return
+        asked = view.request.query_params
         with panel(""):
-            with ui.element("div").classes("gs-row"):
-                party = ui.select(parties, label=view.t("market.party"), value=next(iter(parties)))
-                party.props("outlined dense data-test=party").style("min-width: 260px")
-                words = ui.input(view.t("market.search")).props("outlined dense clearable").style("flex: 1")
-                ui.button(view.t("market.go"), on_click=lambda: look()).props("unelevated color=primary data-test=look")
-            place = ui.element("div").classes("gs-stack").style("gap: 14px")
-            if not view.has_role(*USERS):
-                text(view.t("market.who")).classes("gs-muted")
-
-        async def look(page: str = "") -> None:
-            with view.trying(place):
-                ui.element("div").classes("gs-skeleton").move(place)
-                act = view.node.share.catalogue_of
-                found = await view.ask(act, PartyId(party.value), view.subject, search=words.value or "", page=page)
-                place.clear()
-                with place:
-                    _show(view, found)
-                    if found.next_page:
-                        ui.button(view.t("market.more"), on_click=lambda: look(found.next_page)).props(
-                            "flat color=primary"
-                        )
+            with ui.element("form").props("method=get action=/sharing/find role=search").classes("gs-row"):
+                words = ui.input(view.t("market.search"), value=asked.get("words", ""))
+                words.props("outlined dense clearable name=words data-test=words").style("flex: 1; min-width: 240px")
+                ui.button(view.t("market.search_go")).props("unelevated color=primary type=submit data-test=search")
+            text(view.t("market.search_hint")).classes("gs-muted")
+        names = await view.party_names()
+        if asked.get("dataset"):
+            await _show_entry(view, PartyId(asked.get("party", "")), asked["dataset"], names)
+        elif asked.get("words"):
+            await _show_hits(view, asked["words"], names)
+        with panel(view.t("market.followed"), view.t("market.followed_hint")):
+            await _show_followed(view, parties, names)
+        with panel(view.t("market.direct"), view.t("market.direct_hint")):
+            _show_direct(view, parties)
 
 
-def _show(view: View, found: RemoteCatalogue) -> None:
+# ---- the index ---------------------------------------------------------------------------------------------------
+
+
+async def _show_hits(view: View, words: str, names: Mapping[str, str]) -> None:
+    hits = await view.ask(view.node.crawl.search, words, view.subject, limit=HITS_MAX)
+    with panel(view.t("market.hits", count=len(hits))):
+        if not hits:
+            text(view.t("market.no_hits")).classes("gs-muted")
+        for hit in hits:
+            _show_hit(view, hit, names)
+
+
+def _show_hit(view: View, hit: Found, names: Mapping[str, str]) -> None:
+    to = f"/sharing/find?party={quote(hit.party, safe='')}&dataset={quote(hit.dataset_id, safe='')}"
+    with ui.element("div").classes("gs-hit"):
+        ui.link(hit.title or hit.dataset_id, f"/catalogue/{hit.dataset_id}" if hit.is_own else to)
+        with ui.element("div").classes("gs-row"):
+            text(names.get(hit.party, hit.party), "span").classes("gs-muted")
+            if hit.is_own:
+                chip(view.t("market.own"))
+            elif hit.offers:
+                chip(view.t("market.offers", count=hit.offers), "accent")
+        if hit.description and hit.description != hit.title:
+            text(hit.description[:SHORT]).classes("gs-muted gs-small")
+
+
+async def _show_entry(view: View, party: PartyId, dataset_id: str, names: Mapping[str, str]) -> None:
+    entry = await view.ask(view.node.crawl.entry, party, dataset_id, view.subject)
+    with panel(str(entry["title"] or dataset_id), f"{names.get(party, party)} · {dataset_id}"):
+        if entry["description"]:
+            text(str(entry["description"])).classes("gs-muted")
+        policies = list(entry.get("offers", ()))
+        for policy in policies:
+            terms, obstacle = read_policy(policy)
+            offer_id = str(policy.get("@id", ""))
+            show_offer(view, party, dataset_id, offer_id, terms, obstacle, names, is_only=len(policies) == 1)
+        if not policies:
+            text(view.t("market.nothing")).classes("gs-muted")
+
+
+async def _show_followed(view: View, parties: Mapping[PartyId, str], names: Mapping[str, str]) -> None:
+    followed = await view.ask(view.node.crawl.followed, view.subject)
+    if followed:
+        columns = [(n, view.t(f"crawl.{n}")) for n in ("party", "entries", "read", "next", "state")]
+        rows = [_crawl_row(view, crawl, names) for crawl in followed]
+        chooses = view.has_role(*DEALERS)
+        shown = table(
+            view,
+            columns,
+            rows,
+            key="id",
+            markup=("read", "next", "state"),
+            numbers=("entries",),
+            wrap=("state",),
+            selection=chooses,
+        ).props("wrap-cells")
+    else:
+        text(view.t("market.none_followed")).classes("gs-muted")
+    if not view.has_role(*DEALERS):
+        return
+    result = ui.element("div")
+
+    async def each(act: str) -> None:
+        with view.trying(result):
+            if not shown.selected:
+                raise FieldWrong(field=view.t("market.followed"), expected="at least one chosen party")
+            for row in shown.selected:
+                await view.ask(getattr(view.node.crawl, act), PartyId(row["id"]), view.subject)
+            ui.navigate.reload()
+
+    with ui.element("div").classes("gs-row"):
+        if followed:
+            ui.button(view.t("market.again"), on_click=partial(each, "crawl")).props("outline color=primary")
+            ui.button(view.t("market.unfollow"), on_click=partial(each, "unfollow")).props("flat color=primary")
+        others = {p: name for p, name in parties.items() if p not in {crawl.party for crawl in followed}}
+        if others:
+            _follow_form(view, others, result)
+
+
+def _follow_form(view: View, others: Mapping[PartyId, str], result: ui.element) -> None:
+    chosen = ui.select(dict(others), label=view.t("market.party"), value=next(iter(others)))
+    chosen.props("outlined dense options-dense").style("min-width: 220px")
+
+    async def follow() -> None:
+        with view.trying(result):
+            await view.ask(view.node.crawl.follow, PartyId(chosen.value), view.subject)
+            ui.navigate.reload()
+
+    ui.button(view.t("market.follow"), on_click=follow).props("outline color=primary")
+
+
+def _crawl_row(view: View, crawl: Crawl, names: Mapping[str, str]) -> dict[str, object]:
+    if crawl.is_running:
+        state = chip_html(view.t("crawl.running", pages=crawl.pass_pages), "accent")
+    elif crawl.failures:
+        state = f"{chip_html(view.t('crawl.failed', count=crawl.failures), 'bad')} {html.escape(crawl.last_error)}"
+    else:
+        state = chip_html(view.t("crawl.current" if crawl.completed_at else "crawl.new"), "good")
+    return {
+        "id": crawl.party,
+        "party": names.get(crawl.party, crawl.party),
+        "entries": crawl.entries,
+        "read": time_html(crawl.checked_at or crawl.completed_at) or html.escape(view.t("crawl.never")),
+        "next": time_html(crawl.next_at),
+        "state": state,
+    }
+
+
+# ---- one partner's catalogue, now -----------------------------------------------------------------------------------
+
+
+def _show_direct(view: View, parties: Mapping[PartyId, str]) -> None:
+    with ui.element("div").classes("gs-row"):
+        party = ui.select(dict(parties), label=view.t("market.party"), value=next(iter(parties)))
+        party.props("outlined dense data-test=party").style("min-width: 220px")
+        words = ui.input(view.t("market.words")).props("outlined dense clearable").style("flex: 1")
+        ui.button(view.t("market.go"), on_click=lambda: look()).props("outline color=primary data-test=look")
+    place = ui.element("div").classes("gs-stack").style("gap: 14px")
+    if not view.has_role(*USERS):
+        text(view.t("market.who")).classes("gs-muted")
+
+    async def look(page: str = "") -> None:
+        with view.trying(place):
+            ui.element("div").classes("gs-skeleton").move(place)
+            act = view.node.share.catalogue_of
+            found = await view.ask(act, PartyId(party.value), view.subject, search=words.value or "", page=page)
+            names = await view.party_names()
+            place.clear()
+            with place:
+                _show(view, found, names)
+                if found.next_page:
+                    ui.button(view.t("market.more"), on_click=lambda: look(found.next_page)).props("flat color=primary")
+
+
+def _show(view: View, found: RemoteCatalogue, names: Mapping[str, str]) -> None:
     if not found.datasets:
-        text(view.t("market.nothing")).classes("gs-muted")
+        notice(view.t("market.nothing"), kind="warn")
     for dataset in found.datasets:
         with panel(dataset.title or dataset.dataset_id, dataset.dataset_id):
             if dataset.description and dataset.description != dataset.title:
                 text(dataset.description).classes("gs-muted")
             for offer in dataset.offers:
-                _show_offer(view, found.party, dataset, offer)
-
-
-def _show_offer(view: View, party: PartyId, dataset: RemoteDataset, offer: RemoteOffer) -> None:
-    with ui.element("div").classes("gs-row top"):
-        ui.html(terms_html(view, offer.terms) or html.escape(offer.obstacle), sanitize=False).style("flex: 1")
-        if offer.terms is None:
-            chip(view.t("market.obstacle"), "warn")
-        elif view.has_role(*USERS):
-            ui.button(view.t("market.negotiate"), on_click=lambda: negotiate()).props("outline color=primary")
-    problem = ui.element("div")
-
-    async def negotiate() -> None:
-        with view.trying(problem):
-            act = view.node.share.negotiate
-            record = await view.ask(act, party, dataset.dataset_id, view.subject, offer_id=offer.offer_id)
-            ui.navigate.to(f"/sharing/process/{record.process_id}")
+                show_offer(
+                    view,
+                    found.party,
+                    dataset.dataset_id,
+                    offer.offer_id,
+                    offer.terms,
+                    offer.obstacle,
+                    names,
+                    is_only=len(dataset.offers) == 1,
+                )

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import orjson
 from nicegui import ui
 
 from gongshu.console.frame import Console, View
@@ -17,6 +18,7 @@ from gongshu.console.widgets import chip_html, facts, grid, number_text, panel, 
 from gongshu.share.dsp.states import FINAL, Kind, State
 from gongshu.share.errors import TermsUnknown
 from gongshu.share.model import Record
+from gongshu.share.odrl import read_policy
 from gongshu.share.progress import Progress
 from gongshu.share.rights import DEALERS, USERS
 
@@ -56,9 +58,10 @@ def create_pages(console: Console) -> None:
             with panel(view.t("process.act"), span="span-6 narrow-12"):
                 acts = ui.element("div").classes("gs-stack")
                 result = ui.element("div").classes("gs-stack")
+        answer = ui.element("div")
         with panel(view.t("process.messages"), view.t("process.messages_hint")):
             messages = ui.element("div")
-        page = _Page(view, process_id, steps, about, acts, result, messages)
+        page = _Page(view, process_id, steps, about, acts, result, messages, answer)
         await page.refresh()
         view.every(LOOK_EVERY_S, page.refresh)
 
@@ -68,7 +71,7 @@ class _Page:
 
     def __init__(self, view: View, process_id: str, *places: ui.element) -> None:
         self._view, self._process_id = view, process_id
-        self._steps, self._about, self._acts, self._result, self._messages = places
+        self._steps, self._about, self._acts, self._result, self._messages, self._answer = places
         self._shown: tuple[Record, Progress | None] | None = None
 
     async def refresh(self) -> None:
@@ -86,7 +89,7 @@ class _Page:
             await _show_about(self._view, record, progress)
         if is_same:  # only rows have come: what a person is typing stays
             return
-        for place in (self._steps, self._acts, self._messages):
+        for place in (self._steps, self._acts, self._messages, self._answer):
             place.clear()
         with self._steps:
             _show_steps(self._view, record)
@@ -107,7 +110,8 @@ class _Page:
                 button = ui.button(self._view.t(f"process_act.{name}"), on_click=partial(self._do, act))
                 button.props(f"{kind} color=primary")
         if can_counter(record) and self._view.has_role(*DEALERS):
-            await show_counter(self._view, record, self._result)
+            with self._answer:
+                await show_counter(self._view, record)
 
     def _possible(self, record: Record) -> dict[str, Act]:
         """Return what this person can do in this state, in the order of the buttons."""
@@ -161,7 +165,22 @@ async def _show_about(view: View, record: Record, progress: Progress | None) -> 
             rows.append((view.t("agreement.terms"), clauses_html(view, agreement.terms, await view.party_names())))
         except TermsUnknown:
             rows.append((view.t("agreement.terms"), html.escape(record.agreement_id)))
+    elif record.policy:
+        rows += await _on_the_table(view, record)
     facts(rows)
+
+
+async def _on_the_table(view: View, record: Record) -> list[tuple[str, str]]:
+    """Return the terms that a person is asked about, and ours where they differ."""
+    rows, names = [], await view.party_names()
+    texts = {"process.asked_terms": record.policy}
+    if record.own_policy and record.own_policy != record.policy:
+        texts["process.own_terms"] = record.own_policy
+    for key, policy in texts.items():
+        terms, obstacle = read_policy(orjson.loads(policy))
+        said = html.escape(obstacle) if terms is None else clauses_html(view, terms, names)
+        rows.append((view.t(key), said))
+    return rows
 
 
 def _progress(view: View, record: Record, progress: Progress) -> list[tuple[str, str]]:

@@ -7,7 +7,7 @@ from nicegui import ui
 from gongshu.console.frame import View
 from gongshu.console.pages.offer import columns_of
 from gongshu.console.pages.terms_form import TermsForm
-from gongshu.console.widgets import notice
+from gongshu.console.widgets import notice, panel
 from gongshu.model.ids import DatasetId
 from gongshu.share.dsp.messages import FORMAT_STREAM
 from gongshu.share.dsp.states import Kind, Side, State
@@ -56,7 +56,7 @@ async def show_keeping(view: View, record: Record, result: ui.element) -> None:
     ).classes("gs-start")
 
 
-async def show_counter(view: View, record: Record, result: ui.element) -> None:
+async def show_counter(view: View, record: Record) -> None:
     """Show the form of terms, folded away, and the button that sends them in answer."""
     known = {str(p.party_id): p.title or str(p.party_id) for p in await view.ask(view.node.parties.all)}
     known[str(view.node.party_id)] = view.node.config.title
@@ -65,11 +65,13 @@ async def show_counter(view: View, record: Record, result: ui.element) -> None:
         columns = columns_of(await view.ask(view.node.catalogue.dataset, DatasetId(record.dataset_id)))
         found = await view.ask(view.node.share.desk.groups, view.subject)
         groups = {group.group_id: group.title for group in found}
-    with ui.expansion(view.t("process.counter")).classes("gs-full"):
+    with panel(""), ui.expansion(view.t("process.counter")).classes("gs-full"):
         form = TermsForm(view, columns, known, groups=groups)
+        result = ui.element("div")
 
         async def send() -> None:
             with view.trying(result):
                 await view.ask(view.node.share.counter, record.process_id, form.read(), view.subject)
 
-        ui.button(view.t("process.counter_go"), on_click=send).props("outline color=primary data-test=counter")
+        button = ui.button(view.t("process.counter_go"), on_click=send)
+        button.props("outline color=primary data-test=counter").style("width: auto")

@@ -76,7 +76,7 @@ class _Watch:
             markup=("dataset", "state", "position"),
             numbers=("rows", "size", "rate"),
             wrap=("next",),
-            wide_only=("side",),
+            wide_only=("side", "size"),
             selection=acts,
         ).props("wrap-cells")
         self._problem = ui.element("div")

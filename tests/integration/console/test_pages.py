@@ -232,6 +232,8 @@ WRONG: dict[str, tuple[str, Callable[[Visit], None], str]] = {
     "contract": ("li", _open("/sharing/contract/nothing"), "share.agreement_unknown"),
     "transfers": ("li", _click("/sharing/transfers", "process_act.suspend"), "at least one chosen transfer"),
     "market": ("li", _click("/sharing/find", "market.go"), "127.0.0.1:"),
+    "market-search": ("li", _open("/sharing/find?words=%20%3F"), "share.search_empty"),
+    "spaces": ("li", _open("/sharing/spaces?space=nothing"), "space.unknown"),
     "process": ("li", _open("/sharing/process/nothing"), "share."),
     "oee": ("li", _no_machine, "there is none"),
 }

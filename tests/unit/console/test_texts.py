@@ -31,6 +31,10 @@ from gongshu.share.dsp.states import Kind, Side, State
 from gongshu.share.enforcement import Enforcement
 from gongshu.share.evidence.disputes import Standing as Counted
 from gongshu.share.model import AgreementStatus
+from gongshu.share.spaces.model import EntryKind
+from gongshu.share.spaces.roles import SpaceRole
+from gongshu.share.spaces.states import TABLE, Hand
+from gongshu.share.spaces.states import Standing as SpaceStanding
 from gongshu.share.terms import Comparison
 
 FOLDER = Path(__file__).parents[3] / "gongshu" / "console"
@@ -69,6 +73,10 @@ FAMILIES: dict[str, list[str]] = {
     "deletion_state": ["held", "ending", "shredded", "proved", "told", "due", "overdue"],
     "element": [*ELEMENTS.values(), "open", "until", "forbidden"],
     "environment": ["both_nodes", "provider_only"],
+    "space_state": [*values(SpaceStanding), "open"],
+    "space_role": values(SpaceRole),
+    "space_step": [row.step.name.lower() for row in TABLE if Hand.OPERATOR in row.hands],
+    "entry_kind": values(EntryKind),
     "way": list(WAYS.values()),
     "transfers": list(WAYS.values()),
     "contract": ["with_provider", "with_consumer", "end_provider", "end_consumer"],

@@ -1,0 +1,196 @@
+"""One space that we operate: its life, its members, the entries to audit, what was reported, who decided what."""
+
+import html
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+from nicegui import ui
+
+from gongshu.console.forms import FieldWrong
+from gongshu.console.frame import View
+from gongshu.console.pages.asking import ask_first
+from gongshu.console.widgets import chip_html, facts, panel, table, text
+from gongshu.model.ids import PartyId
+from gongshu.share.rights import DEALERS
+from gongshu.share.spaces.states import Hand, Life, Standing, Step, possible
+
+KINDS = {
+    Standing.ACTIVE: "good",
+    Standing.ADMITTED: "good",
+    Standing.REGISTERED: "good",
+    Standing.REQUESTED: "accent",
+    Standing.APPLIED: "accent",
+    Standing.PENDING: "accent",
+    Standing.AUDITED: "accent",
+    Standing.SUSPENDED: "warn",
+    Standing.REFUSED: "bad",
+    Standing.EXPELLED: "bad",
+}
+_FINAL = frozenset({Step.EXPEL, Step.DISSOLVE})
+"""They end contracts and cannot be taken back: a person is asked once more."""
+Row = dict[str, Any]
+Act = Callable[[Step, str, str], Awaitable[None]]
+"""Takes a step with the row of this key, for this reason."""
+
+
+def standing_html(view: View, state: str, life: Life = Life.ENTRY) -> str:
+    """Return the markup of a state of a space, a member or an entry."""
+    if state not in set(Standing):
+        return html.escape(state)
+    name = "open" if life is Life.SPACE and state == Standing.ACTIVE else state
+    return chip_html(view.t(f"space_state.{name}"), KINDS.get(Standing(state), "plain"))
+
+
+def steps_for(life: Life, states: Iterable[str]) -> list[Step]:
+    """Return the operator's steps that one of these states allows, in the order of the table.
+
+    >>> [step.value for step in steps_for(Life.MEMBER, ["applied"])]
+    ['admitted', 'refused']
+    """
+    allowed = {step for state in states for step in possible(life, Standing(state), Hand.OPERATOR)}
+    return [step for step in Step if step in allowed]
+
+
+async def show_space(view: View, space_id: str) -> None:
+    """Show the space with what can be decided in it."""
+    host, names = view.node.spaces.host, await view.party_names()
+    space = await view.ask(host.space, space_id, view.subject)
+    with panel(str(space["title"]), str(space["number"] or space["space_id"])):
+        facts(
+            [
+                (view.t("space.state"), standing_html(view, space["state"], Life.SPACE)),
+                (view.t("space.id"), f"<code>{html.escape(space['space_id'])}</code>"),
+                (view.t("space.by"), html.escape(names.get(space["requested_by"], space["requested_by"]))),
+                (view.t("space.rules"), f'<pre class="gs-sql">{html.escape(space["rules"])}</pre>'),
+            ]
+        )
+
+        async def decide(step: Step, key: str, reason: str) -> None:
+            act = {Step.APPROVE: host.approve, Step.REFUSE: host.refuse, Step.DISSOLVE: host.dissolve}[step]
+            await view.ask(act, key, view.subject, reason)
+
+        _buttons(view, Life.SPACE, [space], lambda: [space_id], decide)
+    if space["state"] in {Standing.REQUESTED, Standing.REFUSED}:
+        return
+    await _show_members(view, space_id, names)
+    await _show_entries(view, space_id, names)
+    await _show_history(view, space_id, names)
+
+
+async def _show_members(view: View, space_id: str, names: dict[str, str]) -> None:
+    host = view.node.spaces.host
+    found = await view.ask(host.members, space_id, view.subject)
+
+    async def decide(step: Step, key: str, reason: str) -> None:
+        if step is Step.ADMIT:
+            await view.ask(host.admit, space_id, PartyId(key), view.subject, identity_check=reason)
+        else:
+            await view.ask(host.decide_member, space_id, PartyId(key), step, view.subject, reason)
+
+    rows = [
+        {
+            "id": each["party"],
+            "party": names.get(each["party"], each["party"]),
+            "roles": view.join(view.t(f"space_role.{role}") for role in each["roles"] if role),
+            "organisation": f"{each['area']} {each['organisation']}",
+            "fingerprint": f"<code>{html.escape(each['fingerprint'][:19])}…</code>",
+            "check": each["identity_check"] or "–",
+            "state": standing_html(view, each["state"]),
+        }
+        for each in found
+    ]
+    names_of = ("party", "roles", "organisation", "fingerprint", "check", "state")
+    with panel(view.t("spaces.members"), view.t("spaces.members_hint")):
+        _choose(view, Life.MEMBER, found, rows, names_of, ("fingerprint", "state"), decide)
+
+
+async def _show_entries(view: View, space_id: str, names: dict[str, str]) -> None:
+    host = view.node.spaces.host
+    found = await view.ask(host.entries, space_id, view.subject)
+
+    async def decide(step: Step, key: str, reason: str) -> None:
+        if step is Step.AUDIT:
+            await view.ask(host.audit, space_id, key, view.subject, reason)
+        elif step is Step.REGISTER:
+            await view.ask(host.register, space_id, key, view.subject)
+        else:
+            await view.ask(host.decide_entry, space_id, key, step, view.subject, reason)
+
+    rows = [
+        {
+            "id": each["entry_id"],
+            "entry": each["title"],
+            "kind": view.t(f"entry_kind.{each['kind']}"),
+            "party": names.get(each["party"], each["party"]),
+            "identifier": each["identifier"] or "–",
+            "state": standing_html(view, each["state"]),
+        }
+        for each in found
+    ]
+    with panel(view.t("spaces.entries"), view.t("spaces.entries_hint")):
+        _choose(view, Life.ENTRY, found, rows, ("entry", "kind", "party", "identifier", "state"), ("state",), decide)
+
+
+def _choose(
+    view: View, life: Life, found: list[Row], rows: list[Row], names: tuple[str, ...], markup: tuple[str, ...], act: Act
+) -> None:
+    if not rows:
+        text(view.t("table.empty")).classes("gs-muted")
+        return
+    columns = [(n, view.t(f"space.{n}")) for n in names]
+    wrap = ("check", "organisation", "identifier")
+    shown = table(view, columns, rows, key="id", markup=markup, wrap=wrap, selection=view.has_role(*DEALERS))
+    _buttons(view, life, found, lambda: [row["id"] for row in shown.selected], act)
+
+
+def _buttons(view: View, life: Life, found: list[Row], chosen: Callable[[], list[str]], act: Act) -> None:
+    """Show a field for the reason and a button for each step that one of the rows allows."""
+    steps = steps_for(life, [row["state"] for row in found])
+    if not steps or not view.has_role(*DEALERS):
+        return
+    problem = ui.element("div")
+
+    def button(step: Step) -> None:
+        name = step.name.lower()
+        said = view.t(f"space_step.{name}")
+
+        async def go(_: str = "") -> None:
+            for key in chosen():
+                await act(step, key, (reason.value or "").strip())
+            ui.navigate.reload()
+
+        async def take() -> None:
+            with view.trying(problem):
+                if not chosen():
+                    raise FieldWrong(field=said, expected="at least one chosen row")
+                if step in _FINAL:
+                    ask_first(view, said, view.t("spaces.final"), said, go)
+                else:
+                    await go()
+
+        kind = "flat color=negative" if step in _FINAL else "outline color=primary"
+        ui.button(said, on_click=take).props(f"{kind} data-test={name}")
+
+    with ui.element("div").classes("gs-row"):
+        label = view.t("space.reason_check" if Step.ADMIT in steps else "space.reason")
+        reason = ui.input(label).props("outlined dense").style("flex: 1; min-width: 240px")
+        for step in steps:
+            button(step)
+
+
+async def _show_history(view: View, space_id: str, names: dict[str, str]) -> None:
+    found = await view.ask(view.node.spaces.host.history, space_id, view.subject)
+    rows = [
+        {
+            "id": number,
+            "at": f'<time datetime="{html.escape(str(each["at"]))}"></time>',
+            "what": names.get(each["name"], each["name"]),
+            "state": standing_html(view, each["state"], Life(each["life"])),
+            "actor": names.get(each["actor"], each["actor"]),
+            "reason": each["reason"],
+        }
+        for number, each in enumerate(found)
+    ]
+    with panel(view.t("spaces.history")):
+        columns = [(n, view.t(f"space.{n}")) for n in ("at", "what", "state", "actor", "reason")]
+        table(view, columns, rows, key="id", markup=("at", "state"), wrap=("what", "reason"), page_size=10)

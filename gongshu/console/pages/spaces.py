@@ -1,0 +1,184 @@
+"""Spaces: those that we operate, with what waits for a decision, and those of others that we belong to."""
+
+import html
+from functools import partial
+
+from nicegui import ui
+
+from gongshu.console.frame import Console, View
+from gongshu.console.pages.asking import ask_first
+from gongshu.console.pages.space_desk import show_space, standing_html
+from gongshu.console.widgets import empty, notice, panel, table, text, title
+from gongshu.model.ids import PartyId
+from gongshu.share.rights import DEALERS, USERS
+from gongshu.share.spaces.roles import SpaceRole
+from gongshu.share.spaces.states import Life
+
+Json = dict[str, object]
+
+
+def create_pages(console: Console) -> None:
+    """Register the page of spaces."""
+
+    @console.page("/sharing/spaces", "spaces")
+    async def spaces(view: View) -> None:
+        title(view, "nav.spaces", "spaces.question")
+        view.node.share.require_onlooker(view.subject)
+        chosen = view.request.query_params.get("space", "")
+        if chosen:
+            await show_space(view, chosen)
+            return
+        operated = await view.ask(view.node.spaces.host.spaces, view.subject)
+        joined = await view.ask(view.node.spaces.membership.standings, view.subject) if view.has_role(*USERS) else []
+        if not operated and not joined:
+            empty(view, "spaces.none", command="gongshu space --help")
+        names = await view.party_names()
+        if operated:
+            with panel(view.t("spaces.operated"), view.t("spaces.operated_hint")):
+                _show_operated(view, operated, names)
+        if joined:
+            with panel(view.t("spaces.joined"), view.t("spaces.joined_hint")):
+                _show_joined(view, joined, names)
+        if view.has_role(*DEALERS):
+            with panel(view.t("spaces.more")):
+                _show_request(view, names)
+                _show_application(view, names)
+
+
+def _show_operated(view: View, operated: list[Json], names: dict[str, str]) -> None:
+    rows = [
+        {
+            "id": each["space_id"],
+            "title": each["title"],
+            "number": each["number"] or "–",
+            "state": standing_html(view, str(each["state"]), Life.SPACE),
+            "by": names.get(str(each["requested_by"]), each["requested_by"]),
+            "at": time_text(each["requested_at"]),
+        }
+        for each in operated
+    ]
+    columns = [(n, view.t(f"space.{n}")) for n in ("title", "number", "state", "by", "at")]
+    table(view, columns, rows, key="id", markup=("state", "at"), open_at=lambda r: f"/sharing/spaces?space={r['id']}")
+
+
+def time_text(moment: object) -> str:
+    """Return the markup of a time that came as text; nothing for none."""
+    safe = html.escape(str(moment)) if moment else ""
+    return f'<time datetime="{safe}">{safe}</time>' if safe else ""
+
+
+def _show_joined(view: View, joined: list[Json], names: dict[str, str]) -> None:
+    rows = [
+        {
+            "id": each["space_id"],
+            "operator": names.get(str(each["operator"]), each["operator"]),
+            "_operator": each["operator"],
+            "state": standing_html(view, str(each["state"])),
+            "roles": view.join(_role(view, role) for role in str(each["roles"]).split(",") if role),
+            "at": time_text(each["updated_at"]),
+        }
+        for each in joined
+    ]
+    columns = [(n, view.t(f"space.{n}")) for n in ("id", "operator", "state", "roles", "at")]
+    acts = view.has_role(*DEALERS)
+    shown = table(view, columns, rows, key="id", markup=("state", "at"), wrap=("id",), selection=acts)
+    result = ui.element("div").classes("gs-stack")
+
+    async def look() -> None:
+        with view.trying(result):
+            for row in shown.selected:
+                act, operator = view.node.spaces.membership.look, PartyId(row["_operator"])
+                found = await view.ask(act, operator, row["id"], "catalogue", view.subject)
+                with result:
+                    entries = found.get("entries", found.get("catalogue", []))
+                    notice(view.t("spaces.catalogue", count=len(entries)), kind="good")
+                    for entry in entries:
+                        text(f"{entry.get('title', '')} · {entry.get('identifier', '')} · {entry.get('party', '')}")
+
+    def leave() -> None:
+        for row in shown.selected:
+
+            async def go(reason: str, row: Json = row) -> None:
+                act, operator = view.node.spaces.membership.leave, PartyId(str(row["_operator"]))
+                await view.ask(act, operator, str(row["id"]), view.subject, reason)
+                ui.navigate.reload()
+
+            words = view.t("spaces.leave_text")
+            ask_first(view, view.t("spaces.leave"), words, view.t("spaces.leave"), go, reason=view.t("space.reason"))
+
+    if acts:
+        with ui.element("div").classes("gs-row"):
+            ui.button(view.t("spaces.look"), on_click=look).props("outline color=primary")
+            ui.button(view.t("spaces.leave"), on_click=leave).props("flat color=negative")
+
+
+def _role(view: View, role: str) -> str:
+    return view.t(f"space_role.{role}") if role in {each.value for each in SpaceRole} else role
+
+
+def _operators(view: View, names: dict[str, str], *, ours: bool) -> ui.select:
+    choices = {party: name for party, name in names.items() if ours or party != view.node.party_id}
+    own = str(view.node.party_id)
+    field = ui.select(choices, label=view.t("space.operator"), value=own if ours else next(iter(choices), None))
+    return field.props("outlined dense options-dense")
+
+
+def _show_request(view: View, names: dict[str, str]) -> None:
+    with ui.expansion(view.t("spaces.request")).classes("gs-full"), ui.element("div").classes("gs-stack"):
+        with ui.element("div").classes("gs-form"):
+            operator = _operators(view, names, ours=True)
+            name = ui.input(view.t("space.title")).props("outlined dense data-test=title")
+        rules = ui.textarea(view.t("space.rules")).props("outlined dense autogrow data-test=rules")
+        result = ui.element("div")
+
+        async def request() -> None:
+            with view.trying(result):
+                typed, text_ = (name.value or "").strip(), rules.value or ""
+                if operator.value == view.node.party_id:
+                    await view.ask(view.node.spaces.host.request, typed, text_, view.subject)
+                else:
+                    act = view.node.spaces.membership.request_space
+                    await view.ask(act, PartyId(operator.value or ""), typed, text_, view.subject)
+                ui.navigate.reload()
+
+        ui.button(view.t("spaces.request_go"), on_click=request).props("outline color=primary").classes("gs-start")
+
+
+def _show_application(view: View, names: dict[str, str]) -> None:
+    """Read a space's rules, then sign that very text."""
+    member = view.node.spaces.membership
+    with ui.expansion(view.t("spaces.apply")).classes("gs-full"), ui.element("div").classes("gs-stack"):
+        with ui.element("div").classes("gs-form"):
+            operator = _operators(view, names, ours=False)
+            space = ui.input(view.t("space.id")).props("outlined dense data-test=space")
+        place, result = ui.element("div").classes("gs-stack"), ui.element("div")
+
+        async def read() -> None:
+            with view.trying(result):
+                place.clear()
+                who, named = PartyId(operator.value or ""), (space.value or "").strip()
+                found = await view.ask(member.rules, who, named, view.subject)
+                with place:
+                    sign(who, named, str(found.get("title", "")), str(found.get("rules", "")))
+
+        def sign(who: PartyId, named: str, heading: str, rules: str) -> None:
+            text(heading, "h2")
+            ui.html(f'<pre class="gs-sql">{html.escape(rules)}</pre>', sanitize=False)
+            roles = {role.value: _role(view, role.value) for role in SpaceRole if role is not SpaceRole.OPERATOR}
+            with ui.element("div").classes("gs-form"):
+                chosen = ui.select(roles, label=view.t("space.roles"), multiple=True, value=["provider"])
+                chosen.props("outlined dense use-chips options-dense")
+                area = ui.input(view.t("space.area"), placeholder="310100").props("outlined dense")
+                firm = ui.input(view.t("space.organisation")).props("outlined dense")
+
+            async def apply() -> None:
+                with view.trying(result):
+                    act = partial(member.apply, area=area.value or "", organisation=firm.value or "", rules=rules)
+                    await view.ask(act, who, named, list(chosen.value or ()), view.subject)
+                    ui.navigate.reload()
+
+            ui.button(view.t("spaces.sign"), on_click=apply).props("unelevated color=primary").classes("gs-start")
+
+        ui.button(view.t("spaces.read_rules"), on_click=read).props("outline color=primary").classes("gs-start")
+        place.move(target_index=-1)
+        result.move(target_index=-1)
