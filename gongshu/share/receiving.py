@@ -253,7 +253,8 @@ class Inboxes:
         if token[:7].lower() == "bearer ":
             token = token[7:].strip()
         with self._database.connect() as connection:
-            row = connection.execute(sa.select(share_inboxes).where(_I.process_id == transfer_id[:200])).first()
+            query = sa.select(share_inboxes).where(_I.process_id == transfer_id[:200].replace("\0", ""))
+            row = connection.execute(query).first()
         if row is None or not hmac.compare_digest(row.token_hash, _hash(token)):
             raise DataTokenInvalid(transfer_id=transfer_id[:200], why="missing or unknown")
         record = self._engine.record(transfer_id)

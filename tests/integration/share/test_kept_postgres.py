@@ -11,9 +11,10 @@ from gongshu.database import Database
 from gongshu.errors import GongshuError
 from gongshu.model.ids import DatasetId
 from gongshu.secure.gate.copies import CopyRead
+from gongshu.share.errors import AgreementUnknown
 from gongshu.share.keeping.chain import link_fault
 from gongshu.share.terms import Terms
-from tests.integration.share.pantry import Pantry
+from tests.integration.share.pantry import MILL, Pantry
 
 pytestmark = pytest.mark.postgres
 
@@ -71,3 +72,8 @@ def test_deliveries_at_once_share_one_key_and_the_end_takes_all(pantry: Pantry) 
     (line,) = pantry.keeping.deletions()
     assert (line.state, line.files) == ("proved", 4)
     assert list((pantry.folder / "lake" / "sealed").iterdir()) == []
+
+
+def test_a_name_that_the_database_cannot_hold_is_an_unknown_one(pantry: Pantry) -> None:
+    with pytest.raises(AgreementUnknown):
+        pantry.keeping.watch.take_end(MILL, b'{"contract": "urn:\\u0000", "reason": ""}')
