@@ -16,9 +16,15 @@ from gongshu.share.clearances.model import Clearance, Kind
 from gongshu.share.clearances.views import clearance_view, trace_view
 
 clearance = typer.Typer(
-    add_completion=False, no_args_is_help=True, help="Let 三级, 重要 or exported data out by procedure."
+    add_completion=False,
+    no_args_is_help=True,
+    help="Let 三级, 重要 or exported data out by procedure: gongshu share clearance list.",
 )
-watermark = typer.Typer(add_completion=False, no_args_is_help=True, help="Find out whose copy of 三级 data leaked.")
+watermark = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    help="Find out whose copy of 三级 data leaked: gongshu share watermark trace leaked.csv.",
+)
 
 AsFormat = Annotated[Format, typer.Option("--format", help="table for people, json for programs")]
 Id = Annotated[str, typer.Argument(metavar="CLEARANCE", help="As `gongshu share clearance list` shows it")]
