@@ -30,9 +30,9 @@ def judge_grade(label: GradeLabel, terms: Terms, standings: Collection[PartyStan
     if label.standing is GradeStanding.EXPIRED:
         return "the yearly review of its grade is overdue"
     if is_high(label) and not terms.parties:
-        return f"it is {_grade_text(label)} and may be offered to named parties only"
+        return f"it is graded {_grade_text(label)} and may be offered to named parties only"
     if needed_at_home(label) and not standings:
-        return f"it is {_grade_text(label)}, and nothing is known about who would get it"
+        return f"it is graded {_grade_text(label)}, and nothing is known about who would get it"
     for standing in standings:
         for kind in sorted(needed_kinds(label, standing)):
             if kind not in standing.in_force:
@@ -73,10 +73,10 @@ def _missing(label: GradeLabel, standing: PartyStanding, kind: Kind) -> str:
     seen = standing.why_not.get(kind, "there is none")
     if kind is Kind.CROSS_BORDER and not standing.place:
         return (
-            f"it is {_grade_text(label)} and the place of {standing.party} is not registered (`gongshu share place`); "
+            f"it is graded {_grade_text(label)} and the place of {standing.party} is not registered (`gongshu share place`); "
             f"outside of the country it needs {NAMES[kind]}: {seen}"
         )
-    why = f"goes to {standing.place}" if kind is Kind.CROSS_BORDER else f"is {_grade_text(label)}"
+    why = f"goes to {standing.place}" if kind is Kind.CROSS_BORDER else f"is graded {_grade_text(label)}"
     return f"it {why} and needs {NAMES[kind]} for {standing.party}: {seen}"
 
 
