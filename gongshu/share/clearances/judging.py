@@ -73,8 +73,8 @@ def _missing(label: GradeLabel, standing: PartyStanding, kind: Kind) -> str:
     seen = standing.why_not.get(kind, "there is none")
     if kind is Kind.CROSS_BORDER and not standing.place:
         return (
-            f"it is graded {_grade_text(label)} and the place of {standing.party} is not registered (`gongshu share place`); "
-            f"outside of the country it needs {NAMES[kind]}: {seen}"
+            f"it is graded {_grade_text(label)} and the place of {standing.party} is not registered "
+            f"(`gongshu share place`); outside of the country it needs {NAMES[kind]}: {seen}"
         )
     why = f"goes to {standing.place}" if kind is Kind.CROSS_BORDER else f"is graded {_grade_text(label)}"
     return f"it {why} and needs {NAMES[kind]} for {standing.party}: {seen}"
