@@ -13,6 +13,7 @@ from gongshu.model.access import Role
 from gongshu.model.dataset import Dataset, DatasetKind
 from gongshu.model.grade import Grade, GradeStanding, Importance
 from gongshu.model.ids import DatasetId
+from gongshu.share.rights import DEALERS
 
 
 def create_pages(console: Console) -> None:
@@ -26,6 +27,8 @@ def create_pages(console: Console) -> None:
             text(found.title or dataset_id, "h1")
             text(dataset_id, "p")
             ui.html(grade_html(view, found.label), sanitize=False)
+            if view.has_role(*DEALERS):
+                ui.link(view.t("dataset.offer"), f"/sharing/offer?dataset={dataset_id}")
         shows = {
             "grade": _show_grade,
             "columns": _show_columns,

@@ -57,8 +57,7 @@ def create_pages(console: Console) -> None:
 def obstacle_of(label: GradeLabel) -> str:
     """Return why data of this grade can be offered to nobody, as the name of a text; empty if they may be.
 
-    >>> from gongshu.model.grade import GradeLabel
-    >>> obstacle_of(GradeLabel(Grade.THREE, Importance.GENERAL, "", GradeStanding.CONFIRMED))
+    >>> obstacle_of(GradeLabel(Grade.THREE, Importance.GENERAL, "", GradeStanding.CONFIRMED, None))
     'three'
     """
     if label.grade is Grade.THREE:

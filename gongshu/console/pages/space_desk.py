@@ -47,8 +47,8 @@ def steps_for(life: Life, states: Iterable[str]) -> list[Step]:
     >>> [step.value for step in steps_for(Life.MEMBER, ["applied"])]
     ['admitted', 'refused']
     """
-    allowed = {step for state in states for step in possible(life, Standing(state), Hand.OPERATOR)}
-    return [step for step in Step if step in allowed]
+    allowed = (step for state in states for step in possible(life, Standing(state), Hand.OPERATOR))
+    return list(dict.fromkeys(allowed))
 
 
 async def show_space(view: View, space_id: str) -> None:

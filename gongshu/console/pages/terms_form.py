@@ -194,7 +194,7 @@ class TermsForm:
 def operations_of(*, figures: bool, derive: bool, export: bool) -> frozenset[Operation]:
     """Return the operations that are left; none named where all are allowed.
 
-    >>> sorted(operations_of(figures=False, derive=True, export=False))
+    >>> sorted(each.value for each in operations_of(figures=False, derive=True, export=False))
     ['aggregate', 'derive', 'read']
     """
     if not figures and derive and export:

@@ -34,7 +34,8 @@ def t(key: str, language: str = "zh", **fields: object) -> str:
 def test_a_page_shows_itself(visit: NewVisit, path: str, language: str) -> None:
     window = visit("wang" if path == "/audit" else "li", language, 1024 if language == "en" else 1440)
     page = window.open(path)
-    page.wait_for_timeout(700)
+    page.wait_for_function("window.did_handshake")
+    page.wait_for_timeout(250)  # what a page asks for late shows its faults now
     key = LISTED.get(path) or DETAILS[path]
     if key:
         assert page.locator("h1").inner_text() == t(key, language)
@@ -147,6 +148,32 @@ def test_oee_is_computed_and_a_figure_opens_to_its_readings(visit: NewVisit) -> 
     page.locator("td a[href='#']").first.click()
     page.wait_for_selector(".q-dialog h2")
     assert "SELECT" in page.locator(".q-dialog pre").first.text_content()
+    assert window.faults == []
+
+
+def test_a_disputed_contract_is_settled_from_its_page(visit: NewVisit) -> None:
+    window = visit("li")
+    page = window.open("/sharing/agreements")
+    page.get_by_role("link", name="spindle").first.click()
+    page.get_by_text(t("dispute.title")).wait_for()
+    body = page.locator("#main").inner_text()
+    assert t("contract.verified") in body, "both signatures hold"
+    assert t("metered.figures", rows="4", size="464 B") in body, "our figures stand beside theirs"
+    page.fill("[data-test=settle-reason]", "counted anew")
+    page.click("[data-test=take-theirs]")
+    page.get_by_text(t("standing_of.answered")).first.wait_for()
+    assert window.faults == []
+
+
+def test_the_preview_of_figures_shows_no_row(visit: NewVisit) -> None:
+    window = visit("li")
+    page = window.open("/sharing/offer?dataset=parts")
+    page.locator("[data-test=shape]").click()
+    page.get_by_role("option", name=t("terms.as_figures")).click()
+    page.fill("[data-test=smallest]", "3")
+    page.click("[data-test=preview]")
+    page.get_by_text("avg(hardness_hrc)").first.wait_for()
+    assert "P-1" not in page.locator("#main").inner_text()
     assert window.faults == []
 
 

@@ -1,0 +1,148 @@
+"""What the pages of sharing say: terms in words with who keeps them, what is possible, what is left."""
+
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from gongshu.console.frame import View
+from gongshu.console.pages.agreements import contract_path
+from gongshu.console.pages.contract_evidence import figures_text
+from gongshu.console.pages.offer import obstacle_of
+from gongshu.console.pages.partners import fingerprint_html, without_spaces
+from gongshu.console.pages.process_forms import can_counter, can_keep
+from gongshu.console.pages.space_desk import steps_for
+from gongshu.console.pages.terms_form import operations_of
+from gongshu.console.pages.terms_words import clauses_html, sentences, terms_html
+from gongshu.console.pages.transfers import rate_of
+from gongshu.console.session import Taste
+from gongshu.console.texts import Language, read_texts
+from gongshu.model.grade import Grade, GradeLabel, GradeStanding, Importance
+from gongshu.model.ids import PartyId
+from gongshu.share.dsp.states import Kind, Side, State
+from gongshu.share.enforcement import CLASSES, enforcement_of
+from gongshu.share.evidence.model import Figures
+from gongshu.share.spaces.states import Life, Standing, Step
+from gongshu.share.terms import Comparison, Operation, Payment, RowCondition, Terms
+
+SHOP = PartyId("urn:gongshu:party:shop")
+NAMES = {str(SHOP): "<Shop & Co>"}
+EVERY_TERM = Terms(
+    parties=frozenset({SHOP}),
+    groups=frozenset({"suppliers"}),
+    until=datetime(2027, 1, 1, tzinfo=UTC),
+    not_before=datetime(2026, 1, 1, tzinfo=UTC),
+    duration_s=86_400,
+    uses_max=5,
+    places=frozenset({"CN-33"}),
+    connectors=frozenset({"sha256:" + "a" * 64}),
+    purposes=frozenset({"quality"}),
+    columns=frozenset({"<b>"}),
+    rows_max=10,
+    rows_where=frozenset({RowCondition("part", Comparison.EQUAL, frozenset({"P-1"}))}),
+    operations=frozenset({Operation.AGGREGATE}),
+    aggregate_min=10,
+    delete_after_s=3600,
+    notify=frozenset({SHOP}),
+    no_onward=True,
+    payment=Payment("12.00", "CNY"),
+    legal_only=frozenset({"no_onward"}),
+)
+
+
+def view(language: Language = Language.EN) -> View:
+    return View(SimpleNamespace(), SimpleNamespace(), SimpleNamespace(), Taste(language, is_dark=False), read_texts())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("language", list(Language))
+def test_every_term_has_a_sentence_and_a_class(language: Language) -> None:
+    said = sentences(view(language), EVERY_TERM, NAMES)
+    assert set(said) == set(CLASSES)
+    shown = clauses_html(view(language), EVERY_TERM, NAMES, copies=True)
+    assert shown.count("<tr>") == len(CLASSES) + 1
+    for clause in enforcement_of(EVERY_TERM):
+        assert read_texts().get(f"enforcement.{clause.enforcement.value}", language) in shown
+
+
+def test_parties_are_named_and_nothing_of_a_term_is_markup() -> None:
+    said = sentences(view(), EVERY_TERM, NAMES)
+    assert "&lt;Shop &amp; Co&gt;" in said["parties"]
+    assert SHOP not in said["parties"] + said["notify"]
+    assert "<b>" not in said["columns"]
+    assert 'datetime="2027-01-01T00:00:00+00:00"' in said["until"]
+
+
+def test_terms_that_restrict_nothing_say_so() -> None:
+    assert terms_html(view(), Terms(unrestricted=True)) == "declared unrestricted"
+    assert "declared unrestricted" in clauses_html(view(), Terms(unrestricted=True), NAMES)
+    assert terms_html(view(), None) == ""
+
+
+@pytest.mark.parametrize(
+    ("grade", "importance", "standing", "obstacle"),
+    [
+        (Grade.ONE, Importance.GENERAL, GradeStanding.CONFIRMED, ""),
+        (Grade.TWO, Importance.GENERAL, GradeStanding.CONFIRMED, ""),
+        (Grade.THREE, Importance.GENERAL, GradeStanding.CONFIRMED, "three"),
+        (Grade.ONE, Importance.CORE, GradeStanding.CONFIRMED, "important"),
+        (Grade.ONE, Importance.GENERAL, GradeStanding.PROPOSED, "proposed"),
+        (Grade.ONE, Importance.GENERAL, GradeStanding.EXPIRED, "expired"),
+    ],
+)
+def test_why_a_grade_cannot_be_offered(
+    grade: Grade, importance: Importance, standing: GradeStanding, obstacle: str
+) -> None:
+    assert obstacle_of(GradeLabel(grade, importance, "x", standing, None)) == obstacle
+
+
+def test_figures_only_leaves_no_reading() -> None:
+    assert Operation.READ not in operations_of(figures=True, derive=True, export=True)
+    assert operations_of(figures=False, derive=True, export=True) == frozenset()
+
+
+def test_a_fingerprint_is_the_same_however_it_is_read_out() -> None:
+    key = "sha256:" + "0a1b" * 16
+    shown = fingerprint_html(key).removeprefix('<code class="gs-print">').removesuffix("</code>")
+    assert shown != key
+    assert without_spaces(shown.upper()) == key
+
+
+def record(kind: Kind, side: Side, state: State, pending: str | None = None) -> Any:
+    return SimpleNamespace(kind=kind, side=side, state=state, pending=pending)
+
+
+def test_only_the_side_whose_turn_it_is_can_counter() -> None:
+    assert can_counter(record(Kind.NEGOTIATION, Side.PROVIDER, State.REQUESTED))
+    assert can_counter(record(Kind.NEGOTIATION, Side.CONSUMER, State.OFFERED))
+    assert not can_counter(record(Kind.NEGOTIATION, Side.CONSUMER, State.REQUESTED))
+    assert not can_counter(record(Kind.NEGOTIATION, Side.PROVIDER, State.REQUESTED, "offer"))
+    assert not can_counter(record(Kind.TRANSFER, Side.PROVIDER, State.REQUESTED))
+
+
+def test_only_who_receives_keeps_and_only_while_it_runs() -> None:
+    assert can_keep(record(Kind.TRANSFER, Side.CONSUMER, State.STARTED))
+    assert not can_keep(record(Kind.TRANSFER, Side.PROVIDER, State.STARTED))
+    assert not can_keep(record(Kind.TRANSFER, Side.CONSUMER, State.SUSPENDED))
+
+
+def test_a_rate_needs_two_looks_and_time_between_them() -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    assert rate_of(None, now, 5) is None
+    assert rate_of((now, 5), now, 9) is None
+
+
+def test_what_one_side_has_not_counted_is_a_dash() -> None:
+    assert figures_text(view(), None) == "–"
+    assert figures_text(view(), Figures(1200, 3_200_000, "")) == "1,200 rows · 3.2 MB"
+
+
+def test_the_address_of_a_contract_keeps_odd_ids_whole() -> None:
+    assert contract_path("https://a/b?c#d") == "/sharing/contract/https%3A%2F%2Fa%2Fb%3Fc%23d"
+
+
+def test_the_buttons_of_a_space_are_the_operators_steps() -> None:
+    assert Step.PUBLISH not in steps_for(Life.ENTRY, [Standing.REGISTERED])
+    assert steps_for(Life.SPACE, [Standing.DISSOLVED]) == []
+    both = steps_for(Life.MEMBER, [Standing.APPLIED, Standing.SUSPENDED])
+    assert {Step.ADMIT, Step.RESUME, Step.EXPEL} <= set(both)
