@@ -9,7 +9,11 @@ import typer
 from gongshu.cli.output import Format, done, show
 from gongshu.cli.session import current_subject, opened_node
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, help="The trust lists of spaces.")
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    help="Believe and publish the lists of spaces: gongshu share trust list.",
+)
 AsFormat = Annotated[Format, typer.Option("--format", help="table for people, json for programs")]
 COLUMNS = ["space_id", "source", "serial", "valid_until", "read_at", "members", "problem"]
 

@@ -180,7 +180,9 @@ def test_odd_values_survive_json(client: Client) -> None:
 
 def test_the_export_verifies(client: Client, plant: Plant, tmp_path: Path) -> None:
     for _ in range(5):
-        client.post("/api/v1/sql", json={"sql": "SELECT 1 FROM orders", "purpose": "x"}, headers=signed_in(client, "li"))
+        client.post(
+            "/api/v1/sql", json={"sql": "SELECT 1 FROM orders", "purpose": "x"}, headers=signed_in(client, "li")
+        )
     answer = client.get("/api/v1/audit/export", headers=signed_in(client, "auditor"))
     report = verify(io.BytesIO(answer.content), fingerprint=plant.keys.fingerprint())
     assert report.records > 0
