@@ -55,6 +55,8 @@ def contract_path(agreement_id: str) -> str:
 
 def left_text(view: View, agreement: Agreement) -> str:
     """Return what is left of an agreement in words."""
+    if agreement.status is AgreementStatus.RETIRED:
+        return view.t("agreement.used", count=agreement.uses)
     now, parts = view.node.clock(), []
     if agreement.uses_left is not None:
         parts.append(view.t("agreement.uses_left", left=agreement.uses_left, all=agreement.terms.uses_max))

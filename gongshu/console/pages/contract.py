@@ -74,7 +74,8 @@ def _name(names: Mapping[str, str], party: str) -> str:
 
 def _show_left(view: View, agreement: Agreement) -> None:
     text(left_text(view, agreement)).classes("gs-left")
-    if agreement.uses_left is not None and agreement.terms.uses_max:
+    is_over = agreement.status is AgreementStatus.RETIRED
+    if not is_over and agreement.uses_left is not None and agreement.terms.uses_max:
         share_of = agreement.uses_left / agreement.terms.uses_max
         ui.html(f'<div class="gs-bar"><i style="width:{share_of:.0%}"></i></div>', sanitize=False).classes("gs-full")
     rows = [

@@ -18,6 +18,7 @@ from gongshu.console.widgets import (
     text,
     time_html,
 )
+from gongshu.model.access import Role
 from gongshu.share.dsp.states import Side
 from gongshu.share.evidence.disputes import MAY_CHOOSE, OPEN, Standing
 from gongshu.share.evidence.model import Figures, Metered
@@ -112,7 +113,7 @@ async def show_proofs(view: View, agreement: Agreement) -> None:
     """Show what is kept here and until when, what was read of it, and the proof that it was deleted."""
     keeping = view.node.keeping
     with grid(even=True):
-        with panel(view.t("kept.title"), view.t("kept.hint"), span="span-5 narrow-12"):
+        with panel(view.t("kept.title"), view.t("kept.hint"), span="span-4 narrow-12"):
             if agreement.side is Side.CONSUMER:
                 mine = [k for k in await view.ask(keeping.kept) if _is_under(k, agreement)]
                 for each in mine:
@@ -122,7 +123,7 @@ async def show_proofs(view: View, agreement: Agreement) -> None:
             else:
                 text(view.t("kept.there")).classes("gs-muted")
             await _show_deletions(view, agreement)
-        with panel(view.t("receipts.title"), view.t("receipts.hint"), span="span-7 narrow-12"):
+        with panel(view.t("receipts.title"), view.t("receipts.hint"), span="span-8 narrow-12"):
             await _show_receipts(view, agreement)
 
 
@@ -161,6 +162,10 @@ async def _show_deletions(view: View, agreement: Agreement) -> None:
         facts(rows)
 
 
+def _role(view: View, role: str) -> str:
+    return view.t(f"role.{role}") if role in set(Role) else role
+
+
 async def _show_receipts(view: View, agreement: Agreement) -> None:
     keeping = view.node.keeping
     found = await view.ask(keeping.receipts, agreement.agreement_id, limit=RECEIPTS_MAX)
@@ -174,7 +179,7 @@ async def _show_receipts(view: View, agreement: Agreement) -> None:
         {
             "sequence": receipt.sequence,
             "at": time_html(receipt.at),
-            "role": str(receipt.body.get("role", "")).replace("+", " "),
+            "role": view.join(_role(view, role) for role in str(receipt.body.get("role", "")).split("+")),
             "operation": str(receipt.body.get("operation", "")),
             "purpose": str(receipt.body.get("purpose", "")),
             "rows": number_text(int(receipt.body.get("rows", 0))),
@@ -187,5 +192,13 @@ async def _show_receipts(view: View, agreement: Agreement) -> None:
     names = ("sequence", "at", "role", "operation", "purpose", "rows", "state")
     columns = [(n, view.t(f"receipts.{n}")) for n in names]
     table(
-        view, columns, rows, key="sequence", markup=("at", "state"), numbers=("rows",), wide_only=("role",), page_size=8
+        view,
+        columns,
+        rows,
+        key="sequence",
+        markup=("at", "state"),
+        numbers=("rows",),
+        wrap=("role",),
+        wide_only=("role",),
+        page_size=8,
     )
