@@ -311,7 +311,7 @@ class PartyBody(_Body):
 class TrustBody(_Body):
     """A space's trust list, and the fingerprint its operator's people read out."""
 
-    source: str = Field(max_length=800, examples=["https://operator.example/trust.txt"])
+    source: str = Field(max_length=800, pattern="^https?://", examples=["https://operator.example/trust.txt"])
     fingerprint: str = Field(max_length=200, examples=["sha256:3f9a…"])
 
 
