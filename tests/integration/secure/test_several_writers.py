@@ -47,7 +47,8 @@ def started(database: Database, keys: Path, name: str, count: int) -> subprocess
 
 def acknowledged(process: subprocess.Popen[str]) -> dict[int, str]:
     """What the writer said was on disk; the last line may be cut off."""
-    output, _ = process.communicate(timeout=60)
+    with process, process.stdout or io.StringIO() as said:
+        output = said.read()  # communicate() would pass by what readline() has read ahead, and begin within a line
     lines = [line.split() for line in output.splitlines(keepends=True) if line.endswith("\n")]
     return {int(index): name for index, name in lines}
 
