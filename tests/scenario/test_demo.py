@@ -35,7 +35,7 @@ def left_running(folder: Path) -> list[str]:
 @pytest.mark.timeout(400)
 def test_the_ten_steps_hold_and_nothing_is_left_running(tmp_path: Path) -> None:
     folder = tmp_path / "demo"
-    demo = start(folder, "--exit", "--format", "json", "--seconds", "12")
+    demo = start(folder, "--exit", "--format", "json", "--seconds", "8")
     out, progress = demo.communicate(timeout=380)
     steps = json.loads(out)["steps"]
     assert [step["name"] for step in steps] == STEPS

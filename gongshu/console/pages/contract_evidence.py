@@ -113,7 +113,7 @@ async def show_proofs(view: View, agreement: Agreement) -> None:
     """Show what is kept here and until when, what was read of it, and the proof that it was deleted."""
     keeping = view.node.keeping
     with grid(even=True):
-        with panel(view.t("kept.title"), view.t("kept.hint"), span="span-4 narrow-12"):
+        with panel(view.t("kept.title"), view.t("kept.hint"), span="span-12"):
             if agreement.side is Side.CONSUMER:
                 mine = [k for k in await view.ask(keeping.kept) if _is_under(k, agreement)]
                 for each in mine:
@@ -123,7 +123,7 @@ async def show_proofs(view: View, agreement: Agreement) -> None:
             else:
                 text(view.t("kept.there")).classes("gs-muted")
             await _show_deletions(view, agreement)
-        with panel(view.t("receipts.title"), view.t("receipts.hint"), span="span-8 narrow-12"):
+        with panel(view.t("receipts.title"), view.t("receipts.hint"), span="span-12"):
             await _show_receipts(view, agreement)
 
 
