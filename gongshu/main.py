@@ -28,6 +28,7 @@ from gongshu.gather.api import create_router as create_gather_router
 from gongshu.gather.fleet import Fleet
 from gongshu.govern.api import create_router as create_govern_router
 from gongshu.hub.api import create_router as create_hub_router
+from gongshu.lake.memory import without_pandas
 from gongshu.node import Node, open_node
 from gongshu.secure.api import create_router as create_secure_router
 from gongshu.secure.api import subject_dependency
@@ -176,6 +177,7 @@ def serve(home: Home, *, say: Callable[[str], None] = lambda _: None) -> None:
 
     Raises: ConfigMissing, ConfigInvalid, AlreadyServed, PortTaken.
     """
+    without_pandas()
     node = open_node(home)
     with contextlib.ExitStack() as ending:
         ending.callback(node.close)

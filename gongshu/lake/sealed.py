@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from gongshu.lake.errors import SealedUnreadable, TableSchemaMismatch
 from gongshu.model.sealed import SealedFile, SealedReport, SealedRows
@@ -42,6 +41,7 @@ def write_sealed(file: SealedFile, schema: pa.Schema, batches: Iterable[pa.Recor
     Raises: TableSchemaMismatch, OSError, and whatever the batches raise; nothing is left under the name then.
     Cost: one row group in memory; no byte of it reaches the disk in clear.
     """
+    import pyarrow.parquet as pq  # its 16 MB only where something is written, not in every query worker
     from pyarrow.parquet.encryption import create_encryption_properties
 
     properties = create_encryption_properties(

@@ -10,8 +10,6 @@ from typing import IO
 
 import orjson
 import pyarrow as pa
-import pyarrow.csv as pa_csv
-import pyarrow.parquet as pa_parquet
 
 from gongshu.share.encoding import Encoding
 
@@ -86,11 +84,15 @@ def _read_arrow(file: IO[bytes]) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
 
 
 def _read_csv(file: IO[bytes]) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+    import pyarrow.csv as pa_csv
+
     reader = pa_csv.open_csv(file)
     return reader.schema, iter(reader)
 
 
 def _read_parquet(file: IO[bytes]) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+    import pyarrow.parquet as pa_parquet
+
     source = pa_parquet.ParquetFile(file)
     return source.schema_arrow, source.iter_batches()
 

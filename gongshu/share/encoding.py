@@ -9,8 +9,6 @@ from typing import Any, overload
 
 import orjson
 import pyarrow as pa
-import pyarrow.csv as pa_csv
-import pyarrow.parquet as pa_parquet
 
 PIECE_BYTES = 1024 * 1024
 """Pieces are sent when so much has come together: a hop between threads and a chunk on the wire for each. Measured;
@@ -124,9 +122,21 @@ def _as_text(value: Any) -> str:
     raise TypeError(type(value).__name__)
 
 
+def _csv_writer(sink: Sink, schema: pa.Schema) -> Any:
+    import pyarrow.csv as pa_csv  # megabytes that a node without such partners never needs
+
+    return pa_csv.CSVWriter(sink, schema)
+
+
+def _parquet_writer(sink: Sink, schema: pa.Schema) -> Any:
+    import pyarrow.parquet as pa_parquet
+
+    return pa_parquet.ParquetWriter(sink, schema, compression="zstd")
+
+
 _WRITERS: dict[Encoding, Callable[[Sink, pa.Schema], Any]] = {
     Encoding.ARROW: lambda sink, schema: pa.ipc.new_stream(sink, schema),
-    Encoding.CSV: lambda sink, schema: pa_csv.CSVWriter(sink, schema),
-    Encoding.PARQUET: lambda sink, schema: pa_parquet.ParquetWriter(sink, schema, compression="zstd"),
+    Encoding.CSV: _csv_writer,
+    Encoding.PARQUET: _parquet_writer,
     Encoding.JSON: lambda sink, schema: _JsonWriter(sink),  # noqa: ARG005
 }

@@ -5,7 +5,6 @@ import re
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pa_parquet
 
 from gongshu.share.clearances.errors import MarkedFileUnreadable
 
@@ -30,6 +29,8 @@ def read_values(path: Path) -> tuple[set[float], str]:
             file.seek(0)
             head = file.read(6)
         if head.startswith(_PARQUET):
+            import pyarrow.parquet as pa_parquet
+
             return _from_table(pa_parquet.read_table(path)), digest
         if head.startswith((_ARROW, _STREAM)):
             return _from_table(_read_arrow(path, is_stream=head.startswith(_STREAM))), digest
