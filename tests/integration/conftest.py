@@ -64,16 +64,29 @@ def postgres_url() -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture
-def postgres(postgres_url: str) -> Iterator[Database]:
-    """An empty metadata database of its own on that server, at the newest revision."""
-    import psycopg
-
-    name = f"gongshu_{next(_numbers)}"
-    plain = postgres_url.replace("+psycopg", "")
-    with psycopg.connect(f"{plain}/postgres", autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
+@pytest.fixture(scope="session")
+def migrated(postgres_url: str) -> str:
+    """The name of a database on that server that all revisions have built; the tests use copies of it."""
+    name = "gongshu"
+    _create(postgres_url, name, like="template0")
     database = Database(f"{postgres_url}/{name}")
     database.prepare()
+    database.close()
+    return name
+
+
+@pytest.fixture
+def postgres(postgres_url: str, migrated: str) -> Iterator[Database]:
+    """An empty metadata database of its own on that server, at the newest revision."""
+    name = f"gongshu_{next(_numbers)}"
+    _create(postgres_url, name, like=migrated)
+    database = Database(f"{postgres_url}/{name}")
     yield database
     database.close()
+
+
+def _create(server: str, name: str, *, like: str) -> None:
+    import psycopg
+
+    with psycopg.connect(f"{server.replace('+psycopg', '')}/postgres", autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {like}")
