@@ -147,7 +147,7 @@ def open_node(home: Home, *, clock: Callable[[], datetime] = utc_now, identities
         clearing=clearances,
     )
     schemes = SchemeParts(own, keys, parties, peers, database, audit, clock, ground.address, ground.tls)
-    doors = PeerIdentities(parties, [*_offered(schemes), *identities], own_party_id=own)
+    doors = PeerIdentities(parties, [*_offered(schemes), *identities], own_party_id=own, public_address=ground.address)
     share = _open_share(ground, gate, keeping, clearances, doors)
     wire, ends = HttpWire(parties, doors, clock, tls=ground.tls), end_transfers_with(database, share.engine)
     us = Own(own, title, ground.config.division, ground.address)

@@ -12,6 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from gongshu.hub.errors import DocumentMalformed, ReportTooLarge
 from gongshu.hub.model import Agreement, OpenedValue, Publication, SentReport
 from gongshu.hub.period import parse_period
+from gongshu.hub.reporting import REPORTS_PATH
 from gongshu.hub.roles import CONTRACTORS, REPORTERS, require_role
 from gongshu.hub.service import HubService
 from gongshu.hub.wire import (
@@ -24,7 +25,7 @@ from gongshu.hub.wire import (
 )
 from gongshu.model.access import Subject
 from gongshu.model.ids import DatasetId
-from gongshu.secure.peer_tokens import PeerTokens
+from gongshu.secure.peer_tokens import PeerTokens, require_made_for
 
 Message = TypeVar("Message", bound=BaseModel)
 
@@ -90,6 +91,7 @@ def _add_peer_routes(router: APIRouter, hub: HubService, peers: PeerTokens) -> N
         """Hand in a signed report with a peer token; the answer is the signed receipt."""
         header = request.headers.get("authorization", "")
         caller = await run_in_threadpool(peers.subject_of, header)
+        require_made_for(caller, {f"POST {REPORTS_PATH}"})
         message = await _read(request, SignedMessage, "report")
         receipt = await run_in_threadpool(hub.province.receive, message.value(), caller)
         return SignedMessage(document=dict(receipt.document), signature=receipt.signature)

@@ -52,7 +52,7 @@ from gongshu.packs.model import Packs
 from gongshu.secure.gate import Gate, SqlQuery
 from gongshu.secure.keys import KeyStore
 from gongshu.secure.parties import PartyRegistry
-from gongshu.secure.peer_tokens import PeerTokens
+from gongshu.secure.peer_tokens import REQUEST_CLAIM, PeerTokens
 
 REPORTS_PATH = "/api/v1/hub/reports"
 PURPOSE = "report"
@@ -257,9 +257,8 @@ class Reporting:
         document = json.loads(row.document)
         province = self._parties.get(document["province"])
         message = {"document": document, "signature": row.signature}
-        answer = self._client.post(
-            province.address, REPORTS_PATH, message, what="report", authorization=self._peers.issue(province.party_id)
-        )
+        token = self._peers.issue(province.party_id, claims={REQUEST_CLAIM: f"POST {REPORTS_PATH}"})
+        answer = self._client.post(province.address, REPORTS_PATH, message, what="report", authorization=token)
         receipt = self._checked_receipt(SignedMessage.read(answer, what="receipt").value(), document, province.address)
         values = {"receipt": encode_canonical(receipt.document).decode(), "receipt_signature": receipt.signature}
         number = str(receipt.document["receipt_number"])

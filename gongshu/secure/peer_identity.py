@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
+from urllib.parse import unquote, urlsplit
 
 from gongshu.database import Database
 from gongshu.model.audit import AuditSink
@@ -18,7 +19,7 @@ from gongshu.model.ids import PartyId
 from gongshu.secure.errors import IdentitySchemeUnknown, PartyUnknown, PeerTokenRejected
 from gongshu.secure.keys import KeyStore
 from gongshu.secure.parties import Party, PartyRegistry
-from gongshu.secure.peer_tls import TlsSettings
+from gongshu.secure.peer_tls import TlsSettings, peer_certificate
 from gongshu.secure.peer_tokens import PeerTokens
 
 ENTRY_POINT_GROUP = "gongshu.identity"
@@ -36,6 +37,26 @@ class Proof:
     """The bytes it came with; None for GET."""
     client_certificate: bytes | None = None
     """In DER, when mutual TLS ended in this process."""
+    request: str = ""
+    """Method, path and query, as `request_line` writes them."""
+    below: str = ""
+    """The path of our public address, which a proxy in front may have taken away from the request's."""
+
+    @property
+    def spellings(self) -> frozenset[str]:
+        """The request as it came here, and as it was called from outside."""
+        method, _, target = self.request.partition(" ")
+        return frozenset({self.request, f"{method} {self.below}{target}"}) if self.request else frozenset()
+
+
+def request_line(method: str, target: str) -> str:
+    """Return what a request asks, in one spelling: percent signs in paths are written differently on the way.
+
+    >>> request_line("POST", "/dsp/urn%3Auuid%3A1?after=a%20b")
+    'POST /dsp/urn:uuid:1?after=a%20b'
+    """
+    path, mark, query = target.partition("?")
+    return f"{method} {unquote(path)}{mark}{query}"
 
 
 class PeerIdentity(Protocol):
@@ -45,8 +66,11 @@ class PeerIdentity(Protocol):
     def name(self) -> str:
         """What parties are registered with (`Party.identity`)."""
 
-    def headers_for(self, party: Party, body: bytes | None) -> Mapping[str, str]:
-        """Return the headers that prove us to that party, for one request with this body (None for GET)."""
+    def headers_for(self, party: Party, body: bytes | None, request: str) -> Mapping[str, str]:
+        """Return the headers that prove us to that party, for one request with this body (None for GET).
+
+        `request` is what `request_line` says of it; a scheme that can, binds its proof to it.
+        """
 
     def party_of(self, proof: Proof) -> PartyId | None:
         """Return who proves itself; None if it is not a proof of this form.
@@ -97,8 +121,16 @@ def installed_schemes() -> list[IdentitySpec]:
 class PeerIdentities:
     """The schemes of one node. Whoever receives or sends a request between parties asks here and nowhere else."""
 
-    def __init__(self, parties: PartyRegistry, schemes: Iterable[PeerIdentity], *, own_party_id: PartyId) -> None:
+    def __init__(
+        self,
+        parties: PartyRegistry,
+        schemes: Iterable[PeerIdentity],
+        *,
+        own_party_id: PartyId,
+        public_address: Callable[[], str] = str,
+    ) -> None:
         self._parties = parties
+        self._public_address = public_address
         self._own_party_id = own_party_id
         self._schemes: Sequence[PeerIdentity] = tuple(schemes)
         if len({scheme.name for scheme in self._schemes}) != len(self._schemes):
@@ -113,7 +145,7 @@ class PeerIdentities:
         """Return the scheme of this name, None if this node does not offer it."""
         return next((scheme for scheme in self._schemes if scheme.name == name), None)
 
-    def headers_for(self, party: PartyId, body: bytes | None) -> Mapping[str, str]:
+    def headers_for(self, party: PartyId, body: bytes | None, request: str) -> Mapping[str, str]:
         """Return the headers of one request to that party, by the scheme it is registered with.
 
         Raises: PartyUnknown, IdentitySchemeUnknown.
@@ -121,8 +153,24 @@ class PeerIdentities:
         registered = self._parties.get(party)
         scheme = self.find(registered.identity)
         if scheme is not None:
-            return scheme.headers_for(registered, body)
+            return scheme.headers_for(registered, body, request)
         raise IdentitySchemeUnknown(party_id=party, scheme=registered.identity, known=", ".join(self.names))
+
+    def proof_of(self, scope: Mapping[str, Any], body: bytes | None) -> Proof:
+        """Return what an HTTP request shows of its sender; of several Authorization headers none counts.
+
+        `scope` is the request's ASGI scope.
+        """
+        shown = [value for name, value in scope["headers"] if name == b"authorization"]
+        query = scope.get("query_string", b"").decode("latin-1")
+        target = scope["path"] + (f"?{query}" if query else "")
+        return Proof(
+            shown[0].decode("latin-1") if len(shown) == 1 else "",
+            body,
+            peer_certificate(scope),
+            f"{scope['method']} {target}",
+            urlsplit(self._public_address()).path.rstrip("/"),
+        )
 
     def party_of(self, proof: Proof) -> PartyId:
         """Return the registered party that this request proves; the first scheme that knows the form decides.

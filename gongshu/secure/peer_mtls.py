@@ -38,7 +38,7 @@ class MutualTls:
         self._authorities = tuple(authorities)
         self._clock = clock
 
-    def headers_for(self, party: Party, body: bytes | None) -> Mapping[str, str]:  # noqa: ARG002
+    def headers_for(self, party: Party, body: bytes | None, request: str) -> Mapping[str, str]:  # noqa: ARG002
         """Return no header: the wire shows our certificate on every connection."""
         return {}
 
@@ -94,9 +94,9 @@ class MutualTlsWithTokens(MutualTls):
         super().__init__(parties, authorities, clock)
         self._tokens = tokens
 
-    def headers_for(self, party: Party, body: bytes | None) -> Mapping[str, str]:
+    def headers_for(self, party: Party, body: bytes | None, request: str) -> Mapping[str, str]:
         """Return the signed token of one request; the wire shows our certificate beside it."""
-        return self._tokens.headers_for(party, body)
+        return self._tokens.headers_for(party, body, request)
 
     def party_of(self, proof: Proof) -> PartyId | None:
         """Return the party that both the certificate and the token name; None without a certificate of this scheme.

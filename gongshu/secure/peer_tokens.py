@@ -1,11 +1,11 @@
-"""Tokens by which one organisation's node proves itself to another: short-lived, for one audience, used once.
+"""Tokens by which one node proves itself to another: short-lived, for one audience, door and body, used once.
 
 The issuer must be registered with its key; a token is checked with that key only, whatever it says itself.
 """
 
 import hashlib
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,8 @@ VALID_MAX_S = 3600
 RESERVED = frozenset({"iss", "sub", "aud", "iat", "exp", "jti"})
 BODY_CLAIM = "body"
 """The claim that holds the SHA-256 of the body, so that a body cannot be exchanged on the way."""
+REQUEST_CLAIM = "request"
+"""The claim that holds method, path and query, so that a message to one process is not taken for one to another."""
 NAME = "gongshu"
 """This scheme of identity, and what a party is registered with unless said otherwise."""
 
@@ -71,13 +73,15 @@ class PeerTokens:
         times = {"iat": now, "exp": now + valid_s, "jti": secrets.token_urlsafe(16)}
         return "Bearer " + encode_jws({**extra, **own, **times}, self._keys)
 
-    def headers_for(self, party: Party, body: bytes | None) -> Mapping[str, str]:
-        """Return the header of one request to that party, made for this very body."""
-        claims = {} if body is None else {BODY_CLAIM: hashlib.sha256(body).hexdigest()}
+    def headers_for(self, party: Party, body: bytes | None, request: str) -> Mapping[str, str]:
+        """Return the header of one request to that party, made for this very body and door."""
+        claims = {REQUEST_CLAIM: request}
+        if body is not None:
+            claims[BODY_CLAIM] = hashlib.sha256(body).hexdigest()
         return {"Authorization": self.issue(party.party_id, claims=claims)}
 
     def party_of(self, proof: "Proof", *, scheme: str = NAME) -> PartyId | None:
-        """Return the party whose token this is, made for this very body; None if it is none of this scheme.
+        """Return the party whose token this is, made for this very body and door; None if it is none of this scheme.
 
         Raises: PeerTokenRejected.
         """
@@ -90,6 +94,7 @@ class PeerTokens:
             if kind.lower() != "bearer" or not self._is_of(claims.get("iss"), scheme):
                 return None
             subject = self.subject_of(proof.authorization, scheme=scheme)
+        require_made_for(subject, proof.spellings)
         made_for = subject.attributes.get(f"claim.{BODY_CLAIM}")
         if proof.body is not None and made_for != hashlib.sha256(proof.body).hexdigest():
             raise PeerTokenRejected(reason="it was made for another body")
@@ -166,3 +171,16 @@ class PeerTokens:
                 connection.execute(_USE, {"issuer": issuer, "jti": jti, "expires_at": until})
         except IntegrityError as cause:
             raise PeerTokenRejected(reason="it was used before") from cause
+
+
+def require_made_for(subject: Subject, requests: Collection[str]) -> None:
+    """Check that the token of a partner was made for this request, in one of its spellings.
+
+    Raises: PeerTokenRejected.
+    """
+    made_for = subject.attributes.get(f"claim.{REQUEST_CLAIM}")
+    if made_for is None:
+        reason = "it names no method and path, as older nodes make them; bring the partner's node up to date"
+        raise PeerTokenRejected(reason=reason)
+    if made_for not in requests:
+        raise PeerTokenRejected(reason="it was made for another method or path")

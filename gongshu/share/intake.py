@@ -1,5 +1,6 @@
 """What other parties ask of us, checked before it reaches the engine: who asks, for which offer, back to where."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -9,7 +10,7 @@ from gongshu.errors import NotFound
 from gongshu.model.dataset import DatasetKind
 from gongshu.model.ids import PartyId
 from gongshu.secure.parties import PartyRegistry
-from gongshu.secure.peer_identity import PeerIdentities, Proof
+from gongshu.secure.peer_identity import PeerIdentities
 from gongshu.share.addresses import is_under
 from gongshu.share.agreements import find_agreement
 from gongshu.share.catalog import build_catalog, build_dataset, build_service, formats_of
@@ -64,12 +65,12 @@ class Intake:
         self._identities = identities
         self._own = own_party_id
 
-    def authenticate(self, proof: Proof) -> PartyId:
-        """Return who sent a request, by the scheme of identity that this party is registered with.
+    def authenticate(self, scope: Mapping[str, Any], body: bytes | None) -> PartyId:
+        """Return who sent a request (its ASGI scope), by the scheme of identity that this party is registered with.
 
         Raises: PeerTokenRejected.
         """
-        return self._identities.party_of(proof)
+        return self._identities.party_of(self._identities.proof_of(scope, body))
 
     # ---- catalogue --------------------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ import httpx
 
 from gongshu.model.ids import PartyId
 from gongshu.secure.parties import PartyRegistry
-from gongshu.secure.peer_identity import PeerIdentities
+from gongshu.secure.peer_identity import PeerIdentities, request_line
 from gongshu.secure.peer_tls import TlsSettings, client_context
 from gongshu.share.addresses import is_under, join
 from gongshu.share.dsp.messages import VERSION
@@ -123,7 +123,8 @@ class HttpWire:
     def _call(self, party: PartyId, method: str, address: str, body: bytes) -> Reply:
         with self._parties.one_look():
             client = self.client_of(party)
-            proof = self._identities.headers_for(party, body if method == "POST" else None)
+            asked = request_line(method, httpx.URL(address).raw_path.decode("ascii"))
+            proof = self._identities.headers_for(party, body if method == "POST" else None, asked)
         return self._request(client, party, method, address, body, proof)
 
     def _request(

@@ -19,6 +19,8 @@ from gongshu.secure.peer_identity import PeerIdentities, Proof
 from gongshu.testing.contract_base import Gap
 
 BODY = b'{"@type":"ContractRequestMessage"}'
+REQUEST = "POST /dsp/2025-1/negotiations/request"
+"""What rigs make their proofs for."""
 LONG_S = 2 * 3600.0
 """Beyond the life of any proof and any leeway."""
 SKEW_S = 30.0
@@ -122,6 +124,16 @@ class IdentityContract(ABC):
     def test_a_proof_counts_for_its_own_body_only(self, rig: IdentityRig, other: bytes) -> None:
         refused(rig, replace(rig.prove(BODY), body=other))
 
+    @pytest.mark.parametrize(
+        "other", ["", "GET" + REQUEST[4:], REQUEST + "?after=1", REQUEST[:-1], "POST /dsp/2025-1/transfers/request"]
+    )
+    def test_a_proof_counts_for_its_own_request_only(self, rig: IdentityRig, other: str) -> None:
+        refused(rig, replace(rig.prove(BODY), request=other))
+
+    def test_a_proxy_may_take_the_path_of_our_address_away(self, rig: IdentityRig) -> None:
+        path = REQUEST.removeprefix("POST /dsp")
+        assert rig.door.party_of(replace(rig.prove(BODY), request=f"POST {path}", below="/dsp")) == rig.partner.party_id
+
     def test_a_proof_of_a_question_sends_no_message(self, rig: IdentityRig) -> None:
         refused(rig, replace(rig.prove(None), body=BODY))
 
@@ -158,7 +170,7 @@ class IdentityContract(ABC):
         refused(rig, proof)
 
     def test_our_own_proofs_are_headers(self, rig: IdentityRig) -> None:
-        for name, value in rig.door.headers_for(rig.partner.party_id, BODY).items():
+        for name, value in rig.door.headers_for(rig.partner.party_id, BODY, REQUEST).items():
             assert name.isascii(), "a header's name"
             assert value.isascii(), "a header's value"
             assert value.isprintable(), "a header has one line"

@@ -19,7 +19,7 @@ class MockIdentity:
     def __init__(self, own_party_id: str) -> None:
         self._own = own_party_id
 
-    def headers_for(self, party: Party, body: bytes | None) -> Mapping[str, str]:
+    def headers_for(self, party: Party, body: bytes | None, request: str) -> Mapping[str, str]:
         claims = {"region": "eu", "audience": party.party_id, "clientId": self._own}
         return {"Authorization": json.dumps(claims)}
 

@@ -44,7 +44,7 @@ class FixedHeader:
     def __init__(self, header: str) -> None:
         self._header = header
 
-    def headers_for(self, party: Party, body: bytes | None) -> Mapping[str, str]:
+    def headers_for(self, party: Party, body: bytes | None, request: str) -> Mapping[str, str]:
         return {"Authorization": self._header}
 
     def party_of(self, proof: Proof) -> PartyId | None:

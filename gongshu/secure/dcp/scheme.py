@@ -18,11 +18,11 @@ from gongshu.secure.dcp.verifier import Verifier
 from gongshu.secure.errors import PartyUnknown, PeerTokenRejected
 from gongshu.secure.parties import Party, PartyRegistry
 from gongshu.secure.peer_identity import Proof, SchemeParts
+from gongshu.secure.peer_tokens import BODY_CLAIM, REQUEST_CLAIM
 
 NAME = "dcp"
 PATH = "/dcp"
 """Base of our credential service under the node's address."""
-BODY_CLAIM = "body"
 
 
 class DcpIdentity:
@@ -64,10 +64,12 @@ class DcpIdentity:
             "service": [{**service, "serviceEndpoint": self._address() + PATH}],
         }
 
-    def headers_for(self, party: Party, body: bytes | None) -> Mapping[str, str]:
+    def headers_for(self, party: Party, body: bytes | None, request: str) -> Mapping[str, str]:
         """Return our ID token for one request; it opens our membership credential to that party."""
         access = self.access.issue(party.party_id, [MEMBERSHIP_SCOPE], self._clock())
-        claims = {} if body is None else {BODY_CLAIM: hashlib.sha256(body).hexdigest()}
+        claims = {REQUEST_CLAIM: request}
+        if body is not None:
+            claims[BODY_CLAIM] = hashlib.sha256(body).hexdigest()
         return {"Authorization": "Bearer " + self.tokens.issue(party.party_id, access=access, claims=claims)}
 
     def party_of(self, proof: Proof) -> PartyId | None:
@@ -78,11 +80,7 @@ class DcpIdentity:
         token = read_bearer(proof.authorization)
         if token is None or not self._is_of_scheme(token.claims.get("iss")):
             return None
-        # A peer that runs this software binds the body too; DCP itself leaves that to TLS.
-        made_for = token.claims.get(BODY_CLAIM)
-        is_bound = made_for is not None and proof.body is not None
-        if is_bound and made_for != hashlib.sha256(proof.body or b"").hexdigest():
-            raise PeerTokenRejected(reason="it was made for another body")
+        _require_made_for(token.claims, proof)
         proved = self.tokens.check(proof.authorization)
         self._verifier.require_member(proved)
         return proved.party.party_id
@@ -93,6 +91,16 @@ class DcpIdentity:
             return is_did and self._parties.get(PartyId(str(issuer))).identity == NAME
         except PartyUnknown:
             return False
+
+
+def _require_made_for(claims: Mapping[str, Any], proof: Proof) -> None:
+    """A peer that runs this software binds body and request too; DCP itself leaves that to TLS."""
+    made_for, asked = claims.get(BODY_CLAIM), claims.get(REQUEST_CLAIM)
+    is_bound = made_for is not None and proof.body is not None
+    if is_bound and made_for != hashlib.sha256(proof.body or b"").hexdigest():
+        raise PeerTokenRejected(reason="it was made for another body")
+    if asked is not None and asked not in proof.spellings:
+        raise PeerTokenRejected(reason="it was made for another method or path")
 
 
 def open_scheme(parts: SchemeParts) -> DcpIdentity | None:

@@ -10,8 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from gongshu.errors import NotAuthenticated
 from gongshu.model.access import Subject
 from gongshu.model.ids import PartyId
-from gongshu.secure.peer_identity import PeerIdentities, Proof
-from gongshu.secure.peer_tls import peer_certificate
+from gongshu.secure.peer_identity import PeerIdentities
 from gongshu.share.crawl.passes import INTERVAL_LEAST_S, INTERVAL_MOST_S
 from gongshu.share.crawl.service import INTERVAL_USUAL_S, LIMIT_MAX, CrawlService
 from gongshu.share.crawl.sources import STAMP_PATH
@@ -83,10 +82,8 @@ def create_stamp_router(crawl: CrawlService, identities: PeerIdentities) -> APIR
     @router.get(STAMP_PATH)
     def stamp(request: Request) -> Response:
         """What changes whenever our catalogue does, for the party that asks."""
-        shown = request.headers.getlist("authorization")
-        proof = Proof(shown[0] if len(shown) == 1 else "", None, peer_certificate(request.scope))
         try:
-            party = identities.party_of(proof)
+            party = identities.party_of(identities.proof_of(request.scope, None))
         except NotAuthenticated:
             return JSONResponse({"code": "share.not_authorised"}, 404)
         return JSONResponse({"stamp": crawl.stamps.of(party)})

@@ -19,8 +19,6 @@ from starlette.requests import ClientDisconnect
 
 from gongshu.errors import GongshuError, NotAuthenticated
 from gongshu.model.ids import PartyId
-from gongshu.secure.peer_identity import Proof
-from gongshu.secure.peer_tls import peer_certificate
 from gongshu.share.data_wire import QUIET_S
 from gongshu.share.delivery import DataRequest
 from gongshu.share.dsp.messages import CONTEXT, PATH, build_catalog_error, build_process_error, build_versions, encode
@@ -130,7 +128,7 @@ def _add_data(router: APIRouter, share: ShareService) -> None:
         body = await _read_body(request, share)
 
         def work() -> Json:
-            party = share.intake.authenticate(_proof(request, body))
+            party = share.intake.authenticate(request.scope, body)
             return share.delivery.renew(party, transfer_id)
 
         return _json(200, await run_in_threadpool(work))
@@ -205,7 +203,7 @@ async def _answer(
         is_post = request.method == "POST"
 
         def whole() -> Response:
-            return work(share.intake.authenticate(_proof(request, body if is_post else None)), body)
+            return work(share.intake.authenticate(request.scope, body if is_post else None), body)
 
         return await run_in_threadpool(whole)
     except GongshuError as error:
@@ -215,19 +213,13 @@ async def _answer(
         return _json(status, error_body(body, code, reason))
 
 
-def _proof(request: Request, body: bytes | None) -> Proof:
-    """Return what the request shows of its sender; of several Authorization headers none counts."""
-    shown = request.headers.getlist("authorization")
-    return Proof(shown[0] if len(shown) == 1 else "", body, peer_certificate(request.scope))
-
-
 async def read_proven(request: Request, share: ShareService) -> tuple[PartyId, bytes]:
     """Return who sent a request beside the protocol, and its bounded body.
 
     Raises: PeerTokenRejected, MessageTooLarge, MessageTooSlow.
     """
     body = await _read_body(request, share)
-    return await run_in_threadpool(share.intake.authenticate, _proof(request, body)), body
+    return await run_in_threadpool(share.intake.authenticate, request.scope, body), body
 
 
 async def _read_body(request: Request, share: ShareService) -> bytes:

@@ -14,8 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from gongshu.errors import GongshuError, NotAuthenticated
 from gongshu.model.access import Subject
 from gongshu.model.ids import PartyId
-from gongshu.secure.peer_identity import PeerIdentities, Proof
-from gongshu.secure.peer_tls import peer_certificate
+from gongshu.secure.peer_identity import PeerIdentities
 from gongshu.share.dsp.reader import read_document
 from gongshu.share.errors import MessageTooLarge, MessageTooSlow
 from gongshu.share.spaces.errors import SpaceUnknown
@@ -252,11 +251,9 @@ async def _answer(identities: PeerIdentities, request: Request, work: Callable[[
     """Authenticate, work off the event loop, answer; who proves nothing gets the one 404 of decision 0044."""
     try:
         body = await _read_body(request)
-        shown = request.headers.getlist("authorization")
-        proof = Proof(shown[0] if len(shown) == 1 else "", body, peer_certificate(request.scope))
 
         def whole() -> Json:
-            party = identities.party_of(proof)
+            party = identities.party_of(identities.proof_of(request.scope, body))
             read_document(body)  # bounds its depth, and refuses what is no object
             return work(party, orjson.loads(body))
 

@@ -18,6 +18,7 @@ from gongshu.secure.errors import PeerTokenRejected
 from gongshu.secure.parties import Party
 from gongshu.secure.peer_identity import Proof, SchemeParts
 from gongshu.secure.peer_tls import TlsSettings
+from gongshu.testing.identity_contract import REQUEST
 from tests.conftest import Clock
 from tests.contract.identity.rigs import End, NoAudit
 
@@ -189,4 +190,4 @@ class ClaimsRig:
 
     def _made(self, by: Member, audience: PartyId, body: bytes | None) -> Proof:
         target = Party(audience, "", "", "", (), "dcp")
-        return Proof(by.scheme.headers_for(target, body)["Authorization"], body)
+        return Proof(by.scheme.headers_for(target, body, REQUEST)["Authorization"], body, request=REQUEST)

@@ -11,6 +11,7 @@ from gongshu.secure.keys import KeyStore
 from gongshu.secure.parties import Party, PartyRegistry
 from gongshu.secure.peer_identity import PeerIdentities, PeerIdentity, Proof
 from gongshu.secure.peer_tokens import PeerTokens
+from gongshu.testing.identity_contract import REQUEST
 from tests.conftest import Clock
 from tests.metadata import new_database
 
@@ -77,4 +78,4 @@ class TokenRig:
 
     def _made(self, by: End, audience: PartyId, body: bytes | None) -> Proof:
         target = replace(self._node.record(), party_id=audience)
-        return Proof(by.tokens.headers_for(target, body)["Authorization"], body)
+        return Proof(by.tokens.headers_for(target, body, REQUEST)["Authorization"], body, request=REQUEST)

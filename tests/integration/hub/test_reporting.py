@@ -22,6 +22,7 @@ from gongshu.hub.errors import (
 )
 from gongshu.hub.model import Agreement, DeliveryState, Standing
 from gongshu.hub.period import Period
+from gongshu.hub.reporting import REPORTS_PATH
 from gongshu.model.access import Role
 from gongshu.model.ids import DatasetId
 from gongshu.secure.errors import Denied
@@ -243,6 +244,9 @@ HOSTILE = (
 )
 
 
+ASKED = {"request": f"POST {REPORTS_PATH}"}
+
+
 def post(address: str, path: str, content: bytes, authorization: str = "") -> httpx.Response:
     headers = {"Authorization": authorization, "Content-Type": "application/json"}
     return httpx.post(f"{address}/api/v1/hub/{path}", content=content, headers=headers, trust_env=False, timeout=10)
@@ -253,7 +257,7 @@ def test_hostile_messages_get_a_problem_and_change_nothing(mill: WholeNode, prov
         join(mill, province, address, clock)
 
         def token() -> str:
-            return mill.peers.issue(province.party_id)
+            return mill.peers.issue(province.party_id, claims=ASKED)
 
         for path in ("reports", "members", "invitation"):
             for body in (
@@ -268,9 +272,9 @@ def test_hostile_messages_get_a_problem_and_change_nothing(mill: WholeNode, prov
                 answer = post(address, path, body, token())
                 assert (answer.status_code, answer.json()["status"]) == (400, 400), (path, body)
             assert post(address, path, b" " * 300_000, token()).status_code == 413
-        used = token()
+        used, older = token(), mill.peers.issue(province.party_id)
         assert post(address, "reports", b"{}", used).status_code == 400
-        for header in ("", "Bearer x", used, mill.peers.issue(mill.party_id)):
+        for header in ("", "Bearer x", used, mill.peers.issue(mill.party_id, claims=ASKED), older):
             assert post(address, "reports", b"{}", header).status_code == 401
     with province.database.connect() as connection:
         assert connection.execute(sa.select(sa.func.count()).select_from(tables.received_reports)).scalar_one() == 0

@@ -218,7 +218,9 @@ class Kit:
 
     def call(self, connector: Connector, method: str, path: str, document: Any = None) -> httpx.Response:
         body = b"" if document is None else orjson.dumps(document)
-        claims = {"body": hashlib.sha256(body).hexdigest()} if method == "POST" else None
+        claims = {"request": f"{method} {PATH}{path}"}
+        if method == "POST":
+            claims["body"] = hashlib.sha256(body).hexdigest()
         headers = {"Authorization": self._tokens.issue(OWN, claims=claims)}
         return httpx.request(method, connector.address + PATH + path, content=body, headers=headers)
 

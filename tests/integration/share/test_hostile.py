@@ -23,19 +23,24 @@ from tests.integration.share.site import Site
 from tests.integration.share.test_end_to_end import Sites, provider_transfer, started
 
 BASE = "/dsp/2025-1"
+ASKED = f"POST {BASE}/negotiations/request"
 
 
 def post(
     sender: Site, target: Site, path: str, document: Any, *, header: str | None = None, raw: bytes | None = None
 ) -> httpx.Response:
     body = raw if raw is not None else json.dumps(document).encode()
-    token = sender.peers.issue(target.party, claims={"body": hashlib.sha256(body).hexdigest()})
-    headers = {"Authorization": token if header is None else header, "Content-Type": "application/json"}
+    headers = {"Content-Type": "application/json"}
+    headers |= {"Authorization": header} if header is not None else proved(sender, target, f"POST {BASE}{path}", body)
     return httpx.post(target.address + BASE + path, content=body, headers=headers)
 
 
+def proved(sender: Site, target: Site, asked: str, body: bytes | None) -> dict[str, str]:
+    return dict(sender.peers.headers_for(Party(target.party, "", ""), body, asked))
+
+
 def get(sender: Site, target: Site, path: str) -> httpx.Response:
-    return httpx.get(target.address + BASE + path, headers={"Authorization": sender.peers.issue(target.party)})
+    return httpx.get(target.address + BASE + path, headers=proved(sender, target, f"GET {BASE}{path}", None))
 
 
 def request(site: Site, offer_id: str, dataset: str, **changes: Any) -> dict[str, Any]:
@@ -114,7 +119,7 @@ def test_a_signature_of_another_key_is_refused(offered: Offered, tmp_path: Path)
     mill, shop, message = offered
     forged = PeerTokens(KeyStore(tmp_path / "forger"), shop.parties, shop.party, shop.clock, database=shop.database)
     body = json.dumps(message).encode()
-    header = forged.issue(mill.party, claims={"body": hashlib.sha256(body).hexdigest()})
+    header = forged.headers_for(Party(mill.party, "", ""), body, ASKED)["Authorization"]
     assert post(shop, mill, "/negotiations/request", message, header=header).status_code == 404
     assert mill.share.negotiations() == []
 
@@ -122,16 +127,32 @@ def test_a_signature_of_another_key_is_refused(offered: Offered, tmp_path: Path)
 def test_a_token_serves_one_request_and_one_body_and_one_audience(offered: Offered) -> None:
     mill, shop, message = offered
     body = json.dumps(message).encode()
-    digest = hashlib.sha256(body).hexdigest()
-    once = shop.peers.issue(mill.party, claims={"body": digest})
+    claims = {"body": hashlib.sha256(body).hexdigest(), "request": ASKED}
+    once = shop.peers.issue(mill.party, claims=claims)
     assert post(shop, mill, "/negotiations/request", message, header=once).status_code == 201
     assert post(shop, mill, "/negotiations/request", message, header=once).status_code == 404
-    other_body = shop.peers.issue(mill.party, claims={"body": digest})
+    other_body = shop.peers.issue(mill.party, claims=claims)
     changed = {**message, "consumerPid": "urn:uuid:other"}
     assert post(shop, mill, "/negotiations/request", changed, header=other_body).status_code == 404
-    assert post(shop, mill, "/negotiations/request", message, header=shop.peers.issue(mill.party)).status_code == 404
-    elsewhere = shop.peers.issue(shop.party, claims={"body": digest})
+    elsewhere = shop.peers.issue(shop.party, claims=claims)
     assert post(shop, mill, "/negotiations/request", message, header=elsewhere).status_code == 404
+    for missing in ("body", "request"):
+        part = shop.peers.issue(mill.party, claims={name: claims[name] for name in claims if name != missing})
+        assert post(shop, mill, "/negotiations/request", message, header=part).status_code == 404
+
+
+def test_a_token_for_one_process_does_nothing_to_another(offered: Offered) -> None:
+    """A termination that somebody caught on the way, brought to another process of the same two parties."""
+    mill, shop, message = offered
+    pids = []
+    for number in ("1", "2"):
+        begun = {**message, "consumerPid": f"urn:uuid:consumer-{number}", "@id": f"urn:uuid:message-{number}"}
+        pids.append(post(shop, mill, "/negotiations/request", begun).json()["providerPid"])
+    ending = {"@context": [CONTEXT], "@type": "ContractNegotiationTerminationMessage", "code": "x", "reason": ["x"]}
+    body = json.dumps({**ending, "providerPid": pids[0], "consumerPid": "urn:uuid:consumer-1"}).encode()
+    caught = proved(shop, mill, f"POST {BASE}/negotiations/{pids[0]}/termination", body)["Authorization"]
+    assert post(shop, mill, f"/negotiations/{pids[1]}/termination", None, raw=body, header=caught).status_code == 404
+    assert get(shop, mill, f"/negotiations/{pids[1]}").json()["state"] != State.TERMINATED
 
 
 def test_a_token_past_its_time_is_refused_a_little_skew_is_not(offered: Offered) -> None:
@@ -299,7 +320,8 @@ def test_data_tokens_open_one_transfer_and_no_other_door(sites: Sites) -> None:
     transfer = started(sites, Terms(uses_max=3), mill.publish())
     text = shop.share.process(transfer.process_id).data_address
     address = read_data_address(json.loads(text))
-    for header in ("", "Bearer wrong", address.authorization + "x", shop.peers.issue(mill.party)):
+    own = proved(shop, mill, "GET " + address.endpoint.removeprefix(mill.address), None)["Authorization"]
+    for header in ("", "Bearer wrong", address.authorization + "x", own):
         assert httpx.get(address.endpoint, headers={"Authorization": header}).status_code == 401
     elsewhere = address.endpoint.rsplit("/", 1)[0] + "/urn:uuid:other"
     assert httpx.get(elsewhere, headers={"Authorization": address.authorization}).status_code == 401
@@ -314,12 +336,12 @@ def test_only_the_transfers_own_consumer_renews_its_token(sites: Sites, spy: Sit
     mill, shop = sites
     started(sites, Terms(uses_max=3), mill.publish())
     mine = provider_transfer(sites)
-    target = f"{mill.address}/share/data/{mine.process_id}/token"
-    empty = hashlib.sha256(b"").hexdigest()
-    stranger = httpx.post(target, headers={"Authorization": spy.peers.issue(mill.party, claims={"body": empty})})
+    path = f"/share/data/{mine.process_id}/token"
+    target = mill.address + path
+    stranger = httpx.post(target, headers=proved(spy, mill, f"POST {path}", b""))
     assert stranger.status_code == 404
     assert httpx.post(target).status_code == 401
-    own = httpx.post(target, headers={"Authorization": shop.peers.issue(mill.party, claims={"body": empty})})
+    own = httpx.post(target, headers=proved(shop, mill, f"POST {path}", b""))
     assert own.status_code == 200
 
 

@@ -23,6 +23,7 @@ from tests.integration.share.certificates import DAY, Issued, issue
 from tests.integration.share.site import Site
 from tests.integration.share.test_end_to_end import started
 
+ASKED = "POST /dsp/2025-1/catalog/request"
 QUESTION = b'{"@context":["%s"],"@type":"CatalogRequestMessage"}' % CONTEXT.encode()
 ASK = "/dsp/2025-1/catalog/request"
 
@@ -112,7 +113,7 @@ def test_the_certificate_alone_and_with_tokens(tls: Tls) -> None:
 
 def test_a_token_without_the_certificate_is_not_enough(tls: Tls) -> None:
     register_shop(tls, "mtls+gongshu", tls.shop_certificate.pem)
-    token = tls.shop.peers.headers_for(tls.shop.parties.get(tls.mill.party), QUESTION)
+    token = tls.shop.peers.headers_for(tls.shop.parties.get(tls.mill.party), QUESTION, ASKED)
     assert asked(tls, TlsSettings(), dict(token)).status_code == 404
 
 
@@ -178,7 +179,7 @@ def test_another_partys_certificate_speaks_for_that_party(tls: Tls, tmp_path: Pa
         ("partner",),
     )
     registered(tls.mill, party, "mtls+gongshu", other.pem)
-    token = tls.shop.peers.headers_for(tls.shop.parties.get(tls.mill.party), QUESTION)
+    token = tls.shop.peers.headers_for(tls.shop.parties.get(tls.mill.party), QUESTION, ASKED)
     assert asked(tls, other.settings(tmp_path / "tls"), dict(token)).status_code == 404
 
 

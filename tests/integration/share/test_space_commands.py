@@ -103,6 +103,6 @@ def test_strangers_get_the_one_404(
 @pytest.mark.parametrize("body, status", [(b"[" * 9000, 400), (b"[]", 400), (b"\xff", 400), (b" " * 300_000, 413)])
 def test_partners_get_a_clear_error(pair: tuple[Office, Office], body: bytes, status: int) -> None:
     mill, shop = pair
-    headers = dict(shop.node.identities.headers_for(mill.node.party_id, body))
+    headers = dict(shop.node.identities.headers_for(mill.node.party_id, body, "POST /share/spaces/requests"))
     answer = httpx.post(f"{mill.address}/share/spaces/requests", content=body, headers=headers, trust_env=False)
     assert answer.status_code == status

@@ -20,7 +20,7 @@ class Badge:
     name: str = "badge"
     prefix: str = "Badge "
 
-    def headers_for(self, party: Party, body: bytes | None) -> Mapping[str, str]:
+    def headers_for(self, party: Party, body: bytes | None, request: str) -> Mapping[str, str]:
         return {"Authorization": f"{self.prefix}{OWN}", "X-For": party.party_id, "X-Size": str(len(body or b""))}
 
     def party_of(self, proof: Proof) -> PartyId | None:
@@ -41,7 +41,7 @@ def door(parties: PartyRegistry, *schemes: Badge) -> PeerIdentities:
 def test_a_scheme_of_a_stranger_is_asked(parties: PartyRegistry, badge_party: Party) -> None:
     opened = door(parties)
     assert opened.party_of(Proof(f"Badge {PARTNER}", None)) == PARTNER
-    assert opened.headers_for(PARTNER, b"abc")["X-Size"] == "3"
+    assert opened.headers_for(PARTNER, b"abc", "POST /")["X-Size"] == "3"
 
 
 def test_a_party_is_taken_by_its_own_scheme_only(parties: PartyRegistry, badge_party: Party) -> None:
@@ -71,9 +71,9 @@ def test_who_is_not_registered_is_refused_whatever_a_scheme_says(
 def test_a_scheme_that_is_not_installed_is_named(parties: PartyRegistry, badge_party: Party) -> None:
     parties.replace(replace(badge_party, identity="mtls"))
     with pytest.raises(IdentitySchemeUnknown, match="it has: badge"):
-        door(parties).headers_for(PARTNER, None)
+        door(parties).headers_for(PARTNER, None, "GET /")
     with pytest.raises(PartyUnknown):
-        door(parties).headers_for(PartyId("urn:gongshu:party:nobody"), None)
+        door(parties).headers_for(PartyId("urn:gongshu:party:nobody"), None, "GET /")
 
 
 def test_two_schemes_of_one_name_are_refused(parties: PartyRegistry) -> None:
