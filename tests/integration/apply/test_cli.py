@@ -11,10 +11,11 @@ from typer.testing import CliRunner
 
 from gongshu.apply.errors import AppUnknown, InputsNotMet, ParameterInvalid
 from gongshu.cli.app import app
-from gongshu.config import Home, NodeConfig, write_config
+from gongshu.config import NodeConfig
 from gongshu.model.access import Role
 from gongshu.node import Node, open_node
 from tests.integration.apply.conftest import PARTY, SPAN_S, START, Stack, run_plant
+from tests.metadata import new_home
 
 PASSWORD = "correct-Horse-battery-67"
 SPAN = ("--from", START.isoformat(), "--to", (START + timedelta(seconds=SPAN_S)).isoformat())
@@ -23,8 +24,8 @@ SPAN = ("--from", START.isoformat(), "--to", (START + timedelta(seconds=SPAN_S))
 @pytest.fixture(scope="module")
 def shell(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The environment of a signed-in steward."""
-    home = Home(tmp_path_factory.mktemp("node"))
-    write_config(home, NodeConfig(party_id=PARTY, title="mill (synthetic)", port=0))
+    config = NodeConfig(party_id=PARTY, title="mill (synthetic)", port=0)
+    home = new_home(tmp_path_factory.mktemp("node"), config)
     node: Node = open_node(home)
     stack = Stack(node.lake, node.catalogue, node.policies, node.audit, node.gate, node.store, node.apps)
     stack.register()

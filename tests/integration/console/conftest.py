@@ -16,7 +16,7 @@ import httpx
 import pyarrow as pa
 import pytest
 
-from gongshu.config import Home, NodeConfig, write_config
+from gongshu.config import NodeConfig
 from gongshu.gather.model import Desired, SourceDefinition
 from gongshu.model.access import Role
 from gongshu.model.grade import Grade, Importance
@@ -25,6 +25,7 @@ from gongshu.model.reading import READING_SCHEMA, ValueType
 from gongshu.model.series import SeriesSighting
 from gongshu.node import Node, open_node
 from tests.integration.console.partnership import live
+from tests.metadata import new_home
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
 PASSWORD = "Wolframit-2026"
@@ -48,9 +49,8 @@ SERIES = {
 @pytest.fixture(scope="session")
 def node_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a node with two machines, a table, an unreachable partner and five accounts."""
-    home = Home(tmp_path_factory.mktemp("console") / "node")
-    home.path.mkdir()
-    write_config(home, NodeConfig(party_id="urn:gongshu:party:mill", title="测试机加工厂 (synthetic)", port=0))
+    config = NodeConfig(party_id="urn:gongshu:party:mill", title="测试机加工厂 (synthetic)", port=0)
+    home = new_home(tmp_path_factory.mktemp("console") / "node", config)
     node = open_node(home)
     _fill(node, tmp_path_factory.mktemp("partner") / "node")
     node.close()

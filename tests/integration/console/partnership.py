@@ -12,7 +12,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 import uvicorn
 
-from gongshu.config import Home, NodeConfig, write_config
+from gongshu.config import NodeConfig
 from gongshu.model.access import Role, Subject
 from gongshu.model.grade import Grade, Importance
 from gongshu.model.ids import DatasetId, PartyId, SubjectId
@@ -32,6 +32,7 @@ from gongshu.share.spaces.api import create_spaces_peer_router
 from gongshu.share.tables import share_deliveries
 from gongshu.share.terms import Terms
 from tests.integration.share.site import new_app
+from tests.metadata import new_home
 
 MILL_DATA = DatasetId("plant_1_line_1_mill_01")
 SHOP = PartyId("urn:gongshu:party:shop")
@@ -40,10 +41,7 @@ RULES = "1. 只登记自己的资源与产品。\n2. 数据不经过空间。"
 
 def live(mill: Node, folder: Path) -> None:
     """Let the node and a partner live through offers, contracts, deliveries and spaces; the partner then goes away."""
-    folder.mkdir()
-    home = Home(folder)
-    write_config(home, NodeConfig(party_id=SHOP, title="测试合作方 (synthetic)", port=0))
-    shop = open_node(home)
+    shop = open_node(new_home(folder, NodeConfig(party_id=SHOP, title="测试合作方 (synthetic)", port=0)))
     try:
         with ExitStack() as served:
             served.enter_context(_served(mill))

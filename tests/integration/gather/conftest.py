@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gongshu.config import Home, NodeConfig, write_config
+from gongshu.config import Home, NodeConfig
 from gongshu.database import Database
 from gongshu.gather.service import SourceService
 from gongshu.govern.catalogue import CatalogueService
@@ -16,6 +16,7 @@ from gongshu.lake import Lake
 from gongshu.packs import load_packs
 from gongshu.secure.audit import AuditLog
 from gongshu.secure.keys import KeyStore
+from tests.metadata import new_home
 
 
 @dataclass
@@ -40,12 +41,9 @@ class Rooms:
 
 @pytest.fixture
 def rooms(tmp_path: Path) -> Iterator[Rooms]:
-    home = Home(tmp_path / "home")
-    home.path.mkdir()
     config = NodeConfig(party_id="urn:gongshu:party:test", title="Test (synthetic)")
-    write_config(home, config)
+    home = new_home(tmp_path / "home", config)
     database = Database(home.database_url(config))
-    database.prepare()
 
     def clock() -> datetime:
         return datetime.now(UTC)

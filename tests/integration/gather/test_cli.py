@@ -7,11 +7,12 @@ import pytest
 from typer.testing import CliRunner
 
 from gongshu.cli import ingest, source
-from gongshu.config import Home, NodeConfig, write_config
+from gongshu.config import NodeConfig
 from gongshu.gather.errors import AbilityMissing, ConfigWrong, EndpointUnreachable, NotAllowed, SourceExists
 from gongshu.model.access import Role
 from gongshu.model.ids import SubjectId
 from gongshu.node import open_node
+from tests.metadata import new_home
 
 ADD = ["add", "mill-3", "--connector", "modbus", "--asset", "plant-1/mill-03"]
 SET = ["--set", "host=127.0.0.1", "--set", "port=1", "--set", 'tags=[{"name":"load","address":40}]']
@@ -19,9 +20,7 @@ SET = ["--set", "host=127.0.0.1", "--set", "port=1", "--set", 'tags=[{"name":"lo
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CliRunner:
-    home = Home(tmp_path / "home")
-    home.path.mkdir()
-    write_config(home, NodeConfig(party_id="urn:gongshu:party:test", title="Test (synthetic)"))
+    home = new_home(tmp_path / "home", NodeConfig(party_id="urn:gongshu:party:test", title="Test (synthetic)"))
     node = open_node(home)
     actor = SubjectId("system:test")
     for name, role in (("engineer", Role.ENGINEER), ("viewer", Role.VIEWER)):

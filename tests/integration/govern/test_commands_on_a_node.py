@@ -10,11 +10,12 @@ from typer.testing import CliRunner
 from gongshu.cli.catalog import app as catalog
 from gongshu.cli.grade import app as grade
 from gongshu.cli.quality import app as quality
-from gongshu.config import Home, NodeConfig, write_config
+from gongshu.config import NodeConfig
 from gongshu.govern.errors import ReasonMissing, RoleMissing, StateSecretDeclared
 from gongshu.model.access import Role
 from gongshu.model.ids import DatasetId
 from gongshu.node import open_node
+from tests.metadata import new_home
 from tests.unit.govern.parts import sighting
 
 RUN = CliRunner()
@@ -25,9 +26,7 @@ MILL = "plant_1_line_1_mill_01"
 @pytest.fixture
 def tokens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """A node with one asset and one table, and a token for a steward and for a viewer."""
-    home = Home(tmp_path)
-    write_config(home, NodeConfig(party_id="urn:gongshu:party:mill", title="Mill (synthetic)"))
-    node = open_node(home)
+    node = open_node(new_home(tmp_path, NodeConfig(party_id="urn:gongshu:party:mill", title="Mill (synthetic)")))
     node.catalogue.register_series([sighting(), sighting("recipe_id", unit="")])
     rows = pa.table({"order_id": ["a", "b"], "quantity": [1, None]})
     node.store.write("orders", rows, title="订单", origin="import:orders.csv")

@@ -13,7 +13,7 @@ import uvicorn
 from typer.testing import CliRunner
 
 from gongshu.cli.share import app as share_app
-from gongshu.config import Home, NodeConfig, write_config
+from gongshu.config import NodeConfig
 from gongshu.model.access import Role
 from gongshu.model.grade import Grade, Importance
 from gongshu.model.ids import SubjectId
@@ -24,17 +24,18 @@ from gongshu.share.api import create_dsp_router, create_router
 from gongshu.share.crawl.api import create_index_router, create_stamp_router
 from gongshu.share.spaces.api import create_spaces_peer_router, create_spaces_router
 from tests.integration.share.site import new_app, orders
+from tests.metadata import new_home
 
 
 class Office:
     """One organisation: a served node, and its command line."""
 
     def __init__(self, folder: Path, name: str) -> None:
-        folder.mkdir()
-        self.home, self.party = Home(folder), f"urn:gongshu:party:{name}"
+        self.party = f"urn:gongshu:party:{name}"
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.address = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        write_config(self.home, NodeConfig(party_id=self.party, title=f"{name} (synthetic)", public_url=self.address))
+        own = NodeConfig(party_id=self.party, title=f"{name} (synthetic)", public_url=self.address)
+        self.home = new_home(folder, own)
         self.node: Node = open_node(self.home)
         code = self.node.identity.first_link()
         self.node.identity.redeem(code, "li", "correct horse battery 7", roles=[Role.STEWARD, Role.PRODUCT_OWNER])
