@@ -34,12 +34,8 @@ from gongshu.share.contract import (
 )
 from gongshu.share.contract_check import check_chain, check_contract
 from gongshu.share.contract_signing import sign_contract
-from gongshu.share.contract_tables import (
-    share_attachments,
-    share_contract_signatures,
-    share_contracts,
-    share_offer_attachments,
-)
+from gongshu.share.contract_tables import share_contract_signatures, share_contracts
+from gongshu.share.contracts.attaching import attachments_of
 from gongshu.share.errors import AgreementUnknown, ContractInvalid
 from gongshu.share.model import Agreement, AgreementStatus, Record
 from gongshu.share.odrl import canonical_text, text_hash
@@ -75,23 +71,6 @@ _BODIES = (
     .limit(1)
 )
 _FIRST_BODY, _NEWEST_BODY = _BODIES.order_by(_M.sequence), _BODIES.order_by(_M.sequence.desc())
-_ATTACHED = (
-    sa.select(
-        share_offer_attachments.c.name,
-        share_attachments.c.media_type,
-        share_attachments.c.sha256,
-        sa.func.length(share_attachments.c.content).label("size_bytes"),
-    )
-    .select_from(
-        sa.join(
-            share_offer_attachments,
-            share_attachments,
-            share_offer_attachments.c.sha256 == share_attachments.c.sha256,
-        )
-    )
-    .where(share_offer_attachments.c.offer_id == sa.bindparam("asked_id"))
-    .order_by(share_offer_attachments.c.name)
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +153,7 @@ class ContractBook:
             abilities = declared_abilities(connection, record.counterparty)
             replaced = _named_in_request(connection, record, "in")
             version, before = self._replaced(connection, agreement_id, record, replaced)
-            attachments = _attachments_of(connection, record.offer_id)
+            attachments = attachments_of(connection, record.offer_id)
         contract = Contract(
             agreement_id=agreement_id,
             version=version,
@@ -272,6 +251,15 @@ class ContractBook:
 
     # ---- looking ----------------------------------------------------------------------------------------------------
 
+    def awaiting(self, process_id: str) -> tuple[Attachment, ...]:
+        """Return the files of the contract that came last in a negotiation, as its unsigned document lists them."""
+        with self._database.connect() as connection:
+            body = _newest_body(connection, process_id, "in", "ContractAgreementMessage")
+        try:
+            return read_contract(orjson.loads(body)[CONTRACT]["document"]).attachments if body else ()
+        except (KeyError, TypeError, ValueError):
+            return ()  # it came without a contract of this kind: nothing is signed then
+
     def find(self, agreement_id: str) -> SignedContract:
         """Return the contract of an agreement with what the verifier says of it. Raises: AgreementUnknown."""
         with self._database.connect() as connection:
@@ -350,11 +338,6 @@ def _newest_body(
     asked = {"asked_id": process_id, "way": direction, "type": message_type}
     body: str | None = connection.execute(_FIRST_BODY if first else _NEWEST_BODY, asked).scalar()
     return body
-
-
-def _attachments_of(connection: sa.Connection, offer_id: str) -> tuple[Attachment, ...]:
-    rows = connection.execute(_ATTACHED, {"asked_id": offer_id})
-    return tuple(Attachment(row.name, row.media_type, row.sha256, row.size_bytes) for row in rows)
 
 
 def _insert(connection: sa.Connection, document: Json, contract: Contract, *, needs_both: bool) -> None:

@@ -12,6 +12,7 @@ from gongshu.model.audit import AuditEvent, AuditSink
 from gongshu.model.ids import DatasetId, PartyId
 from gongshu.secure.errors import Denied
 from gongshu.share.automation import Rules
+from gongshu.share.contracts.attaching import NewAttachment, insert_attachment
 from gongshu.share.errors import GradeForbids, NameTaken, OfferTaken, OfferUnknown, TermsInvalid
 from gongshu.share.model import Offer
 from gongshu.share.odrl import canonical_text, offer_policy, read_terms, text_hash
@@ -60,10 +61,12 @@ class OfferBook:
         offer_id: str = "",
         published_as: str = "",
         known_parties: Sequence[PartyId] = (),
+        attachments: Sequence[NewAttachment] = (),
     ) -> Offer:
         """Publish a dataset under terms and return the offer; asking twice makes two offers.
 
-        Partners see the dataset under the id `published_as`, empty for its own.
+        Partners see the dataset under the id `published_as`, empty for its own. No partner sees the offer without its
+        attachments.
         Raises: a NotFound for the dataset; TermsInvalid; GradeForbids; Denied when the gate says no; OfferTaken;
             NameTaken.
         """
@@ -99,8 +102,12 @@ class OfferBook:
             )
             for party in sorted(terms.parties):
                 connection.execute(sa.insert(share_offer_parties).values(offer_id=chosen, party_id=party))
+            for new in attachments:
+                insert_attachment(connection, chosen, new, self._clock())
             details = {"dataset": dataset_id, "published_as": name, "policy_hash": text_hash(text)}
             self._write(actor, "offer.published", chosen, details)
+            for new in attachments:
+                self._write(actor, "offer.attached", chosen, {"name": new.name, "sha256": new.sha256})
         return self.get(chosen)
 
     def _require_free(self, connection: sa.Connection, name: str, dataset_id: DatasetId) -> None:

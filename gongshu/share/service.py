@@ -27,6 +27,7 @@ from gongshu.share.automation import Action, Rules
 from gongshu.share.clearances.book import ClearanceBook
 from gongshu.share.clearances.marks import Marker
 from gongshu.share.contract_book import ContractBook
+from gongshu.share.contracts.attaching import NewAttachment
 from gongshu.share.contracts.service import ContractDesk
 from gongshu.share.dealing import Dealing
 from gongshu.share.delivery import partner_subject
@@ -217,18 +218,21 @@ class ShareService(Looking):
         *,
         rules: Rules | None = None,
         offer_id: str = "",
+        attachments: Sequence[NewAttachment] = (),
         published_as: str = "",
     ) -> Offer:
         """Publish a dataset under terms; an offer id of one's own stays the same where a catalogue is published again.
 
         Partners see the dataset under the id `published_as`, empty for its own.
-        Raises: NotAllowed; a NotFound for the dataset; TermsInvalid; GradeForbids; Denied; OfferTaken; NameTaken.
+        Raises: NotAllowed; a NotFound for the dataset; TermsInvalid; GradeForbids; Denied; OfferTaken; NameTaken;
+            AttachmentInvalid.
         """
         require_right(actor, DEALERS, "offer data")
         known = [party.party_id for party in self._parties.all()]
         return self._book.offer(
-            dataset_id, terms, actor, rules=rules, offer_id=offer_id, published_as=published_as, known_parties=known
-        )
+            dataset_id, terms, actor, rules=rules, offer_id=offer_id, published_as=published_as, known_parties=known,
+            attachments=attachments,
+        )  # fmt: skip
 
     def withdraw(self, offer_id: str, actor: Subject) -> Offer:
         """Take an offer out of the catalogue; agreements made from it stand. Raises: NotAllowed, OfferUnknown."""

@@ -14,8 +14,16 @@ from gongshu.secure.parties import PartyRegistry
 from gongshu.share import processes as store
 from gongshu.share.agreements import find_agreement
 from gongshu.share.automation import Action
+from gongshu.share.contract import Attachment
 from gongshu.share.contract_book import ContractBook, SignedContract
-from gongshu.share.contract_tables import share_attachments, share_offer_attachments
+from gongshu.share.contract_tables import share_attachments
+from gongshu.share.contracts.attaching import (
+    NewAttachment,
+    attachments_of,
+    insert_attachment,
+    keep_content,
+    require_attachable,
+)
 from gongshu.share.dsp.states import Side, State
 from gongshu.share.engine import Engine
 from gongshu.share.errors import AgreementUnknown, AttachmentInvalid, OfferUnknown, PartnerFactInvalid
@@ -26,9 +34,6 @@ from gongshu.share.ports import Clock
 from gongshu.share.rights import DEALERS, LOOKERS, USERS, require_right
 from gongshu.share.tables import share_offers
 
-ATTACHMENT_BYTES_MAX = 4 * 1024 * 1024
-"""Largest attachment; it travels as one answer of a node. Chosen by us."""
-ATTACHMENTS_MAX = 16
 ATTACHMENTS_PATH = "/share/attachments"
 
 
@@ -123,42 +128,48 @@ class ContractDesk:
         Raises: NotAllowed, OfferUnknown, AttachmentInvalid.
         """
         require_right(actor, DEALERS, "attach files")
-        is_name = 0 < len(name) <= 200 and name.isprintable() and not set(name) & set('/\\"')
-        if not is_name or not 0 < len(media_type) <= 200 or not media_type.isprintable():
-            raise AttachmentInvalid(name=name[:200], reason="its name or media type is odd")
-        if not 0 < len(content) <= ATTACHMENT_BYTES_MAX:
-            raise AttachmentInvalid(name=name, reason=f"it has 1 to {ATTACHMENT_BYTES_MAX} bytes")
-        digest = hashlib.sha256(content).hexdigest()
-        kept, mine = share_attachments.c, share_offer_attachments.c
+        new = NewAttachment(name, media_type, content)
+        require_attachable(new)
         with self._database.begin() as connection:
             if connection.execute(sa.select(share_offers).where(share_offers.c.offer_id == offer_id)).first() is None:
                 raise OfferUnknown(offer_id=offer_id[:200])
-            names = list(connection.execute(sa.select(mine.name).where(mine.offer_id == offer_id)).scalars())
-            if name in names or len(names) >= ATTACHMENTS_MAX:
-                raise AttachmentInvalid(name=name, reason=f"an offer has {ATTACHMENTS_MAX} of different names at most")
-            if connection.execute(sa.select(kept.sha256).where(kept.sha256 == digest)).first() is None:
-                self._insert(connection, digest, media_type, content)
-            values = {"offer_id": offer_id, "name": name, "sha256": digest}
-            connection.execute(sa.insert(share_offer_attachments).values(**values))
+            insert_attachment(connection, offer_id, new, self._clock())
             event = AuditEvent(
-                self._clock(), actor.subject_id, "offer.attached", offer_id, "ok", {"name": name, "sha256": digest}
+                self._clock(), actor.subject_id, "offer.attached", offer_id, "ok", {"name": name, "sha256": new.sha256}
             )
             self._audit.write(event)
-        return digest
+        return new.sha256
 
-    def attachment(self, agreement_id: str, name: str, actor: Subject) -> bytes:
+    def files_of(self, offer_id: str, actor: Subject) -> tuple[Attachment, ...]:
+        """Return the files that contracts made from an offer hold. Raises: NotAllowed."""
+        require_right(actor, LOOKERS, "see the data space")
+        with self._database.connect() as connection:
+            return attachments_of(connection, offer_id)
+
+    def awaiting(self, process_id: str, actor: Subject) -> tuple[Attachment, ...]:
+        """Return the files of the contract that a negotiation waits for us to sign. Raises: NotAllowed."""
+        require_right(actor, LOOKERS, "see the data space")
+        return self._contracts.awaiting(process_id)
+
+    def attachment(self, agreement_id: str, name: str, actor: Subject, *, process_id: str = "") -> bytes:
         """Return the bytes of an attachment of a contract, fetched from the provider if they are not here yet.
 
+        `process_id` names the negotiation of a contract that we have not signed yet, which a person reads before.
         Raises: NotAllowed, AgreementUnknown, AttachmentInvalid if they are not what the contract says, wire errors.
         """
         require_right(actor, USERS, "read attachments")
-        signed = self._contracts.find(agreement_id)
-        listed = next((part for part in signed.contract.attachments if part.name == name), None)
+        if process_id:
+            with self._database.connect() as connection:
+                party = find_agreement(connection, agreement_id).counterparty
+            files = self._contracts.awaiting(process_id)
+        else:
+            contract = self._contracts.find(agreement_id).contract
+            files, party = contract.attachments, contract.provider.party_id
+        listed = next((part for part in files if part.name == name), None)
         if listed is None:
             raise AttachmentInvalid(name=name[:200], reason="the contract has no such attachment")
         content = self._content(listed.sha256)
         if content is None:
-            party = signed.contract.provider.party_id
             address = f"{self._parties.get(party).address.rstrip('/')}{ATTACHMENTS_PATH}"
             body = orjson.dumps({"agreement": agreement_id, "name": name})
             reply = self._wire.post_to(party, address, body)
@@ -166,7 +177,7 @@ class ContractDesk:
                 raise AttachmentInvalid(name=name, reason="the provider does not send what the contract says")
             content = reply.body
             with self._database.begin() as connection:
-                self._insert(connection, listed.sha256, listed.media_type, content)
+                keep_content(connection, listed.sha256, listed.media_type, content, self._clock())
         return content
 
     def give_attachment(self, party: PartyId, body: bytes) -> bytes:
@@ -188,10 +199,6 @@ class ContractDesk:
         with self._database.connect() as connection:
             content = connection.execute(query).scalar()
         return None if content is None else bytes(content)
-
-    def _insert(self, connection: sa.Connection, digest: str, media_type: str, content: bytes) -> None:
-        values = {"sha256": digest, "media_type": media_type, "content": content, "added_at": self._clock()}
-        connection.execute(sa.insert(share_attachments).values(**values))
 
     # ---- notices ----------------------------------------------------------------------------------------------------
 
