@@ -173,7 +173,10 @@ def open_node(home: Home, *, clock: Callable[[], datetime] = utc_now, identities
         sources=SourceService(database, catalogue, audit, clock, home),
         keeping=keeping,
         share=share,
-        evidence=EvidenceService(database, keys, parties, audit, clock, own, ends, post_with(wire, parties)),
+        evidence=EvidenceService(
+            *(database, keys, parties, audit, clock, own, ends, post_with(wire, parties)),
+            counted=keeping.counted_instead,
+        ),
         exporter=Exporter(database, keys, parties, audit, clock, own),
         ledger=SovereigntyLedger(database, keeping, catalogue, clock),
         crawl=CrawlService(database, wire, parties, catalogue, packs, audit, clock, own),

@@ -22,12 +22,18 @@ class Clock:
 
     def __init__(self) -> None:
         self.now = datetime(2026, 11, 2, 8, 0, tzinfo=UTC)
+        self.ran_s = 0.0
 
     def __call__(self) -> datetime:
         return self.now
 
+    def ticks(self) -> float:
+        """The seconds for which the machine has run: time that passes counts, a clock that is set does not."""
+        return self.ran_s
+
     def forward(self, **delta: float) -> None:
         self.now += timedelta(**delta)
+        self.ran_s += max(0.0, timedelta(**delta).total_seconds())
 
 
 @pytest.fixture

@@ -85,11 +85,14 @@ def data_address(
 
 
 def contract_time(
-    reset: Annotated[bool, typer.Option("--reset", help="Judge contracts by the clock again")] = False,
+    reset: Annotated[bool, typer.Option("--reset", help="The clock is right: judge and delete by it again")] = False,
 ) -> None:
-    """Show by how much the time of contracts is ahead of a clock that was set back: gongshu share time."""
+    """Show whether the clock was set back, or jumped so far ahead that nothing is deleted by it: gongshu share time."""
     with opened_node() as node:
         subject = current_subject(node)
         node.share.require_onlooker(subject)
-        by = node.share.steady.reset(subject) if reset else node.share.steady.ahead()
+        by = node.keeping.confirm_time(subject) if reset else node.share.steady.ahead()
+        counted = node.keeping.counted_instead()
+    if counted is not None:
+        done(f"The clock jumped: deletions go by {counted.isoformat()} until it is right, or a person says so: --reset")
     done(f"The time of contracts {'was' if reset else 'is'} {by.total_seconds():.0f} s ahead of the clock.")

@@ -230,6 +230,16 @@ class CopyForbidden(Refused):
     template = "{dataset} holds data received under a contract: {reason}. Agree on other terms with the provider."
 
 
+class ClockBehind(Refused):
+    """A person says that a clock is right that was set back."""
+
+    code = "share.clock_behind"
+    template = (
+        "The clock cannot be taken as right: it stands {by_s} s before the time that this machine has counted while it "
+        "holds received data. Set it to the true time; contracts do not grow younger."
+    )
+
+
 class ReceiptInvalid(InvalidInput):
     """A usage receipt or deletion proof that cannot be believed."""
 

@@ -56,7 +56,6 @@ from gongshu.share.rights import DEALERS, USERS, require_right
 from gongshu.share.runner import Runner
 from gongshu.share.sending import Retries
 from gongshu.share.signals import Signals
-from gongshu.share.steady import SteadyClock
 from gongshu.share.terms import Terms
 from gongshu.share.watchdog import Watchdog
 
@@ -115,7 +114,7 @@ class ShareService(Looking):
         super().__init__(database, Engine(database, audit, clock, signals), signals)
         self.partners = PartnerBook(database, parties, audit, clock)
         self.notices = NoticeBook(database, keys, parties, audit, clock, own_party_id)
-        self.steady = SteadyClock(database, clock, audit)
+        self.steady = keeping.steady
         self.contracts = ContractBook(database, keys, parties, clock, own_party_id, (SIGNS_CONTRACTS, KEEPS_TERMS))
         self._policy = WatchedPolicy(keeping.watch, catalogue, self.steady, self.partners, clearances)
         self._wire = HttpWire(parties, peers, clock, tls=tls)

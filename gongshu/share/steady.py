@@ -5,6 +5,8 @@ tokens use the clock itself, which would otherwise stand still with it. See deci
 """
 
 import threading
+import time
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -18,6 +20,8 @@ from gongshu.share.tables import share_high_time
 
 KEEP_EVERY = timedelta(seconds=10)
 """So much of the highest time may be forgotten by a kill."""
+LOOK_S = 1.0
+"""How often it is looked what other processes of the node have seen, or a person has set."""
 _ONE = 1
 _H = share_high_time.c
 
@@ -32,6 +36,7 @@ class SteadyClock:
         self._lock = threading.Lock()
         self._highest: datetime | None = None
         self._kept: datetime | None = None
+        self._looked_s = -LOOK_S
 
     def __call__(self) -> datetime:
         """Return the time now, or the highest seen if that is later."""
@@ -44,36 +49,58 @@ class SteadyClock:
             return self._highest
 
     def keep(self) -> None:
-        """Write the highest time down if it has moved on; called every few seconds, outside of transactions."""
-        highest = self()
+        """Write the highest time down if it has moved on, and take over what others have written.
+
+        Called every few seconds and before a reading, outside of transactions.
+        """
+        highest, looked_s = self(), time.monotonic()
         with self._lock:
-            if self._kept is not None and highest - self._kept < KEEP_EVERY:
+            is_new = self._kept is None or highest - self._kept >= KEEP_EVERY
+            if not is_new and looked_s - self._looked_s < LOOK_S:
                 return
-            self._kept = highest
+            self._looked_s = looked_s
+        known = self._read()
+        with self._lock:
+            if known is not None and self._kept is not None and known < self._kept:
+                self._highest = highest = max(known, self._clock())  # a person has set it right
+            elif known is not None and known > highest:
+                self._highest = highest = known
+            self._kept = known
+        if known is None or highest - known >= KEEP_EVERY:
+            self._write(known, highest)
+
+    def _write(self, known: datetime | None, highest: datetime) -> None:
+        """Write the highest time in the place of the one that was known, unless another process has meanwhile."""
         with self._database.begin() as connection:
-            known = connection.execute(sa.select(_H.at).where(_H.id == _ONE).with_for_update()).scalar()
             if known is None:
+                if connection.execute(sa.select(_H.at)).first() is not None:
+                    return
                 connection.execute(sa.insert(share_high_time).values(id=_ONE, at=highest))
-            elif known < highest:
-                connection.execute(sa.update(share_high_time).where(_H.id == _ONE).values(at=highest))
-        if known is not None and known > highest:  # another process of the node has seen more
-            with self._lock:
-                self._highest = self._kept = max(known, self._highest or known)
+            elif connection.execute(sa.update(share_high_time).where(_H.at == known).values(at=highest)).rowcount != 1:
+                return
+        with self._lock:
+            self._kept = highest
 
     def ahead(self) -> timedelta:
         """Return how far the highest time lies before the clock's: more than zero after a clock was set back."""
         return max(timedelta(), self() - self._clock())
 
-    def reset(self, actor: Subject) -> timedelta:
-        """Judge by the clock again, after it ran ahead by mistake; return by how much. Raises: NotAllowed."""
+    def reset(self, actor: Subject, also: Callable[[sa.Connection], None] | None = None) -> timedelta:
+        """Judge by the clock again, because a person says that it is right; return by how much the time was ahead.
+
+        What is to be set right with it is done by `also`, in the same transaction. Raises: NotAllowed.
+        """
         require_right(actor, DEALERS, "reset the time of contracts")
         by, now = self.ahead(), self._clock()
         with self._database.begin() as connection:
             connection.execute(sa.delete(share_high_time))
+            connection.execute(sa.insert(share_high_time).values(id=_ONE, at=now))
+            if also is not None:
+                also(connection)
             details: dict[str, str | int | float | bool | list[str] | None] = {"by_s": by.total_seconds()}
             self._audit.write(AuditEvent(now, actor.subject_id, "share.time_reset", "contracts", "ok", details))
         with self._lock:
-            self._highest = self._kept = None
+            self._highest = self._kept = now
         return by
 
     def _read(self) -> datetime | None:

@@ -5,7 +5,8 @@ round goes on from there. Reading ends before all that, with the contract: the g
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,11 @@ from gongshu.secure.keys import KeyStore
 from gongshu.share.agreements import find_agreement
 from gongshu.share.keeping import store
 from gongshu.share.keeping.chain import PROOF_DOMAIN, canonical, moment, sign
-from gongshu.share.keeping.judging import delete_at, why_ended
+from gongshu.share.keeping.counting import Counted, CountedClock
+from gongshu.share.keeping.judging import BINDING, delete_at, why_ended
 from gongshu.share.keeping.model import Deletion, File, Key, KeyState
 from gongshu.share.keeping.ports import Catalogue, Post
+from gongshu.share.keeping.receipts import PATH as USAGE_PATH
 from gongshu.share.keeping.vault import KeyVault
 from gongshu.share.model import Agreement
 from gongshu.share.ports import Clock
@@ -54,6 +57,7 @@ class Ending:
         keys: KeyStore,
         audit: AuditSink,
         clock: Clock,
+        counting: CountedClock,
     ) -> None:
         self._database = database
         self._vault = vault
@@ -62,16 +66,19 @@ class Ending:
         self._keys = keys
         self._audit = audit
         self._clock = clock
+        self._counting = counting
 
     def run(self, post: Post | None) -> int:
         """Do all that is due; without a wire, proofs wait. Return how many steps were taken."""
-        now = self._clock()
-        with self._database.begin() as connection:
-            store.raise_time(connection, now)
-            now = store.highest_time(connection) or now  # a clock that was set back delays nothing
-            held = store.keys_in(connection, [KeyState.HELD])
-        steps = sum(self._end_if_due(key, now) for key in held)
-        steps += self._sweep(now)
+        held = self._in(KeyState.HELD)
+        counted = self._look(held)
+        if counted.held_since is not None and post is not None and self._counting.may_ask():
+            for party in sorted({key.counterparty for key in held}):
+                with suppress(GongshuError):
+                    post(party, USAGE_PATH, b'{"receipts":[]}')  # whatever the answer is, it says when it was given
+            counted = self._look(held)
+        steps = sum(self._end_if_due(key, counted) for key in held)
+        steps += self._sweep(self._clock())
         for state, act in ((KeyState.ENDING, self._shred), (KeyState.SHREDDED, self._prove)):
             for key in self._in(state):
                 act(key)
@@ -105,7 +112,10 @@ class Ending:
         with self._database.connect() as connection:
             return store.keys_in(connection, [state])
 
-    def _end_if_due(self, key: Key, now: datetime) -> int:
+    def _look(self, held: Sequence[Key]) -> Counted:
+        return self._counting.look(max((key.made_at for key in held), default=None))
+
+    def _end_if_due(self, key: Key, counted: Counted) -> int:
         """Mark a key whose contract is over; delete single files whose time is over under one that goes on."""
         try:
             with self._database.connect() as connection:
@@ -115,13 +125,15 @@ class Ending:
             # Nothing can be read under it; destroying evidence because it cannot be read would be rash.
             _logger.error("the contract of received data cannot be judged: %s (%s)", fault.code, fault)
             return 0
-        over = [file for file in files if _is_over(file, agreement, now)]
-        why = why_ended(agreement, now)
+        over = [file for file in files if _is_over(file, agreement, counted.at)]
+        why = why_ended(agreement, counted.at)
         if why is None and (not over or len(over) < len(files)):
             for file in over:
                 self._remove(file)
             return len(over)
         reason = why or f"its data were to be deleted {agreement.terms.delete_after_s} s after delivery"
+        if agreement.status in BINDING:
+            reason = f"{reason}; the time of this: {counted.basis}"
         with self._database.begin() as connection:
             if store.move_key(connection, key, state=KeyState.ENDING, reason=reason[:2000]):
                 self._write("copy.ending", key, {"reason": reason[:300]})

@@ -16,6 +16,8 @@ from gongshu.share.terms import Circumstances, Operation, Phase, Terms
 
 CLOCK_SLACK = timedelta(seconds=120)
 """A clock that is corrected by so little is not one that was set back. Chosen by us: above what NTP steps by."""
+BINDING = frozenset({AgreementStatus.ACTIVE, AgreementStatus.DISPUTED})
+"""A dispute about what was counted stops deliveries; it is no end, so nothing is deleted for it."""
 FIGURES = "figures"
 """The kind of a version that the provider delivered as figures over groups."""
 
@@ -37,7 +39,7 @@ def judge_reading(
     place: Place,
     *,
     now: datetime,
-    highest: datetime | None,
+    highest: datetime,
     received_at: datetime | None,
     reads: int,
     kind: str,
@@ -45,8 +47,11 @@ def judge_reading(
     """Return why the contracts forbid a reading, None if all of them allow it; the strictest one decides."""
     if not agreements:
         return "no contract is known for it"
-    if highest is not None and now < highest - CLOCK_SLACK:
-        return f"the clock stands at {now:%Y-%m-%dT%H:%M:%SZ}, before a time already seen; it was set back"
+    if now < highest - CLOCK_SLACK:
+        return (
+            f"the clock stands at {now:%Y-%m-%dT%H:%M:%SZ}, before a time already seen: it was set back. "
+            "Once it is right, say so: gongshu share time --reset"
+        )
     for agreement in agreements:
         why_not = why_ended(agreement, now) or judge_terms(
             agreement.terms,
@@ -72,11 +77,8 @@ def judge_reading(
 
 
 def why_ended(agreement: Agreement, now: datetime) -> str | None:
-    """Return why a contract covers nothing any more, None while it does.
-
-    A dispute about what was counted stops deliveries; it is no end, so nothing is deleted for it.
-    """
-    if agreement.status not in (AgreementStatus.ACTIVE, AgreementStatus.DISPUTED):
+    """Return why a contract covers nothing any more, None while it does."""
+    if agreement.status not in BINDING:
         return f"the agreement is {agreement.status}"
     end = end_of(agreement.terms, agreement.agreed_at)
     return f"it ended at {end:%Y-%m-%dT%H:%M:%SZ}" if end is not None and now > end else None

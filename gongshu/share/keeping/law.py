@@ -32,6 +32,7 @@ from gongshu.share.keeping.receipts import ReceiptDesk
 from gongshu.share.keeping.vault import KeyVault, file_key
 from gongshu.share.model import Agreement
 from gongshu.share.ports import Clock
+from gongshu.share.steady import SteadyClock
 
 UNREADABLE = (GongshuError, sa.exc.SQLAlchemyError, OSError, ValueError, LookupError, TypeError, ArithmeticError)
 """What may go wrong while a contract is judged: each of them denies, with its name as the reason."""
@@ -51,6 +52,7 @@ class CopyLawService:
         desk: ReceiptDesk,
         clock: Clock,
         place: Place,
+        steady: SteadyClock,
     ) -> None:
         self._database = database
         self._vault = vault
@@ -59,6 +61,7 @@ class CopyLawService:
         self._desk = desk
         self._clock = clock
         self._place = place
+        self._steady = steady
 
     def judge(self, read: CopyRead) -> CopyVerdict | None:
         """Return the verdict; None if the dataset neither is a copy nor comes from one."""
@@ -69,17 +72,18 @@ class CopyLawService:
             return CopyVerdict(because=(f"it cannot be judged: {reason}",))
 
     def _judge(self, read: CopyRead) -> CopyVerdict | None:
-        now = self._clock()
         with self._database.connect() as connection:
             if not store.is_anything_kept(connection):
                 return None
+        self._steady.keep()
+        now, highest = self._clock(), self._steady()
+        with self._database.connect() as connection:
             version = store.current_version(connection, read.dataset_id)
             if version is None and store.was_kept(connection, read.dataset_id):
                 return CopyVerdict(because=("what was received has been deleted, as its contract demands",))
             sources = [version] if version is not None else self.sources(connection, read.dataset_id)
             if not sources:
                 return None
-            highest = store.highest_time(connection)
             agreements: list[Agreement] = []
             for source in sources:
                 bound = agreements_of(connection, source)
@@ -97,9 +101,6 @@ class CopyLawService:
                 )
                 if why_not:
                     return CopyVerdict(because=(why_not,))
-        if highest is None or now > highest:
-            with self._database.begin() as connection:
-                store.raise_time(connection, now)
         rows = self._rows(version, agreements) if version is not None else None
         bounds = [a for source in sources if source.kind != FIGURES for a in agreements if a.terms.is_aggregate_only]
         return CopyVerdict(rows=rows, group_min=group_min_of(bounds) if read.is_aggregate else None)

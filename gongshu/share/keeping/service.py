@@ -13,17 +13,18 @@ from gongshu.database import Database
 from gongshu.errors import GongshuError
 from gongshu.model.access import Subject
 from gongshu.model.audit import AuditSink
-from gongshu.model.ids import DatasetId
+from gongshu.model.ids import DatasetId, PartyId
 from gongshu.model.sealed import SealedStorage
 from gongshu.secure.keys import KeyStore
 from gongshu.secure.parties import PartyRegistry
 from gongshu.share.agreements import find_agreement
 from gongshu.share.dsp.states import Side
-from gongshu.share.errors import CopyForbidden
+from gongshu.share.errors import ClockBehind, CopyForbidden
 from gongshu.share.judging import end_of, judge_terms
 from gongshu.share.keeping import store
+from gongshu.share.keeping.counting import CountedClock, Ticks, boot_ticks
 from gongshu.share.keeping.ending import Ending
-from gongshu.share.keeping.judging import Place, delete_at, why_ended
+from gongshu.share.keeping.judging import CLOCK_SLACK, Place, delete_at, why_ended
 from gongshu.share.keeping.keeper import CopyKeeper
 from gongshu.share.keeping.law import CopyLawService, agreements_of
 from gongshu.share.keeping.model import Deletion, Fault, Kept, Receipt, Version
@@ -33,7 +34,8 @@ from gongshu.share.keeping.receipts import ReceiptDesk
 from gongshu.share.keeping.vault import KeyVault
 from gongshu.share.keeping.watching import Watch
 from gongshu.share.model import Agreement
-from gongshu.share.ports import Clock
+from gongshu.share.ports import Clock, Reply
+from gongshu.share.steady import SteadyClock
 from gongshu.share.terms import Circumstances, Operation, Phase, Terms
 
 _logger = logging.getLogger(__name__)
@@ -71,18 +73,22 @@ class Keeping:
         folder: Path,
         place: Place,
         settings: KeepingSettings | None = None,
+        ticks: Ticks = boot_ticks,
     ) -> None:
+        """`ticks` are the seconds for which the machine has run."""
         bounds = settings or KeepingSettings()
+        self.steady = SteadyClock(database, clock, audit)
+        self._counting = CountedClock(database, clock, self.steady, audit, ticks)
         self._database = database
         self._clock = clock
         self._place = place
         keyed = KeyVault(vault, keys)
         self._desk = ReceiptDesk(database, keys, clock)
         self.law = CopyLawService(
-            database, keyed, folder, lambda d: catalogue.lineage(d).parents, self._desk, clock, place
+            database, keyed, folder, lambda d: catalogue.lineage(d).parents, self._desk, clock, place, self.steady
         )
         self.keeper = CopyKeeper(database, keyed, storage, folder, catalogue, self.law, audit, clock)
-        self._ending = Ending(database, keyed, folder, catalogue, keys, audit, clock)
+        self._ending = Ending(database, keyed, folder, catalogue, keys, audit, clock, self._counting)
         self.watch = Watch(
             database,
             parties,
@@ -113,12 +119,38 @@ class Keeping:
 
     def step(self, post: Post | None = None, *, slow: bool = True) -> int:
         """Do what is due now, in this thread; return how many things were done."""
-        done = self._ending.run(post)
+        heard = None if post is None else self._hearing(post)
+        self.steady.keep()
+        done = self._ending.run(heard)
         if slow:
             done += self._desk.tend() + self.watch.tend()
-        if post is not None:
-            done += self._desk.send(post) + (self.watch.tell_ends(post) if slow else 0)
+        if heard is not None:
+            done += self._desk.send(heard) + (self.watch.tell_ends(heard) if slow else 0)
         return done
+
+    def _hearing(self, post: Post) -> Post:
+        """Return what sends like this and takes note of when the partners answered."""
+
+        def send(party: PartyId, path: str, body: bytes) -> Reply:
+            reply = post(party, path, body)
+            self._counting.hear(party, reply.headers.get("date", ""))
+            return reply
+
+        return send
+
+    def counted_instead(self) -> datetime | None:
+        """Return the time that this machine has counted while its clock, which jumped, is not believed; else None."""
+        return self._counting.instead()
+
+    def confirm_time(self, actor: Subject) -> timedelta:
+        """Judge and destroy by the clock again, because a person says that it is right; return how far it is back.
+
+        Raises: NotAllowed; ClockBehind if the clock stands before what this machine has counted: it was set back.
+        """
+        behind = self._counting.behind()
+        if behind > CLOCK_SLACK:
+            raise ClockBehind(by_s=int(behind.total_seconds()))
+        return self.steady.reset(actor, self._counting.confirm)
 
     def _run(self, post: Post) -> None:
         while not self._stopping.wait(LOOK_S):

@@ -1,7 +1,6 @@
 """Kept data in the database: keys, versions and files as rows. No file is touched here."""
 
 from collections.abc import Collection, Iterable
-from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +9,7 @@ import sqlalchemy as sa
 from gongshu.model.ids import DatasetId, PartyId
 from gongshu.model.sealed import SealedReport
 from gongshu.share.keeping.model import File, Key, KeyState, Version
-from gongshu.share.keeping.tables import kept_clock, kept_files, kept_keys, kept_version_keys, kept_versions
+from gongshu.share.keeping.tables import kept_files, kept_keys, kept_version_keys, kept_versions
 
 _K, _V, _F = kept_keys.c, kept_versions.c, kept_files.c
 
@@ -167,20 +166,6 @@ def idle_files(connection: sa.Connection, *, begun_before: datetime, replaced_be
     query = sa.select(kept_files).join(kept_versions, _V.version_id == _F.version_id)
     rows = connection.execute(query.where(_F.deleted_at.is_(None), sa.or_(unfinished, replaced)))
     return [File(**row._mapping) for row in rows]
-
-
-def highest_time(connection: sa.Connection) -> datetime | None:
-    """Return the latest moment that was written down."""
-    found: datetime | None = connection.execute(sa.select(kept_clock.c.highest)).scalar()
-    return found
-
-
-def raise_time(connection: sa.Connection, now: datetime) -> None:
-    """Write down a moment, if it is the latest."""
-    change = sa.update(kept_clock).where(kept_clock.c.highest < now).values(highest=now)
-    if connection.execute(change).rowcount == 0 and highest_time(connection) is None:
-        with suppress(sa.exc.IntegrityError), connection.begin_nested():  # another process was first
-            connection.execute(sa.insert(kept_clock).values(id=1, highest=now))
 
 
 def key_of(row: Any) -> Key:

@@ -118,10 +118,13 @@ deletion_proofs = sa.Table(
 )
 """What partners proved to us."""
 
-kept_clock = sa.Table(
-    "share_kept_clock",
+counted_time = sa.Table(
+    "share_counted_time",
     metadata,
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("highest", UtcTime, nullable=False),
+    sa.Column("at", UtcTime, nullable=False),
+    sa.Column("held_since", UtcTime),
+    sa.Column("basis", sa.Text, nullable=False),
 )
-"""One row: the latest moment that was ever seen. A clock that is set back does not make a contract longer."""
+"""One row while anything is held: the time by which it is destroyed, and since when a jump of the clock is not
+believed."""

@@ -1,7 +1,9 @@
 """A consumer's node without a network: real database, vault, files, catalogue and gate, and contracts made by hand."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from datetime import datetime
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +90,7 @@ class Pantry:
             folder=folder / "lake" / "sealed",
             place=Place(self.party, "CN-33", self.keys.fingerprint()),
             settings=self.settings,
+            ticks=self.clock.ticks,
         )
         self.store = DatasetStore(self.lake, self.catalogue, self.keeping.keeper)
         policies = PolicyService(self.database, self.audit, self.clock)
@@ -223,6 +226,8 @@ class Post:
     def __init__(self, sender: Pantry, receiver: Pantry) -> None:
         self._sender, self._receiver = sender, receiver
         self.is_cut = False
+        self.time: Callable[[], datetime] = receiver.clock
+        """What the receiver's answers say when they were given."""
         self.sent: list[tuple[str, bytes]] = []
 
     def __call__(self, party: PartyId, path: str, body: bytes) -> Reply:
@@ -232,4 +237,5 @@ class Post:
         watch = self._receiver.keeping.watch
         takes = {"usage": watch.take_receipts, "deletions": watch.take_proof, "ends": watch.take_end}
         take = takes[path.rpartition("/")[2]]
-        return Reply(200, orjson.dumps(take(self._sender.party, body)))
+        date = format_datetime(self.time(), usegmt=True)
+        return Reply(200, orjson.dumps(take(self._sender.party, body)), {"date": date})

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from gongshu.secure.gate.copies import CopyRead
 from gongshu.share.agreements import find_agreement
 from gongshu.share.dsp.states import Side
-from gongshu.share.errors import AgreementUnknown, MessageInvalid, ReceiptInvalid
+from gongshu.share.errors import AgreementUnknown, ClockBehind, MessageInvalid, ReceiptInvalid
 from gongshu.share.keeping.chain import PROOF_DOMAIN, RECEIPT_DOMAIN, canonical, sign
 from gongshu.share.keeping.ending import MARK
 from gongshu.share.keeping.service import KeepingSettings
@@ -289,9 +289,80 @@ def test_a_downtime_is_made_up_for_and_a_clock_set_back_delays_nothing(pair: Pai
     pair.shop.keep(ours, "copy")
     pair.clock.forward(days=400)
     pair.shop.keeping.step()
+    now = pair.clock()
+    pair.post.time = lambda: now
     pair.clock.now -= timedelta(days=500)
     pair.shop.keeping.step(pair.post)
     assert [line.state for line in pair.shop.keeping.deletions()] in (["told"], ["proved"])
+
+
+def test_a_clock_set_forward_closes_at_once_and_destroys_nothing(pair: Pair) -> None:
+    shop, right = pair.shop, pair.clock()
+    ours, theirs = pair.agree(Terms(until=right + timedelta(days=1), no_onward=True))
+    shop.keep(ours, "copy")
+    pair.mill.deliver(theirs)
+    shop.keeping.step(pair.post)
+    read = CopyRead("copy", shop.li, "read", "quality")  # type: ignore[arg-type]
+    pair.post.time = lambda: right
+    pair.clock.now += timedelta(days=400)
+    for _ in range(3):
+        shop.keeping.step(pair.post)
+    verdict = shop.keeping.law.judge(read)
+    assert verdict is not None
+    assert "it ended" in verdict.because[0]
+    assert shop.keeping.deletions() == []
+    assert len(list((shop.folder / "lake" / "sealed").iterdir())) == 1
+    assert shop.keeping.counted_instead() == right
+    assert [e.action for e in shop.audit.entries(action="share.time_*")] == ["share.time_held"]
+    shop.close()
+    shop.open()
+    shop.keeping.step(pair.post)
+    assert shop.keeping.deletions() == [], "a restart forgets nothing"
+    pair.clock.now = right
+    verdict = shop.keeping.law.judge(read)
+    assert verdict is not None
+    assert "share time --reset" in verdict.because[0]
+    shop.keeping.confirm_time(shop.li)
+    pair.read("copy")
+
+
+def test_who_holds_the_clock_keeps_no_data_beyond_the_contract_and_the_provider_hears_that_the_proof_is_missing(
+    pair: Pair,
+) -> None:
+    ours, theirs = pair.agree(Terms(until=pair.clock() + timedelta(days=3), no_onward=True))
+    pair.shop.keep(ours, "copy")
+    pair.mill.deliver(theirs)
+    mill = pair.mill.clock = type(pair.clock)()
+    pair.mill.open()
+    pair.shop.keeping.step(pair.post)
+    pair.clock.now += timedelta(days=900)
+    pair.post.time = lambda: mill() + timedelta(days=1)  # a partner that always contradicts
+    pair.shop.keeping.step(pair.post)
+    pair.post.is_cut = True
+    mill.forward(days=5)
+    pair.mill.keeping.step()
+    assert "overdue" in [f.kind for f in pair.mill.keeping.faults()]
+    pair.clock.forward(days=3, minutes=1)
+    pair.shop.keeping.step()
+    (line,) = pair.shop.keeping.deletions()
+    assert line.state == "proved"
+    assert line.reason.endswith("the time of this: the clock went on with the machine")
+
+
+def test_a_clock_that_stands_before_the_count_is_not_taken_as_right(pair: Pair) -> None:
+    ours, _ = pair.agree(Terms(until=pair.clock() + timedelta(days=9)))
+    pair.shop.keep(ours, "copy")
+    pair.shop.keeping.step()
+    pair.clock.now -= timedelta(days=30)
+    with pytest.raises(ClockBehind):
+        pair.shop.keeping.confirm_time(pair.shop.li)
+    pair.clock.now += timedelta(days=60)
+    pair.shop.keeping.step()
+    assert pair.shop.keeping.deletions() == []
+    pair.shop.keeping.confirm_time(pair.shop.li)
+    pair.shop.keeping.step()
+    (line,) = pair.shop.keeping.deletions()
+    assert line.reason.endswith("a person confirmed the clock")
 
 
 def test_a_replaced_version_and_a_key_without_a_row_are_swept(pair: Pair) -> None:

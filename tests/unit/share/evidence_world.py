@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ class Office:
         self.audit = AuditLog(self.database, self.keys, clock)
         self.parties = PartyRegistry(self.database, self.audit, clock)
         self.ended: list[tuple[str, str]] = []
+        self.counted: datetime | None = None
         self.post: Callable[[PartyId, str, bytes], Reply] = lambda party, path, body: Reply(503)
         self.evidence = EvidenceService(
             database=self.database,
@@ -52,6 +54,7 @@ class Office:
             end_transfers=lambda agreement, reason: self.ended.append((agreement, reason)),
             post=lambda party, path, body: self.post(party, path, body),
             settings=settings,
+            counted=lambda: self.counted,
         )
         self.li = Subject(SubjectId("user:li"), party, frozenset({Role.PRODUCT_OWNER}))
 

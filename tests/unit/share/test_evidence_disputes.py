@@ -187,6 +187,19 @@ def test_a_counterpart_that_vanished_leaves_nothing_stuck(street: Street) -> Non
     assert street.shop.status() == "retired"
 
 
+def test_a_clock_that_is_not_believed_lets_no_dispute_lapse(street: Street) -> None:
+    street.mill.deliver("key-0", content=b"these")
+    street.shop.deliver("key-0", content=b"those")
+    street.meet()
+    street.mill.counted = street.shop.counted = street.clock()
+    street.clock.forward(days=400)
+    street.meet()
+    assert street.mill.status() == street.shop.status() == "disputed"
+    street.mill.counted = None
+    street.meet()
+    assert street.mill.status() == street.shop.status() == "retired"
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_whatever_is_lost_repeated_or_late_both_sides_end_alike(tmp_path: Path, seed: int) -> None:
     street, random = Street(tmp_path, EvidenceSettings(line_within_s=600, lapse_after_s=10**7)), Random(seed)
