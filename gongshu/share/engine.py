@@ -101,12 +101,14 @@ class Engine:
                 move=move, sender=record.side, process_id=record.process_id, state=record.state, reason=step.reason
             )
         message_id = new_urn()
+        taken = store.last_received(connection, record.process_id) if record.kind is Kind.TRANSFER else None
         document = build_message(
             move,
             message_id=message_id,
             provider_pid=record.provider_pid,
             consumer_pid=record.consumer_pid,
             content=content,
+            answers=taken[0] if taken else None,
         )
         store.queue_message(
             connection,

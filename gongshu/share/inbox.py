@@ -12,7 +12,7 @@ from gongshu.database import Database
 from gongshu.model.ids import PartyId
 from gongshu.share import processes as store
 from gongshu.share.agreements import activate_agreement, insert_agreement
-from gongshu.share.dsp.messages import build_state
+from gongshu.share.dsp.messages import ANSWERS, build_state
 from gongshu.share.dsp.reader import Inbound
 from gongshu.share.dsp.states import Kind, Move, Refusal, Side, State, decide, shown_state
 from gongshu.share.engine import Engine
@@ -112,12 +112,11 @@ class Inbox:
         move = inbound.move
         assert move is not None, "only process messages come here"
         body_hash = text_hash(inbound.raw.decode("utf-8", "replace"))
-        step = decide(record.process, move, record.side.other, self._clock())
+        knows_ours = inbound.document.get(ANSWERS, record.pending_message) == record.pending_message
+        step = decide(record.process, move, record.side.other, self._clock(), knows_ours=knows_ours)
         if isinstance(step, Refusal):
-            is_repeat = inbound.message_id is None and (
-                store.last_received_hash(connection, record.process_id) == body_hash
-            )
-            if is_repeat:
+            last = store.last_received(connection, record.process_id)
+            if inbound.message_id is None and last is not None and last[1] == body_hash:
                 return None
             raise MoveIllegal(
                 move=move,

@@ -43,6 +43,12 @@ _RECEIVED = sa.select(share_messages.c.process_id).where(
     share_messages.c.counterparty == sa.bindparam("counterparty"),
     share_messages.c.message_id == sa.bindparam("message_id"),
 )
+_LAST_RECEIVED = (
+    sa.select(share_messages.c.message_id, share_messages.c.body_hash)
+    .where(share_messages.c.direction == "in", share_messages.c.process_id == sa.bindparam("process_id"))
+    .order_by(share_messages.c.sequence.desc())
+    .limit(1)
+)
 """Built once: putting a statement together costs more processor time than SQLite needs to carry it out."""
 
 
@@ -112,12 +118,10 @@ def was_received(connection: sa.Connection, counterparty: PartyId, message_id: s
     return found
 
 
-def last_received_hash(connection: sa.Connection, process_id: str) -> str | None:
-    """Return the hash of the newest message received for a process."""
-    query = sa.select(share_messages.c.body_hash).where(
-        share_messages.c.direction == "in", share_messages.c.process_id == process_id
-    )
-    return connection.execute(query.order_by(share_messages.c.sequence.desc()).limit(1)).scalar()
+def last_received(connection: sa.Connection, process_id: str) -> tuple[str, str] | None:
+    """Return the id and the hash of the newest message taken for a process, None if there is none."""
+    row = connection.execute(_LAST_RECEIVED, {"process_id": process_id}).first()
+    return (row.message_id, row.body_hash) if row else None
 
 
 def log_message(connection: sa.Connection, **values: Any) -> None:

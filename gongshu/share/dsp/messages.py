@@ -23,6 +23,9 @@ FORMAT_PUSH = "HttpData-PUSH"
 FORMAT_STREAM = "HttpStream-PULL"
 """Ours, of the same form (kind-direction): rows as they come, until somebody ends it. See decision 0065."""
 
+ANSWERS = "urn:gongshu:answers"
+"""In a message of a transfer: the `@id` of the receiver's newest message that its sender had taken; decision 0056."""
+
 Json = dict[str, Any]
 
 
@@ -38,6 +41,7 @@ def build_message(
     provider_pid: str | None,
     consumer_pid: str | None,
     content: Mapping[str, Any] | None = None,
+    answers: str | None = None,
 ) -> Json:
     """Return one process message; `content` holds the fields beside the two process ids.
 
@@ -50,6 +54,8 @@ def build_message(
         document["consumerPid"] = consumer_pid
     if move in (Move.ACCEPT, Move.FINALIZE):
         document["eventType"] = move.value.split(" ")[1]
+    if answers is not None:
+        document[ANSWERS] = answers
     return document | dict(content or {})
 
 

@@ -214,11 +214,12 @@ class Verdict(StrEnum):
 _STOPS_DATA = frozenset({Move.SUSPEND, Move.COMPLETE, Move.TRANSFER_TERMINATE})
 
 
-def decide(process: Process, move: Move, sender: Side, now: datetime) -> Step | Refusal:
+def decide(process: Process, move: Move, sender: Side, now: datetime, *, knows_ours: bool = True) -> Step | Refusal:
     """Judge one message, ours (`sender` is our side) or the peer's, against the table.
 
     Our own message changes no state yet: it becomes `pending` until `confirm`. The peer's changes the state at once.
-    A message of the peer that is possible only after ours proves that ours arrived.
+    A message of the peer that is possible only after ours proves that ours arrived, unless the message says that its
+    sender had not taken ours when it wrote it (`knows_ours`): then the two have crossed.
 
     >>> from datetime import UTC
     >>> p = Process(Kind.TRANSFER, Side.PROVIDER, State.REQUESTED)
@@ -227,7 +228,7 @@ def decide(process: Process, move: Move, sender: Side, now: datetime) -> Step | 
     """
     if sender is process.side:
         return _decide_ours(process, move, now)
-    return _decide_theirs(process, move, now)
+    return _decide_theirs(process, move, now, knows_ours=knows_ours)
 
 
 def confirm(process: Process, now: datetime) -> Step:
@@ -298,7 +299,7 @@ def _decide_ours(process: Process, move: Move, now: datetime) -> Step | Refusal:
     return _step(replace(process, pending=move, pending_sent=False, held=held), effects, now)
 
 
-def _decide_theirs(process: Process, move: Move, now: datetime) -> Step | Refusal:
+def _decide_theirs(process: Process, move: Move, now: datetime, *, knows_ours: bool) -> Step | Refusal:
     sender = process.side.other
     effects: tuple[Effect, ...] = (Effect.STOP_DATA,) if move in _STOPS_DATA else ()
     if move is Move.SUSPEND and process.state is State.SUSPENDED and process.held:
@@ -315,7 +316,7 @@ def _decide_theirs(process: Process, move: Move, now: datetime) -> Step | Refusa
         if process.pending and (after.state in FINAL or not (has_meaning(after) or after.pending_sent)):
             after, effects = replace(after, pending=None, pending_sent=False), (*effects, Effect.DROP_PENDING)
         return _step(after, effects, now)
-    if process.pending and process.pending_sent and has_meaning(process):
+    if process.pending and process.pending_sent and knows_ours and has_meaning(process):
         arrived = TARGET[process.pending]
         if (process.kind, arrived, move, sender) in _ROWS:
             after = replace(process, state=TARGET[move], pending=None, pending_sent=False)

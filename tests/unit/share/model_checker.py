@@ -5,12 +5,15 @@ that was sent once can arrive at any later moment, any number of times, in any o
 delay and reordering are one rule, without a bound. An acknowledgement, too, can come at any later moment or never.
 
 Bounds. Each side sends at most `sends` messages beside terminations. Four let a negotiation run through with a counter-
-offer; three let a transfer be suspended, resumed and completed, with the other side doing the same across it. A further
-round adds a longer past, of which the decisions see nothing. One side's calls about one process follow each other, as
-the lease of the outbox has it, so a refusal is judged before the next attempt. Attempts do not run out unless
-`exhausts`: no protocol makes two sides agree that may fall silent at any moment, so then only being stuck is a fault.
+offer, and a transfer be suspended, resumed, suspended again and completed, with the other side doing the same across
+it. `python -m tests.unit.share.model_checker 5` explores transfers further. One side's calls about one process follow
+each other, as the lease of the outbox has it, so a refusal is judged before the next attempt. Attempts do not run out
+unless `exhausts`: no protocol makes two sides agree that may fall silent at any moment, so then only being stuck is a
+fault. `answering` has the messages of a transfer name the newest one that their sender had taken, as ours do.
 """
 
+import sys
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -32,10 +35,15 @@ class End(NamedTuple):
 
     process: Any
     """None while the side knows nothing of it."""
-    wire: tuple[Any, ...] = ()
-    """Its messages that were given to the cable, in order; the place is the message's @id."""
+    wire: tuple[tuple[Any, int | None], ...] = ()
+    """Its messages that were given to the cable, in order, each with the one of the other side that it answers; the
+    place is the message's @id."""
     seen: frozenset[int] = frozenset()
     """The other side's messages that were accepted: the inbox."""
+    newest: int | None = None
+    """The one that was accepted last."""
+    answers: int | None = None
+    """What was the newest when the message under way was written."""
 
 
 class World(NamedTuple):
@@ -47,16 +55,26 @@ class World(NamedTuple):
 class Checker:
     """Explores one machine from its beginning."""
 
-    def __init__(self, rules: ModuleType, kind: str, *, first: str, sends: int, exhausts: bool = False) -> None:
+    def __init__(
+        self,
+        rules: ModuleType,
+        kind: str,
+        *,
+        first: str,
+        sends: int,
+        exhausts: bool = False,
+        answering: bool = True,
+    ) -> None:
         self.rules = rules
         self.kind = rules.Kind(kind)
         self.first = rules.Move[first]
         self.sends = sends
         self.exhausts = exhausts
+        self.answering = answering and kind == "transfer"
         self.sides = (rules.Side.CONSUMER, rules.Side.PROVIDER)
         self.stop = rules.termination_of(self.kind)
         self.moves = sorted({row.move for row in rules.TABLE if row.kind is self.kind})
-        self.decide = cache(lambda process, move, sender: rules.decide(process, move, sender, NOW))
+        self.decide = cache(lambda *asked, **known: rules.decide(*asked, NOW, **known))
         self.starter = 1 if self.first is rules.Move.OFFER else 0
 
     def explore(self) -> dict[World, list[World]]:
@@ -102,7 +120,7 @@ class Checker:
             if process.pending is None and (move is self.stop or len(end.wire) < self.sends):
                 step = self.decide(process, move, process.side)
                 if isinstance(step, self.rules.Step):
-                    yield _with(world, at, end._replace(process=step.process))
+                    yield _with(world, at, self._noted(end, step))
         is_running = process.state is self.rules.State.STARTED and not process.held
         if is_running and process.pending is None:
             yield _with(world, at, end._replace(process=replace(process, held=True)))
@@ -111,7 +129,8 @@ class Checker:
         """The message under way is given to the cable for the first time; later attempts are the same message."""
         if not end.process.pending_sent:
             sent = replace(end.process, pending_sent=True)
-            yield _with(world, at, End(sent, (*end.wire, end.process.pending), end.seen))
+            wire = (*end.wire, (end.process.pending, end.answers))
+            yield _with(world, at, end._replace(process=sent, wire=wire))
 
     def _arrivals(self, world: World, at: int, end: End, other: End) -> Iterator[World]:
         """Anything this side ever sent arrives at the other; its answer is lost (`_hear` has the answers)."""
@@ -152,7 +171,11 @@ class Checker:
             if process.pending is self.stop or isinstance(step, rules.Refusal):
                 yield self._ended(world, at, end)
             else:
-                yield _with(world, at, end._replace(process=step.process))
+                yield _with(world, at, self._noted(end, step))
+
+    def _noted(self, end: End, step: Any) -> End:
+        """Return the side with a message of its own noted; as `Engine.send`."""
+        return end._replace(process=step.process, answers=end.newest if self.answering else None)
 
     def _watch(self, world: World, at: int, end: End, other: End) -> Iterator[World]:
         """As `Watchdog`: the deadline has passed, the other side is asked, and answers."""
@@ -175,15 +198,16 @@ class Checker:
         """Return the other side after the message arrived, and whether it answered with a success; as `Inbox`."""
         if number in other.seen:
             return other, True
-        move, process = end.wire[number], other.process
+        (move, answers), process = end.wire[number], other.process
         if process is None:
             if number > 0:
                 return other, False
             process = self.rules.Process(self.kind, end.process.side.other, self.rules.State.NEW)
-        step = self.decide(process, move, end.process.side)
+        knows_ours = answers is None or answers == len(other.wire) - 1
+        step = self.decide(process, move, end.process.side, knows_ours=knows_ours)
         if isinstance(step, self.rules.Refusal):
             return other, False
-        return End(step.process, other.wire, other.seen | {number}), True
+        return other._replace(process=step.process, seen=other.seen | {number}, newest=number), True
 
     def _knows_peer(self, end: End) -> bool:
         return bool(end.seen) or end.process.state is not self.rules.State.NEW
@@ -235,7 +259,7 @@ def show(world: World) -> str:
     for end in world.ends:
         process = end.process
         parts.append("nothing" if process is None else f"{process.side} {process.state} pending {process.pending}")
-        parts.append(f"sent {[move.name for move in end.wire]}")
+        parts.append(f"sent {[move.name for move, _ in end.wire]}")
     return "; ".join(parts)
 
 
@@ -260,3 +284,19 @@ def _leading_to(graph: dict[World, list[World]], ends: Iterable[World]) -> set[W
                 reached.add(world)
                 waiting.append(world)
     return reached
+
+
+def main(sends: int) -> int:
+    """Explore transfers to a bound, print what was found and how long it took, and return the exit status."""
+    from gongshu.share.dsp import states
+
+    began = time.monotonic()
+    checker = Checker(states, "transfer", first="TRANSFER_REQUEST", sends=sends)
+    faults = checker.faults()
+    found = "\n".join(faults) or f"sound with {sends} messages a side, in {time.monotonic() - began:.0f} s"
+    sys.stdout.write(f"{found}\n")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1])))

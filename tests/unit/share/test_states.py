@@ -129,6 +129,14 @@ def test_a_message_that_was_never_given_to_the_wire_proves_nothing() -> None:
     assert isinstance(decide(process, Move.VERIFY, C, NOW), Refusal)
 
 
+def test_a_message_that_was_written_before_ours_arrived_proves_nothing() -> None:
+    resuming = Process(Kind.TRANSFER, C, State.SUSPENDED, pending=Move.START, pending_sent=True)
+    assert isinstance(decide(resuming, Move.SUSPEND, P, NOW, knows_ours=False), Refusal)
+    answered = decide(resuming, Move.SUSPEND, P, NOW)
+    assert isinstance(answered, Step)
+    assert Effect.CONFIRM_PENDING in answered.effects
+
+
 def test_the_offer_may_arrive_before_the_answer_to_the_request() -> None:
     process = Process(Kind.NEGOTIATION, C, State.NEW, pending=Move.REQUEST, pending_sent=True)
     step = decide(process, Move.OFFER, P, NOW)
