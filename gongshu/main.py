@@ -44,6 +44,7 @@ from gongshu.share.crawl.api import create_index_router, create_stamp_router
 from gongshu.share.dsp.api import create_dsp_router
 from gongshu.share.evidence.api import create_entries_router, create_evidence_router
 from gongshu.share.keeping.api import create_keeping_router, create_told_router
+from gongshu.share.key_changes.api import create_key_changes_router
 from gongshu.share.spaces.api import create_spaces_peer_router, create_spaces_router
 from gongshu.supervise import Supervisor
 
@@ -96,6 +97,7 @@ def create_app(node: Node) -> FastAPI:
     app.include_router(create_gather_router(node.sources, subject_of))
     app.include_router(create_contracts_router(node.share, subject_of))
     app.include_router(create_clearances_router(node.share, subject_of))
+    app.include_router(create_key_changes_router(node.share, subject_of))
     app.include_router(create_partner_contracts_router(node.share))
     app.include_router(create_share_router(node.share, subject_of))
     app.include_router(create_index_router(node.crawl, subject_of))

@@ -17,6 +17,7 @@ from gongshu.cli.share_contracts import add_contract_commands
 from gongshu.cli.share_flows import add_flow_commands
 from gongshu.cli.share_index import add_index_commands
 from gongshu.cli.share_kept import add_kept_commands
+from gongshu.cli.share_keys import add_key_commands
 from gongshu.cli.share_ledger import add_ledger_command
 from gongshu.cli.share_parties import add_party_commands
 from gongshu.cli.share_terms import describe
@@ -29,6 +30,7 @@ from gongshu.share.views import agreement_view, delivery_view, offer_view, recor
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 add_clearance_commands(app)
+add_key_commands(app)
 add_flow_commands(app)
 add_index_commands(app)
 add_ledger_command(app)

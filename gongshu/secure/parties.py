@@ -27,6 +27,8 @@ _GET = sa.select(parties).where(
     parties.c.valid_until.is_(None) | (parties.c.valid_until > sa.bindparam("now")),
 )
 """Built once: it is asked several times for each message."""
+_BY_KEY = frozenset({"gongshu", "mtls+gongshu"})
+"""Schemes whose proof is a signature of the registered key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,18 @@ class Party:
     def fingerprint(self) -> str:
         """`sha256:<hex>` of the key, to be compared over another channel; empty if it has none of this kind."""
         return fingerprint_of(self.public_key) if self.public_key_pem else ""
+
+    @property
+    def proof(self) -> str:
+        """By what it proves itself, in one line: contracts, groups and places are bound to it.
+
+        Where a key decides, the certificate beside it is transport and may change; a DID is the party's id itself.
+        Source: decision 0090.
+        """
+        if self.identity in _BY_KEY:
+            return f"key {self.fingerprint}"
+        pin = "" if self.identity == "dcp" else self.certificate_pin
+        return " ".join(part for part in (self.identity, self.fingerprint, pin) if part)
 
     @property
     def certificate_pin(self) -> str:
@@ -262,6 +276,7 @@ def _values(party: Party) -> dict[str, str | datetime | None]:
         "identity": party.identity,
         "certificate": party.certificate,
         "certificate_pin": party.certificate_pin,
+        "proof": party.proof,
         "space": party.space,
         "valid_until": party.valid_until,
     }

@@ -98,8 +98,10 @@ parties = sa.Table(
     sa.Column("space", sa.String(200), nullable=False, server_default="", index=True),
     sa.Column("valid_until", UtcTime),
     sa.Column("added_at", UtcTime, nullable=False),
+    sa.Column("proof", sa.String(400), nullable=False, server_default=""),
 )
-"""`space` is the space whose trust list brought the party in, empty for those that our people registered."""
+"""`space` is the space whose trust list brought the party in, empty for those that our people registered. `proof` is by
+what the party proves itself, as `Party.proof` writes it: contracts are bound to that."""
 
 trust_lists = sa.Table(
     "trust_lists",

@@ -7,10 +7,11 @@ import orjson
 import sqlalchemy as sa
 
 from gongshu.model.ids import PartyId
+from gongshu.secure.tables import parties
 from gongshu.share.automation import Action
 from gongshu.share.contract_tables import share_contract_signatures, share_contracts
 from gongshu.share.dsp.states import Side
-from gongshu.share.errors import AgreementUnknown, EvidenceDamaged, TermsUnknown
+from gongshu.share.errors import AgreementUnknown, EvidenceDamaged, PartyChanged, TermsUnknown
 from gongshu.share.model import Agreement, AgreementStatus, Record
 from gongshu.share.odrl import canonical_text, read_terms, text_hash
 from gongshu.share.processes import queue_reaction, transfers_under
@@ -20,7 +21,9 @@ from gongshu.share.terms import Terms
 _A = share_agreements.c
 _C = share_contracts.c
 _MINE = _A.agreement_id == sa.bindparam("asked_id")
-_FIND = sa.select(share_agreements).where(_MINE)
+_PROOF = sa.func.coalesce(parties.c.proof, "").label("proof_now")
+_WITH_PROOF = sa.select(share_agreements, _PROOF).outerjoin(parties, parties.c.party_id == _A.counterparty)
+_FIND = _WITH_PROOF.where(_MINE)
 _OWNER = sa.select(_A.negotiation_id).where(_MINE)
 _INSERT = sa.insert(share_agreements)
 _FIND_CONTRACT = sa.select(share_contracts).where(_C.agreement_id == sa.bindparam("asked_id"))
@@ -48,9 +51,30 @@ def find_agreement(connection: sa.Connection, agreement_id: str) -> Agreement:
     return agreement_of(row)
 
 
+def proof_of(party: PartyId) -> sa.ColumnElement[str]:
+    """Return, as a part of a statement, by what the party proves itself now; empty if it is not registered."""
+    registered = sa.select(parties.c.proof).where(parties.c.party_id == party)
+    return sa.func.coalesce(registered.scalar_subquery(), "")
+
+
+def require_bound(agreement: Agreement) -> Agreement:
+    """Return the agreement if its counterparty is still who it was made with. Raises: PartyChanged."""
+    why_not = agreement.why_unbound
+    if why_not:
+        raise PartyChanged(agreement_id=agreement.agreement_id, party=agreement.counterparty, reason=why_not)
+    return agreement
+
+
+def unbound_agreements(connection: sa.Connection, party: str) -> list[str]:
+    """Return the ids of agreements with who was known by this id before: nothing is sent under them."""
+    query = sa.select(_A.agreement_id).outerjoin(parties, parties.c.party_id == _A.counterparty)
+    is_other = sa.func.coalesce(parties.c.proof, "") != _A.bound_to
+    return list(connection.execute(query.where(_A.counterparty == party, is_other)).scalars())
+
+
 def list_agreements(connection: sa.Connection, *, limit: int, offset: int) -> list[Agreement]:
     """Return agreements, newest first."""
-    query = sa.select(share_agreements).order_by(_A.agreed_at.desc(), _A.agreement_id).limit(limit).offset(offset)
+    query = _WITH_PROOF.order_by(_A.agreed_at.desc(), _A.agreement_id).limit(limit).offset(offset)
     return [_shown(row) for row in connection.execute(query)]
 
 
@@ -73,6 +97,8 @@ def agreement_of(row: Any) -> Agreement:
         agreed_at=_agreed_at(policy) or row.agreed_at,
         transfer_rules=row.transfer_rules,
         reason=row.reason,
+        bound_to=row.bound_to,
+        proof_now=row.proof_now,
     )
 
 
@@ -126,7 +152,7 @@ def insert_agreement(connection: sa.Connection, record: Record, policy: dict[str
         "uses": 0,
         "agreed_at": at,
     }
-    connection.execute(_INSERT, values)
+    connection.execute(_INSERT.values(**values, bound_to=proof_of(record.counterparty)))
     return True
 
 

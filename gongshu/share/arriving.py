@@ -14,6 +14,7 @@ import orjson
 
 from gongshu.database import Database
 from gongshu.share import processes as store
+from gongshu.share.agreements import find_agreement, require_bound
 from gongshu.share.data_wire import DataWire, problem_in
 from gongshu.share.dsp.messages import EDC_NAMESPACE
 from gongshu.share.dsp.reader import read_document
@@ -80,6 +81,8 @@ class DataAccess:
             raise ProcessUnknown(process_id=transfer_id[:200])
         if record.state is not State.STARTED or record.held:
             raise TransferStopped(transfer_id=transfer_id, reason=record.reason or f"it is {record.state}")
+        with self._database.connect() as connection:
+            require_bound(find_agreement(connection, record.agreement_id))
         return record
 
     def renew(self, record: Record) -> Record:

@@ -306,7 +306,7 @@ class ContractBook:
         except GongshuError as fault:
             raise ContractInvalid(agreement_id=agreement_id, reason=f"it replaces {replaced[:200]}: {fault}") from fault
         same = (old.counterparty, old.side, old.dataset_id) == (record.counterparty, record.side, record.dataset_id)
-        if row is None or not same or old.status is not AgreementStatus.ACTIVE:
+        if row is None or not same or old.status is not AgreementStatus.ACTIVE or old.why_unbound:
             raise ContractInvalid(
                 agreement_id=agreement_id,
                 reason=f"{replaced[:200]} is no contract in force between these parties over this dataset",

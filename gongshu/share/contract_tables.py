@@ -20,8 +20,10 @@ share_group_members = sa.Table(
     sa.Column("party_id", sa.String(200), primary_key=True),
     sa.Column("added_at", UtcTime, nullable=False),
     sa.Column("added_by", sa.String(200), nullable=False),
+    sa.Column("bound_to", sa.String(400), nullable=False, server_default=""),
 )
-"""Who is in a group now; read at every judgement, so a change binds at once."""
+"""Who is in a group now; read at every judgement, so a change binds at once. A row counts while the party proves itself
+by what it did when it was added (`bound_to`)."""
 
 share_places = sa.Table(
     "share_places",
@@ -31,8 +33,25 @@ share_places = sa.Table(
     sa.Column("basis", sa.Text, nullable=False),
     sa.Column("registered_at", UtcTime, nullable=False),
     sa.Column("registered_by", sa.String(200), nullable=False),
+    sa.Column("bound_to", sa.String(400), nullable=False, server_default=""),
 )
-"""Where a party is, and what that is known from."""
+"""Where a party is, and what that is known from; it counts as a group's member does."""
+
+share_key_changes = sa.Table(
+    "share_key_changes",
+    metadata,
+    sa.Column("change_id", sa.String(200), primary_key=True),
+    sa.Column("party_id", sa.String(200), nullable=False),
+    sa.Column("former", sa.String(400), nullable=False),
+    sa.Column("current", sa.String(400), nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("requested_at", UtcTime, nullable=False),
+    sa.Column("requested_by", sa.String(200), nullable=False),
+    sa.Column("decided_at", UtcTime),
+    sa.Column("decided_by", sa.String(200), nullable=False, default=""),
+    sa.Column("outcome", sa.String(20), nullable=False, default=""),
+)
+"""That what was agreed with a party under `former` goes on under `current`: one person asks, another one decides."""
 
 share_payments = sa.Table(
     "share_payments",

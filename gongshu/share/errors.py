@@ -64,6 +64,16 @@ class AgreementUnknown(NotFound):
     template = "There is no agreement {agreement_id} with this party. Look at the list of agreements."
 
 
+class PartyChanged(Refused):
+    """A contract is bound to another key than its party has now."""
+
+    code = "share.party_changed"
+    template = (
+        "Nothing moves under agreement {agreement_id} with {party}: {reason}. Retire it and negotiate anew, or let two "
+        "people confirm the change: gongshu share key-change request {party} --reason WHY."
+    )
+
+
 class MoveIllegal(Conflict):
     """The protocol does not allow this message in the state the process is in."""
 

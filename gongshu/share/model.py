@@ -157,6 +157,18 @@ class Agreement:
     agreed_at: datetime
     transfer_rules: Mapping[str, Any] | None
     reason: str
+    bound_to: str = ""
+    """By what the counterparty proved itself when it was made, as `Party.proof` writes it."""
+    proof_now: str = ""
+    """By what whoever is registered under its id proves itself now; empty if nobody is."""
+
+    @property
+    def why_unbound(self) -> str | None:
+        """Return why it is not with who is known by the counterparty's id now; None while it is. See decision 0090."""
+        if self.bound_to == self.proof_now:
+            return None
+        now = f"by {self.proof_now}" if self.proof_now else "by nothing, for it is not registered"
+        return f"it was made with who proves itself by {self.bound_to or 'nothing known'}, and now {now}"
 
     @property
     def uses_left(self) -> int | None:

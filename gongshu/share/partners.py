@@ -17,6 +17,7 @@ from gongshu.model.access import Subject
 from gongshu.model.audit import AuditEvent, AuditSink
 from gongshu.model.ids import PartyId
 from gongshu.secure.parties import PartyRegistry
+from gongshu.secure.tables import parties
 from gongshu.share.contract_tables import share_group_members, share_groups, share_payments, share_places
 from gongshu.share.errors import GroupUnknown, PartnerFactInvalid
 from gongshu.share.offerable import is_place
@@ -30,6 +31,15 @@ KEEPS_TERMS = "keeps_terms"
 SIGNS_CONTRACTS = "signs_contracts"
 
 _REQUESTS_LOOKED_AT = 20
+
+
+def _is_still(table: sa.Table) -> sa.Exists:
+    """The party of a row still proves itself by what it did when the row was written; else it counts for nobody."""
+    is_it = sa.and_(parties.c.party_id == table.c.party_id, parties.c.proof == table.c.bound_to)
+    return sa.select(parties.c.party_id).where(is_it).exists()
+
+
+_IN_GROUP, _AT_PLACE = _is_still(share_group_members), _is_still(share_places)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,12 +147,12 @@ class PartnerBook:
 
     def groups_of(self, party: PartyId) -> frozenset[str]:
         """Return the groups the party is in now."""
-        query = sa.select(share_group_members.c.group_id).where(share_group_members.c.party_id == party)
+        query = sa.select(share_group_members.c.group_id).where(share_group_members.c.party_id == party, _IN_GROUP)
         with self._database.connect() as connection:
             return frozenset(connection.execute(query).scalars())
 
     def _place_of(self, party: PartyId) -> str:
-        query = sa.select(share_places.c.place).where(share_places.c.party_id == party)
+        query = sa.select(share_places.c.place).where(share_places.c.party_id == party, _AT_PLACE)
         with self._database.connect() as connection:
             return str(connection.execute(query).scalar() or "")
 
@@ -159,7 +169,7 @@ class PartnerBook:
         with self._database.connect() as connection:
             rows = list(connection.execute(sa.select(share_groups).order_by(share_groups.c.group_id)))
             members: dict[str, list[PartyId]] = {}
-            order = sa.select(share_group_members).order_by(share_group_members.c.party_id)
+            order = sa.select(share_group_members).where(_IN_GROUP).order_by(share_group_members.c.party_id)
             for member in connection.execute(order):
                 members.setdefault(member.group_id, []).append(PartyId(member.party_id))
         return [Group(row.group_id, row.title, tuple(members.get(row.group_id, ()))) for row in rows]
@@ -171,8 +181,7 @@ class PartnerBook:
         """
         if not 0 < len(group_id) <= NAME_MAX or not group_id.isprintable() or " " in group_id:
             raise PartnerFactInvalid(reason=f"a group's id has 1 to {NAME_MAX} printable characters without spaces")
-        for party in members:
-            self._parties.get(party)
+        proofs = {party: self._parties.get(party).proof for party in members}
         now, who = self._clock(), actor.subject_id
         with self._database.begin() as connection:
             known = connection.execute(
@@ -181,14 +190,13 @@ class PartnerBook:
             if known is None:
                 values = {"group_id": group_id, "title": title or group_id, "created_at": now, "created_by": who}
                 connection.execute(sa.insert(share_groups).values(**values))
-            inside = set(
-                connection.execute(
-                    sa.select(share_group_members.c.party_id).where(share_group_members.c.group_id == group_id)
-                ).scalars()
-            )
+            mine = share_group_members.c.group_id == group_id
+            inside = set(connection.execute(sa.select(share_group_members.c.party_id).where(mine, _IN_GROUP)).scalars())
             for party in sorted(set(members) - inside):
+                # A row of who was known by this id before counts for nobody.
+                connection.execute(sa.delete(share_group_members).where(mine, share_group_members.c.party_id == party))
                 row = {"group_id": group_id, "party_id": party, "added_at": now, "added_by": who}
-                connection.execute(sa.insert(share_group_members).values(**row))
+                connection.execute(sa.insert(share_group_members).values(**row, bound_to=proofs[party]))
             self._write(actor, "share.group_joined", group_id, {"members": [str(party) for party in members]})
         return self._group(group_id)
 
@@ -209,7 +217,7 @@ class PartnerBook:
     def places(self) -> list[RegisteredPlace]:
         """Return where parties are, by party."""
         with self._database.connect() as connection:
-            rows = list(connection.execute(sa.select(share_places).order_by(share_places.c.party_id)))
+            rows = list(connection.execute(sa.select(share_places).where(_AT_PLACE).order_by(share_places.c.party_id)))
         return [
             RegisteredPlace(PartyId(row.party_id), row.place, row.basis, row.registered_at, row.registered_by)
             for row in rows
@@ -220,7 +228,7 @@ class PartnerBook:
 
         Raises: PartyUnknown, PartnerFactInvalid.
         """
-        self._parties.get(party)
+        proof = self._parties.get(party).proof
         if not is_place(place) or not 0 < len(basis.strip()) <= 2000:
             raise PartnerFactInvalid(reason="a place is an ISO 3166 code as CN-33, with a basis in words")
         entry = RegisteredPlace(party, place, basis.strip(), self._clock(), actor.subject_id)
@@ -233,6 +241,7 @@ class PartnerBook:
                     basis=entry.basis,
                     registered_at=entry.registered_at,
                     registered_by=entry.registered_by,
+                    bound_to=proof,
                 )
             )
             self._write(actor, "share.place_registered", party, {"place": place, "basis": entry.basis[:300]})

@@ -58,6 +58,8 @@ class SharePolicy:
         """
         if agreement.status is not AgreementStatus.ACTIVE:
             return f"the agreement is {agreement.status}"
+        if agreement.why_unbound:
+            return f"{agreement.why_unbound}; the provider's people can retire it or confirm the change"
         try:
             dataset = self.dataset(agreement.dataset_id)
             selection = read_selection(sorted(columns), [column.name for column in dataset.columns])

@@ -21,7 +21,7 @@ from gongshu.database import Database
 from gongshu.errors import GongshuError, Unavailable
 from gongshu.model.audit import AuditEvent, AuditSink
 from gongshu.model.ids import DatasetId
-from gongshu.share.agreements import count_use, find_agreement
+from gongshu.share.agreements import count_use, find_agreement, require_bound
 from gongshu.share.decoding import Undecodable, decode_file, guess_encoding
 from gongshu.share.destination import build_destination
 from gongshu.share.dsp.messages import FORMAT_PUSH
@@ -181,6 +181,7 @@ class Inboxes:
             agreement = find_agreement(connection, record.agreement_id)
         if agreement.status is not AgreementStatus.ACTIVE:
             raise TransferStopped(transfer_id=record.process_id, reason=f"the agreement is {agreement.status}")
+        require_bound(agreement)
         file.seek(0)
         encoding = arrival.encoding or guess_encoding(file.read(HEAD_BYTES))
         file.seek(0)

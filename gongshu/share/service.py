@@ -39,6 +39,7 @@ from gongshu.share.inbox import Inbox
 from gongshu.share.intake import Intake
 from gongshu.share.keeping.service import Keeping
 from gongshu.share.keeping.watching import WatchedPolicy
+from gongshu.share.key_changes.service import KeyChanges
 from gongshu.share.looking import Looking
 from gongshu.share.model import Agreement, Offer, Record, RemoteCatalogue, RemoteOffer
 from gongshu.share.notices import NoticeBook
@@ -113,6 +114,7 @@ class ShareService(Looking):
         signals = Signals()
         super().__init__(database, Engine(database, audit, clock, signals), signals)
         self.partners = PartnerBook(database, parties, audit, clock)
+        self.key_changes = KeyChanges(database, parties, audit, clock)
         self.notices = NoticeBook(database, keys, parties, audit, clock, own_party_id)
         self.steady = keeping.steady
         self.contracts = ContractBook(database, keys, parties, clock, own_party_id, (SIGNS_CONTRACTS, KEEPS_TERMS))

@@ -129,8 +129,10 @@ share_agreements = sa.Table(
     sa.Column("agreed_at", UtcTime, nullable=False),
     sa.Column("transfer_rules", sa.JSON(none_as_null=True)),
     sa.Column("reason", sa.Text, nullable=False, default=""),
+    sa.Column("bound_to", sa.String(400), nullable=False, server_default=""),
 )
-"""`policy` is the agreement in canonical form, `policy_hash` its SHA-256: both sides hold the same two."""
+"""`policy` is the agreement in canonical form, `policy_hash` its SHA-256: both sides hold the same two. `bound_to` is
+by what the counterparty proved itself when it was made."""
 
 share_tokens = sa.Table(
     "share_tokens",

@@ -25,6 +25,7 @@ from gongshu.model.ids import DatasetId, PartyId, SubjectId
 from gongshu.node import Node, open_node
 from gongshu.secure.parties import Party
 from gongshu.secure.peer_identity import Proof
+from gongshu.share.agreements import proof_of
 from gongshu.share.dsp.states import Side
 from gongshu.share.model import AgreementStatus, RemoteOffer
 from gongshu.share.odrl import canonical_text, text_hash
@@ -92,6 +93,7 @@ def _agree(node: Node, dataset_id: DatasetId, case: Case, side: Side) -> None:
                 policy_hash=text_hash(text),
                 status=AgreementStatus.ACTIVE,
                 agreed_at=node.clock(),
+                bound_to=proof_of(PartyId(KIT)),
                 transfer_rules=case.rules.as_json() if side is Side.PROVIDER else None,
             )
         )

@@ -17,7 +17,7 @@ from gongshu.errors import GongshuError
 from gongshu.model.audit import AuditEvent, AuditSink
 from gongshu.model.ids import PartyId
 from gongshu.secure.parties import PartyRegistry
-from gongshu.share.agreements import retire_agreement
+from gongshu.share.agreements import find_agreement, require_bound, retire_agreement, unbound_agreements
 from gongshu.share.errors import MessageInvalid
 from gongshu.share.evidence.book import SYSTEM, EvidenceBook, insert_entry
 from gongshu.share.evidence.disputes import Event
@@ -73,7 +73,10 @@ class Exchange:
             _E.direction == "out", _E.counterparty == party, _E.acknowledged_at.is_(None)
         )
         with self._database.connect() as connection:
+            query = query.where(_E.agreement_id.not_in(unbound_agreements(connection, party)))
             rows = list(connection.execute(query.order_by(_E.agreement_id, _E.sequence).limit(BATCH)))
+        if not rows:
+            return 0  # what waits is for who was this party before
         batch = [{"body": orjson.loads(row.body), "signature": row.signature} for row in rows]
         try:
             reply = post(party, PATH, orjson.dumps({"entries": batch}))
@@ -167,6 +170,7 @@ class Exchange:
             agreement = self._book.lock(connection, body["contract"])
             if agreement.counterparty != party or body["author"] != party:
                 raise _refused(body, "it is no contract with its sender")
+            require_bound(find_agreement(connection, agreement.agreement_id))
             if body["contract_hash"] != agreement.policy_hash:
                 raise _refused(body, "it is about another text of the contract")
             if not is_signed(ENTRY_DOMAIN, text, signature, key):

@@ -12,6 +12,7 @@ from gongshu.errors import GongshuError
 from gongshu.model.ids import PartyId
 from gongshu.secure.gate.copies import CopyRead
 from gongshu.secure.keys import KeyStore
+from gongshu.share.agreements import unbound_agreements
 from gongshu.share.dsp.states import Side
 from gongshu.share.keeping.chain import (
     NOTHING_READ,
@@ -108,6 +109,8 @@ class ReceiptDesk:
             parties = connection.execute(query.where(_R.direction == "out", _R.acknowledged_at.is_(None))).scalars()
             waiting = {PartyId(party): self._waiting(connection, party) for party in parties.all()}
         for party, rows in waiting.items():
+            if not rows:
+                continue  # what waits is for who was this party before
             batch = [{"body": orjson.loads(row.body), "signature": row.signature} for row in rows]
             try:
                 reply = post(party, PATH, orjson.dumps({"receipts": batch}))
@@ -180,7 +183,10 @@ class ReceiptDesk:
 
     def _waiting(self, connection: sa.Connection, party: str) -> list[Any]:
         query = sa.select(usage_receipts).where(
-            _R.direction == "out", _R.acknowledged_at.is_(None), _R.counterparty == party
+            _R.direction == "out",
+            _R.acknowledged_at.is_(None),
+            _R.counterparty == party,
+            _R.agreement_id.not_in(unbound_agreements(connection, party)),
         )
         return list(connection.execute(query.order_by(_R.agreement_id, _R.sequence).limit(BATCH)))
 

@@ -13,7 +13,7 @@ from gongshu.errors import GongshuError
 from gongshu.model.audit import AuditEvent, AuditSink
 from gongshu.model.ids import PartyId
 from gongshu.secure.parties import PartyRegistry
-from gongshu.share.agreements import find_agreement, retire_agreement
+from gongshu.share.agreements import find_agreement, require_bound, retire_agreement
 from gongshu.share.dsp.states import Side
 from gongshu.share.errors import MessageInvalid, ReceiptInvalid
 from gongshu.share.judging import end_of
@@ -193,7 +193,8 @@ class Watch:
         for line in self.deletions():
             agreement = self._readable(line.agreement_id)
             is_owed = line.state in ("due", "overdue") and agreement is not None
-            if is_owed and agreement is not None and agreement.status is AgreementStatus.RETIRED:
+            is_theirs = agreement is not None and agreement.why_unbound is None
+            if is_owed and is_theirs and agreement is not None and agreement.status is AgreementStatus.RETIRED:
                 body = {"contract": line.agreement_id, "reason": agreement.reason[:300]}
                 try:
                     told += post(line.counterparty, ENDS_PATH, orjson.dumps(body)).is_ok
@@ -300,7 +301,7 @@ class Watch:
             agreement = find_agreement(connection, agreement_id)
         if agreement.counterparty != party or agreement.side is not side:
             raise ReceiptInvalid(what=what, agreement_id=agreement_id[:200], reason="it is no contract with this party")
-        return agreement
+        return require_bound(agreement)
 
     def _readable(self, agreement_id: str) -> Agreement | None:
         try:

@@ -23,7 +23,7 @@ from gongshu.secure.gate import Gate, SqlQuery
 from gongshu.secure.keys import KeyStore
 from gongshu.secure.parties import Party, PartyRegistry
 from gongshu.secure.policy import PolicyService
-from gongshu.share.agreements import find_agreement
+from gongshu.share.agreements import find_agreement, proof_of
 from gongshu.share.dsp.states import Kind, Side, State
 from gongshu.share.keeping.judging import Place
 from gongshu.share.keeping.service import Keeping, KeepingSettings
@@ -136,6 +136,7 @@ class Pantry:
                     policy_hash=text_hash(text),
                     status=AgreementStatus.ACTIVE,
                     agreed_at=self.clock(),
+                    bound_to=proof_of(other),
                 )
             )
             return find_agreement(connection, chosen)

@@ -27,6 +27,7 @@ from gongshu.secure.keys import KeyStore
 from gongshu.secure.parties import Party, PartyRegistry
 from gongshu.secure.peer_identity import PeerIdentities
 from gongshu.secure.peer_tokens import PeerTokens
+from gongshu.share.agreements import proof_of
 from gongshu.share.api import create_dsp_router
 from gongshu.share.automation import Rules
 from gongshu.share.clearances.book import ClearanceBook
@@ -134,6 +135,7 @@ class Connector:
                     policy_hash=text_hash(text),
                     status=AgreementStatus.ACTIVE,
                     agreed_at=self.share.clock(),
+                    bound_to=proof_of(KIT),
                     transfer_rules=rules.as_json(),
                 )
             )

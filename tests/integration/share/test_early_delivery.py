@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from gongshu.model.ids import PartyId
 from gongshu.secure.parties import Party
+from gongshu.share.agreements import proof_of
 from gongshu.share.dsp.messages import FORMAT_PUSH
 from gongshu.share.dsp.states import Side, State
 from gongshu.share.encoding import Encoding
@@ -39,6 +40,7 @@ def requested(shop: Site) -> tuple[str, str]:
                 policy_hash=text_hash(text),
                 status=AgreementStatus.ACTIVE,
                 agreed_at=shop.clock(),
+                bound_to=proof_of(EDC),
             )
         )
     opening = Opening("early", "", "", (), Encoding.CSV)

@@ -15,7 +15,7 @@ from gongshu.model.ids import PartyId, SubjectId
 from gongshu.packs import load_packs
 from gongshu.secure.keys import KeyStore
 from gongshu.secure.parties import Party, PartyRegistry
-from gongshu.share.agreements import find_agreement, retire_agreement
+from gongshu.share.agreements import find_agreement, proof_of, retire_agreement
 from gongshu.share.errors import PeerUnreachable
 from gongshu.share.model import Agreement
 from gongshu.share.odrl import canonical_text, message_offer, text_hash
@@ -102,7 +102,11 @@ class House:
             )
             row = {"side": "provider", "counterparty": other.party, "dataset_id": "orders", "status": "active"}
             row |= {"policy": policy, "policy_hash": text_hash(policy), "negotiation_id": f"n{number}"}
-            connection.execute(sa.insert(share_agreements).values(agreement_id=agreement_id, agreed_at=now, **row))
+            connection.execute(
+                sa.insert(share_agreements).values(
+                    agreement_id=agreement_id, agreed_at=now, bound_to=proof_of(other.party), **row
+                )
+            )
         return agreement_id
 
     def status(self, agreement_id: str) -> str:
