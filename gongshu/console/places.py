@@ -27,6 +27,8 @@ AREAS: dict[str, tuple[Place, ...]] = {
         Place("market", "/sharing/find"),
         Place("agreements", "/sharing/agreements"),
         Place("transfers", "/sharing/transfers"),
+        Place("clearances", "/sharing/clearances"),
+        Place("ledger", "/sharing/ledger"),
         Place("partners", "/sharing/partners"),
         Place("spaces", "/sharing/spaces"),
     ),

@@ -8,8 +8,10 @@ from nicegui import ui
 
 from gongshu.console.frame import Console, View
 from gongshu.console.pages.agreements import contract_path, left_text, status_html
+from gongshu.console.pages.attachments import show_files
 from gongshu.console.pages.contract_acts import show_acts
 from gongshu.console.pages.contract_evidence import show_meter, show_proofs
+from gongshu.console.pages.notices import show_notices
 from gongshu.console.pages.records import show_records
 from gongshu.console.pages.terms_words import show_clauses
 from gongshu.console.widgets import chip, chip_html, facts, grid, notice, panel, table, text, time_html
@@ -18,7 +20,6 @@ from gongshu.share.contract_forms import OPEN, five_elements
 from gongshu.share.dsp.states import Side
 from gongshu.share.errors import AgreementUnknown
 from gongshu.share.model import Agreement, AgreementStatus
-from gongshu.share.rights import USERS
 
 TRANSFERS_MAX = 300
 ELEMENTS = {"次数": "uses", "期限": "term", "用途": "purposes", "域内": "places", "禁止再分发": "no_onward"}
@@ -54,6 +55,9 @@ def create_pages(console: Console) -> None:
             _show_elements(view, agreement)
             await _show_document(view, agreement, signed, names)
         await show_proofs(view, agreement)
+        if agreement.terms.notify:
+            with panel(view.t("notices.title"), view.t("notices.hint")):
+                await show_notices(view, names, agreement_id=agreement_id)
         transfers = [r for r in await view.ask(share.transfers, limit=TRANSFERS_MAX) if r.agreement_id == agreement_id]
         if transfers:
             with panel(view.t("nav.transfers")):
@@ -142,16 +146,15 @@ async def _show_document(
         )
     columns = [(n, view.t(f"signature.{n}")) for n in ("side", "party", "key", "at", "verdict")]
     table(view, columns, rows, key="side", markup=("key", "at", "verdict"))
-    files = [f"{html.escape(each.name)} <code>{each.sha256[:16]}…</code>" for each in contract.attachments]
+    none = html.escape(view.t("contract.no_attachments"))
     facts(
         [
             (view.t("contract.hash"), f"<code>{signed.document_hash}</code>"),
             (view.t("contract.environment"), html.escape(_environment(view, contract.environment))),
-            (view.t("contract.attachments"), "<br>".join(files) or html.escape(view.t("contract.no_attachments"))),
+            (view.t("contract.attachments"), str(len(contract.attachments)) if contract.attachments else none),
         ]
     )
-    for each in contract.attachments:
-        _attachment(view, agreement, each.name)
+    show_files(view, contract.attachments, agreement.agreement_id)
     await _show_chain(view, agreement)
 
 
@@ -164,18 +167,6 @@ def _verdict(view: View, is_there: bool, *, is_sound: bool) -> str:  # two facts
 def _environment(view: View, environment: str) -> str:
     known = {"both_nodes", "provider_only"}
     return view.t(f"environment.{environment}") if environment in known else environment
-
-
-def _attachment(view: View, agreement: Agreement, name: str) -> None:
-    problem = ui.element("div")
-
-    async def fetch() -> None:
-        with view.trying(problem):
-            content = await view.ask(view.node.share.desk.attachment, agreement.agreement_id, name, view.subject)
-            ui.download.content(content, name, "application/octet-stream")
-
-    if view.has_role(*USERS):
-        ui.button(view.t("contract.fetch", name=name), on_click=fetch).props("flat color=primary").classes("gs-start")
 
 
 async def _show_chain(view: View, agreement: Agreement) -> None:

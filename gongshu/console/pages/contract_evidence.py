@@ -25,6 +25,7 @@ from gongshu.share.evidence.model import Figures, Metered
 from gongshu.share.keeping.model import Kept
 from gongshu.share.model import Agreement
 from gongshu.share.rights import DEALERS
+from gongshu.share.terms import Operation
 
 STANDING_KIND = {Standing.AGREED: "good", Standing.SETTLED: "good", Standing.ENDED: "plain"}
 LINES_MAX, RECEIPTS_MAX = 200, 200
@@ -166,6 +167,10 @@ def _role(view: View, role: str) -> str:
     return view.t(f"role.{role}") if role in set(Role) else role
 
 
+def _operation(view: View, operation: str) -> str:
+    return view.t(f"operation.{operation}") if operation in set(Operation) else operation
+
+
 async def _show_receipts(view: View, agreement: Agreement) -> None:
     keeping = view.node.keeping
     found = await view.ask(keeping.receipts, agreement.agreement_id, limit=RECEIPTS_MAX)
@@ -180,7 +185,7 @@ async def _show_receipts(view: View, agreement: Agreement) -> None:
             "sequence": receipt.sequence,
             "at": time_html(receipt.at),
             "role": view.join(_role(view, role) for role in str(receipt.body.get("role", "")).split("+")),
-            "operation": str(receipt.body.get("operation", "")),
+            "operation": _operation(view, str(receipt.body.get("operation", ""))),
             "purpose": str(receipt.body.get("purpose", "")),
             "rows": number_text(int(receipt.body.get("rows", 0))),
             "state": chip_html(view.t("receipts.told"), "good")

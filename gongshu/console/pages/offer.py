@@ -1,5 +1,6 @@
 """Offering a dataset: choose it, set terms, read them in plain words, see what the partner will see, offer."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -7,13 +8,18 @@ from nicegui import ui
 
 from gongshu.console.forms import FieldWrong
 from gongshu.console.frame import Console, View
+from gongshu.console.pages.attachments import collect_files
+from gongshu.console.pages.offer_needs import show_needs
 from gongshu.console.pages.terms_form import TermsForm
 from gongshu.console.pages.terms_words import clauses_html
 from gongshu.console.widgets import empty, grade_html, grid, notice, panel, table, text, title
 from gongshu.model.dataset import SERIES_COLUMNS, Dataset, DatasetKind
-from gongshu.model.grade import Grade, GradeLabel, GradeStanding, Importance
+from gongshu.model.grade import GradeLabel, GradeStanding, Importance
 from gongshu.model.ids import DatasetId, PartyId
+from gongshu.secure.parties import Party
 from gongshu.share.automation import ASK_FIRST
+from gongshu.share.clearances.judging import is_high
+from gongshu.share.contracts.attaching import NewAttachment
 
 CANDIDATES_MAX = 2_000
 PREVIEW_ROWS = 12
@@ -49,21 +55,22 @@ def create_pages(console: Console) -> None:
             notice(view.t("offer.cannot"), view.t(f"grade_obstacle.{obstacle}"), kind="warn")
             ui.link(view.t("offer.to_catalogue"), f"/catalogue/{dataset.dataset_id}")
             return
-        if dataset.label.grade is Grade.TWO:
-            text(view.t("offer.grade_two")).classes("gs-muted")
-        await _Desk(view, dataset).show()
+        parties = await view.ask(view.node.parties.all)
+        if is_high(dataset.label):
+            parties = await show_needs(view, dataset, parties)
+            if not parties:
+                return
+        await _Desk(view, dataset, parties).show()
 
 
 def obstacle_of(label: GradeLabel) -> str:
     """Return why data of this grade can be offered to nobody, as the name of a text; empty if they may be.
 
-    >>> obstacle_of(GradeLabel(Grade.THREE, Importance.GENERAL, "", GradeStanding.CONFIRMED, None))
-    'three'
+    >>> obstacle_of(GradeLabel(Grade.THREE, Importance.CORE, "", GradeStanding.CONFIRMED, None))
+    'core'
     """
-    if label.grade is Grade.THREE:
-        return "three"
-    if label.importance is not Importance.GENERAL:
-        return "important"
+    if label.importance is Importance.CORE:
+        return "core"
     return {GradeStanding.PROPOSED: "proposed", GradeStanding.EXPIRED: "expired"}.get(label.standing, "")
 
 
@@ -80,13 +87,14 @@ def columns_of(dataset: Dataset) -> list[str]:
 class _Desk:
     """The form on one side; on the other what it says, what the partner will see, and the button."""
 
-    def __init__(self, view: View, dataset: Dataset) -> None:
-        self._view, self._dataset = view, dataset
+    def __init__(self, view: View, dataset: Dataset, parties: Sequence[Party]) -> None:
+        self._view, self._dataset, self._parties = view, dataset, parties
+        self._files: dict[str, tuple[str, bytes]] = {}
 
     async def show(self) -> None:
         """Build both sides."""
         view = self._view
-        parties = await view.ask(view.node.parties.all)
+        parties = self._parties
         self._names = await view.party_names()
         known = {str(p.party_id): self._names.get(p.party_id, p.party_id) for p in parties}
         groups = {group.group_id: group.title for group in await view.ask(view.node.share.desk.groups, view.subject)}
@@ -100,6 +108,7 @@ class _Desk:
                 with panel(view.t("offer.says"), view.t("offer.says_hint")):
                     self._said = ui.element("div")
                     self._rule()
+                    collect_files(view, self._files)
                     self._made = ui.element("div")
                     ui.button(view.t("offer.go"), on_click=self._make).props(
                         "unelevated color=primary data-test=make"
@@ -162,6 +171,7 @@ class _Desk:
                 self._view.subject,
                 rules=ASK_FIRST if self._asks.value else None,
                 published_as=(self._published.value or "").strip(),
+                attachments=[NewAttachment(name, *file) for name, file in self._files.items()],
             )
             ui.navigate.to("/sharing")
 

@@ -10,12 +10,13 @@ from nicegui import ui
 
 from gongshu.console.frame import Console, View
 from gongshu.console.pages.agreements import contract_path
+from gongshu.console.pages.attachments import show_waiting
 from gongshu.console.pages.process_forms import can_counter, can_keep, show_counter, show_keeping
 from gongshu.console.pages.records import next_text, state_html
 from gongshu.console.pages.terms_words import clauses_html
 from gongshu.console.pages.transfers import way_text
 from gongshu.console.widgets import chip_html, facts, grid, number_text, panel, size_text, table, text, time_html
-from gongshu.share.dsp.states import FINAL, Kind, State
+from gongshu.share.dsp.states import FINAL, Kind, Side, State
 from gongshu.share.errors import TermsUnknown
 from gongshu.share.model import Record
 from gongshu.share.odrl import read_policy
@@ -102,6 +103,8 @@ class _Page:
         acts = self._possible(record)
         if not acts:
             text(self._view.t("process.nothing")).classes("gs-muted")
+        if record.waiting and record.agreement_id and record.side is Side.CONSUMER:
+            await show_waiting(self._view, record)
         if can_keep(record) and self._view.has_role(*USERS):
             await show_keeping(self._view, record, self._result)
         with ui.element("div").classes("gs-row"):

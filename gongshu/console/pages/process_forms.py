@@ -2,6 +2,7 @@
 
 import html
 
+import orjson
 from nicegui import ui
 
 from gongshu.console.frame import View
@@ -13,6 +14,7 @@ from gongshu.share.dsp.messages import FORMAT_STREAM
 from gongshu.share.dsp.states import Kind, Side, State
 from gongshu.share.model import Record
 from gongshu.share.obtaining import default_name
+from gongshu.share.odrl import read_policy
 
 
 def can_keep(record: Record) -> bool:
@@ -66,7 +68,8 @@ async def show_counter(view: View, record: Record) -> None:
         found = await view.ask(view.node.share.desk.groups, view.subject)
         groups = {group.group_id: group.title for group in found}
     with panel(""), ui.expansion(view.t("process.counter")).classes("gs-full"):
-        form = TermsForm(view, columns, known, groups=groups)
+        on_the_table, _ = read_policy(orjson.loads(record.policy)) if record.policy else (None, "")
+        form = TermsForm(view, columns, known, groups=groups, begin=on_the_table)
         result = ui.element("div")
 
         async def send() -> None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from nicegui import ui
 
 from gongshu.console.frame import Console, View
+from gongshu.console.pages.attachments import show_offer_files
 from gongshu.console.pages.terms_words import terms_html
 from gongshu.console.widgets import chip_html, empty, panel, table, time_html, title
 from gongshu.share.model import Offer
@@ -28,6 +29,9 @@ def create_pages(console: Console) -> None:
                 empty(view, "sharing.none", command="gongshu share offer --help")
             else:
                 _show_offers(view, offers, await view.party_names())
+        if any(offer.withdrawn_at is None for offer in offers):
+            with panel(view.t("attach.title"), view.t("attach.offers_hint")):
+                await show_offer_files(view, [offer for offer in offers if offer.withdrawn_at is None])
 
 
 def _show_offers(view: View, offers: list[Offer], names: Mapping[str, str]) -> None:

@@ -1,7 +1,7 @@
 """Terms of a contract as a form: eight groups that a product owner thinks in, and what was typed as terms."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -19,6 +19,8 @@ USUAL_DAYS = 90
 _SPAN = re.compile(r"([1-9][0-9]{0,8}) ?([smhd]?)", re.ASCII)
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "": 86_400}
 _COMMAS = re.compile(r"[,，、]")
+BEGIN, END = time.min, time(23, 59, 59)
+"""Of a day, in UTC: where terms that name a day begin and end."""
 
 
 class TermsForm:
@@ -32,47 +34,57 @@ class TermsForm:
         *,
         groups: Mapping[str, str] | None = None,
         keys: Mapping[str, str] | None = None,
+        begin: Terms | None = None,
         changed: Callable[[], object] = lambda: None,
     ) -> None:
-        self._view, self._columns, self._changed = view, list(columns), changed
+        """Build the fields, filled from the terms `begin`; without any, with the usual length alone."""
+        first = begin or Terms(until=_usual_end(view.node.clock()))
+        self._view, self._changed = view, changed
+        self._columns = list(dict.fromkeys([*columns, *sorted(first.columns | {c.column for c in first.rows_where})]))
         self._conditions: list[tuple[ui.select, ui.select, ui.input]] = []
+        people = {str(party): str(party) for party in first.parties | first.notify} | dict(parties)
         with self._group("who"):
-            self._parties = self._choice("parties", dict(parties))
-            self._groups = self._choice("groups", dict(groups or {}))
-            self._places = self._line("places", "CN-33, CN-31")
-            self._keys = self._choice("connectors", dict(keys or {}))
+            self._parties = self._choice("parties", people, first.parties)
+            self._groups = self._choice("groups", dict.fromkeys(first.groups) | dict(groups or {}), first.groups)
+            self._places = self._line("places", "CN-33, CN-31", _joined(first.places))
+            named = {key: f"{key[:15]}…" for key in first.connectors} | dict(keys or {})
+            self._keys = self._choice("connectors", named, first.connectors)
         with self._group("how_long"):
-            self._from = self._line("from", "2027-01-31")
-            until = (view.node.clock() + timedelta(days=USUAL_DAYS)).date().isoformat()
-            self._until = self._line("until", "2027-12-31", value=until)
-            self._lasting = self._line("lasting", "30d")
+            self._from = self._line("from", "2027-01-31", day_text(first.not_before, BEGIN))
+            self._until = self._line("until", "2027-12-31", day_text(first.until, END))
+            self._lasting = self._line("lasting", "30d", span_text(first.duration_s))
         with self._group("how_often"):
-            self._uses = self._line("uses", "5")
+            self._uses = self._line("uses", "5", str(first.uses_max or ""))
         with self._group("what_for"):
-            self._purposes = self._line("purposes", "quality, maintenance")
+            self._purposes = self._line("purposes", "quality, maintenance", _joined(first.purposes))
         with self._group("which_part"):
-            self._only = self._choice("columns", {name: name for name in self._columns})
-            self._rows = self._line("rows", "1000")
+            self._only = self._choice("columns", {name: name for name in self._columns}, first.columns)
+            self._rows = self._line("rows", "1000", str(first.rows_max or ""))
             self._where = ui.element("div").classes("gs-stack wide")
-            self._add = ui.button(view.t("terms.add_condition"), on_click=self._add_condition)
+            self._add = ui.button(view.t("terms.add_condition"), on_click=lambda: self._add_condition())
             self._add.props("flat dense color=primary icon=add").classes("gs-start")
+            for condition in sorted(first.rows_where, key=lambda each: (each.column, each.comparison)):
+                self._add_condition(condition)
         with self._group("what_done"):
+            allowed = first.operations or frozenset(Operation)
             figures = {False: view.t("terms.as_rows"), True: view.t("terms.as_figures")}
-            self._figures = ui.select(figures, label=view.t("terms.shape_label"), value=False, on_change=self._change)
+            self._figures = ui.select(
+                figures, label=view.t("terms.shape_label"), value=Operation.READ not in allowed, on_change=self._change
+            )
             self._figures.props("outlined dense options-dense data-test=shape")
-            self._smallest = self._line("smallest", "10", value="10")
+            self._smallest = self._line("smallest", "10", str(first.aggregate_min or 10))
             self._smallest.bind_visibility_from(self._figures, "value")
-            self._derive = self._flag("derive", value=True)
-            self._export = self._flag("export", value=True)
+            self._derive = self._flag("derive", value=Operation.DERIVE in allowed)
+            self._export = self._flag("export", value=Operation.EXPORT in allowed)
         with self._group("afterwards"):
-            self._delete = self._line("delete", "30d")
-            self._notify = self._choice("notify", dict(parties))
-            self._no_onward = self._flag("no_onward")
-            self._promise = self._flag("promise")
+            self._delete = self._line("delete", "30d", span_text(first.delete_after_s))
+            self._notify = self._choice("notify", people, first.notify)
+            self._no_onward = self._flag("no_onward", value=first.no_onward)
+            self._promise = self._flag("promise", value=bool(first.legal_only))
         with self._group("money"):
-            self._amount = self._line("amount", "1200.00")
-            self._currency = self._line("currency", "CNY", value="CNY")
-        self._free = self._flag("unrestricted")
+            self._amount = self._line("amount", "1200.00", first.payment.amount if first.payment else "")
+            self._currency = self._line("currency", "CNY", first.payment.currency if first.payment else "CNY")
+        self._free = self._flag("unrestricted", value=first.unrestricted)
 
     def read(self) -> Terms:
         """Return the terms that were typed.
@@ -84,14 +96,14 @@ class TermsForm:
         figures = bool(self._figures.value)
         return Terms(
             parties=_parties(self._parties.value),
-            until=_end_of_day(self._day("until", self._until)),
+            until=self._moment("until", self._until, END),
             uses_max=self._count("uses", self._uses),
             purposes=_words(self._purposes.value),
             columns=frozenset(self._only.value or ()),
             rows_max=self._count("rows", self._rows),
             unrestricted=bool(self._free.value),
             groups=frozenset(self._groups.value or ()),
-            not_before=_begin_of_day(self._day("from", self._from)),
+            not_before=self._moment("from", self._from, BEGIN),
             duration_s=self._span("lasting", self._lasting),
             places=_words(self._places.value),
             connectors=frozenset(self._keys.value or ()),
@@ -121,9 +133,9 @@ class TermsForm:
         field = ui.input(self._view.t(f"terms.{name}_label"), value=value, placeholder=example)
         return field.props(f"outlined dense data-test={name}").on("change", self._change)
 
-    def _choice(self, name: str, choices: dict[str, str]) -> ui.select:
-        label = self._view.t(f"terms.{name}_label")
-        field = ui.select(choices, label=label, multiple=True, on_change=self._change)
+    def _choice(self, name: str, choices: Mapping[str, str | None], chosen: Collection[str] = ()) -> ui.select:
+        label, said = self._view.t(f"terms.{name}_label"), {key: title or key for key, title in choices.items()}
+        field = ui.select(said, label=label, multiple=True, value=sorted(chosen), on_change=self._change)
         field.props(f"outlined dense use-chips clearable options-dense data-test={name}")
         if not choices:
             field.disable()
@@ -133,12 +145,15 @@ class TermsForm:
         field = ui.checkbox(self._view.t(f"terms.{name}_label"), value=value, on_change=self._change)
         return field.props(f"dense data-test={name}")
 
-    def _add_condition(self) -> None:
+    def _add_condition(self, begin: RowCondition | None = None) -> None:
         comparisons = {each.value: self._view.t(f"comparison.{each.value}") for each in Comparison}
         with self._where, ui.element("div").classes("gs-row") as row:
-            column = ui.select(self._columns, label=self._view.t("terms.condition_column"), on_change=self._change)
-            how = ui.select(comparisons, value=Comparison.EQUAL.value, on_change=self._change)
-            value = ui.input(self._view.t("terms.condition_value")).on("change", self._change)
+            label, first = self._view.t("terms.condition_column"), begin.column if begin else None
+            column = ui.select(self._columns, label=label, value=first, on_change=self._change)
+            first_how = begin.comparison if begin else Comparison.EQUAL
+            how = ui.select(comparisons, value=first_how.value, on_change=self._change)
+            value = ui.input(self._view.t("terms.condition_value"), value=_joined(begin.values) if begin else "")
+            value.on("change", self._change)
             for field in (column, how, value):
                 field.props("outlined dense options-dense").style("min-width: 120px; flex: 1")
             condition = (column, how, value)
@@ -157,10 +172,14 @@ class TermsForm:
     def _wrong(self, name: str, expected: str) -> FieldWrong:
         return FieldWrong(field=self._view.t(f"terms.{name}_label"), expected=expected)
 
-    def _day(self, name: str, field: ui.input) -> date | None:
+    def _moment(self, name: str, field: ui.input, of_day: time) -> datetime | None:
+        typed = (field.value or "").strip()
         try:
-            return date.fromisoformat((field.value or "").strip()) if (field.value or "").strip() else None
-        except ValueError:
+            if "T" in typed:
+                moment = datetime.fromisoformat(typed)
+                return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+            return datetime.combine(date.fromisoformat(typed), of_day, UTC) if typed else None
+        except (ValueError, OverflowError):
             raise self._wrong(name, "a day as 2027-12-31") from None
 
     def _count(self, name: str, field: ui.input) -> int | None:
@@ -211,9 +230,33 @@ def _parties(chosen: Any) -> frozenset[PartyId]:
     return frozenset(PartyId(party) for party in chosen or ())
 
 
-def _begin_of_day(day: date | None) -> datetime | None:
-    return None if day is None else datetime.combine(day, time.min, UTC)
+def _joined(words: Collection[str]) -> str:
+    return ", ".join(sorted(words))
 
 
-def _end_of_day(day: date | None) -> datetime | None:
-    return None if day is None else datetime.combine(day, time(23, 59, 59), UTC)
+def _usual_end(now: datetime) -> datetime:
+    return datetime.combine((now + timedelta(days=USUAL_DAYS)).date(), END, UTC)
+
+
+def day_text(moment: datetime | None, of_day: time) -> str:
+    """Return a moment as a person types it: the day alone, where it is the day's begin or end that is meant.
+
+    >>> day_text(datetime(2027, 1, 2, tzinfo=UTC), BEGIN), day_text(datetime(2027, 1, 2, 8, tzinfo=UTC), BEGIN)
+    ('2027-01-02', '2027-01-02T08:00:00+00:00')
+    """
+    if moment is None:
+        return ""
+    utc = moment.astimezone(UTC)
+    return utc.date().isoformat() if utc.time() == of_day else utc.isoformat()
+
+
+def span_text(seconds: int | None) -> str:
+    """Return a length of time as a person types it, in the largest unit that fits.
+
+    >>> span_text(2_592_000), span_text(5400), span_text(61), span_text(None)
+    ('30d', '90m', '61s', '')
+    """
+    if seconds is None:
+        return ""
+    unit, length = next((u, n) for u, n in (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)) if seconds % n == 0)
+    return f"{seconds // length}{unit}"

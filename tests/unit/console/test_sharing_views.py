@@ -84,8 +84,9 @@ def test_terms_that_restrict_nothing_say_so() -> None:
     [
         (Grade.ONE, Importance.GENERAL, GradeStanding.CONFIRMED, ""),
         (Grade.TWO, Importance.GENERAL, GradeStanding.CONFIRMED, ""),
-        (Grade.THREE, Importance.GENERAL, GradeStanding.CONFIRMED, "three"),
-        (Grade.ONE, Importance.CORE, GradeStanding.CONFIRMED, "important"),
+        (Grade.THREE, Importance.GENERAL, GradeStanding.CONFIRMED, ""),
+        (Grade.ONE, Importance.IMPORTANT, GradeStanding.CONFIRMED, ""),
+        (Grade.ONE, Importance.CORE, GradeStanding.CONFIRMED, "core"),
         (Grade.ONE, Importance.GENERAL, GradeStanding.PROPOSED, "proposed"),
         (Grade.ONE, Importance.GENERAL, GradeStanding.EXPIRED, "expired"),
     ],

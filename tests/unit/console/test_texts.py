@@ -18,6 +18,7 @@ from gongshu.console.pages.oee import FIGURES, SPANS
 from gongshu.console.places import AREAS
 from gongshu.console.texts import Language, read_texts
 from gongshu.errors import Retry
+from gongshu.evidence_verifier.findings import CHINESE, KINDS
 from gongshu.gather.connector import Can
 from gongshu.gather.counters import State as SourceState
 from gongshu.govern.model import ChangeKind
@@ -27,6 +28,8 @@ from gongshu.model.access import Role
 from gongshu.model.grade import Grade, GradeStanding, Importance
 from gongshu.model.reading import Quality
 from gongshu.packs import Confidence
+from gongshu.share.clearances.model import Kind as Clearance
+from gongshu.share.clearances.model import State as ClearanceState
 from gongshu.share.dsp.states import Kind, Side, State
 from gongshu.share.enforcement import Enforcement
 from gongshu.share.evidence.disputes import Standing as Counted
@@ -35,7 +38,7 @@ from gongshu.share.spaces.model import EntryKind
 from gongshu.share.spaces.roles import SpaceRole
 from gongshu.share.spaces.states import TABLE, Hand
 from gongshu.share.spaces.states import Standing as SpaceStanding
-from gongshu.share.terms import Comparison
+from gongshu.share.terms import Comparison, Operation
 
 FOLDER = Path(__file__).parents[3] / "gongshu" / "console"
 
@@ -86,7 +89,21 @@ FAMILIES: dict[str, list[str]] = {
     "comparison": values(Comparison),
     "terms_group": re.findall(r'self._group\("(\w+)"\)', TERMS_CODE),
     "terms": [f"{name}_label" for name in re.findall(r'self._(?:line|choice|flag)\("(\w+)"', TERMS_CODE)],
-    "grade_obstacle": ["three", "important", "proposed", "expired"],
+    "grade_obstacle": ["core", "proposed", "expired"],
+    "operation": values(Operation),
+    "clearance_kind": values(Clearance),
+    "clearance_record": values(Clearance),
+    "clearance_state": values(ClearanceState),
+    "clearance_lacks": ["refused", "revoked", "expired", "outdated"],
+    "clearance": ["ended_refused", "ended_revoked", "refuse_text", "revoke_text"],
+    "offer": [f"needs_{int(grade)}" for grade in Grade],
+    "ledger": ["received", "received_hint", "no_received", "given", "given_hint", "no_given"],
+    "ledger_state": [*values(AgreementStatus), "ended", "deleting", "deleted"],
+    "notices": ["in", "out", "none_in", "none_out"],
+    "notice_in": ["party"],
+    "notice_out": ["party"],
+    "proof_kind": list(KINDS),
+    "verdict": [verdict.replace(" ", "_") for verdict in CHINESE],
     "party_role": ["partner", "province", "member", "operator", "issuer"],
     "retry": [retry.value for retry in Retry if retry is not Retry.NEVER],
     "figure": list(FIGURES),
