@@ -11,7 +11,9 @@ from gongshu.console.frame import View
 from gongshu.console.pages.asking import ask_first
 from gongshu.console.widgets import chip_html, facts, panel, table, text
 from gongshu.model.ids import PartyId
+from gongshu.share.model import AgreementStatus
 from gongshu.share.rights import DEALERS
+from gongshu.share.spaces.roles import SpaceRole
 from gongshu.share.spaces.states import Hand, Life, Standing, Step, possible
 
 KINDS = {
@@ -39,6 +41,17 @@ def standing_html(view: View, state: str, life: Life = Life.ENTRY) -> str:
         return html.escape(state)
     name = "open" if life is Life.SPACE and state == Standing.ACTIVE else state
     return chip_html(view.t(f"space_state.{name}"), KINDS.get(Standing(state), "plain"))
+
+
+def time_text(moment: object) -> str:
+    """Return the markup of a time that came as text; nothing for none."""
+    safe = html.escape(str(moment)) if moment else ""
+    return f'<time datetime="{safe}">{safe}</time>' if safe else ""
+
+
+def role_text(view: View, role: str) -> str:
+    """Return a role in a space in words; one that we do not know as it is named."""
+    return view.t(f"space_role.{role}") if role in {each.value for each in SpaceRole} else role
 
 
 def steps_for(life: Life, states: Iterable[str]) -> list[Step]:
@@ -70,11 +83,16 @@ async def show_space(view: View, space_id: str) -> None:
             await view.ask(act, key, view.subject, reason)
 
         _buttons(view, Life.SPACE, [space], lambda: [space_id], decide)
+        if space["state"] == Standing.ACTIVE and view.has_role(*DEALERS):
+            _show_publishing(view, space_id)
     if space["state"] in {Standing.REQUESTED, Standing.REFUSED}:
         return
     await _show_members(view, space_id, names)
     await _show_entries(view, space_id, names)
-    await _show_history(view, space_id, names)
+    with panel(view.t("spaces.contracts"), view.t("spaces.contracts_hint")):
+        show_contracts(view, await view.ask(host.contracts, space_id, view.subject), names)
+    with panel(view.t("spaces.history")):
+        show_history(view, await view.ask(host.history, space_id, view.subject), names)
 
 
 async def _show_members(view: View, space_id: str, names: dict[str, str]) -> None:
@@ -91,7 +109,7 @@ async def _show_members(view: View, space_id: str, names: dict[str, str]) -> Non
         {
             "id": each["party"],
             "party": names.get(each["party"], each["party"]),
-            "roles": view.join(view.t(f"space_role.{role}") for role in each["roles"] if role),
+            "roles": view.join(role_text(view, role) for role in each["roles"] if role),
             "organisation": f"{each['area']} {each['organisation']}",
             "fingerprint": f"<code>{html.escape(each['fingerprint'][:19])}…</code>",
             "check": each["identity_check"] or "–",
@@ -178,12 +196,67 @@ def _buttons(view: View, life: Life, found: list[Row], chosen: Callable[[], list
             button(step)
 
 
-async def _show_history(view: View, space_id: str, names: dict[str, str]) -> None:
-    found = await view.ask(view.node.spaces.host.history, space_id, view.subject)
+def _show_publishing(view: View, space_id: str) -> None:
+    """Offer the signed list of members, so that other spaces can believe it."""
+    result = ui.element("div").classes("gs-stack")
+
+    async def publish() -> None:
+        with view.trying(result):
+            written, fingerprint = await view.ask(view.node.trust.publish, space_id, view.subject)
+            ui.download.content(written, "trust.txt", "text/plain")
+            with result:
+                text(view.t("spaces.published"))
+                ui.html(f"<code>{html.escape(fingerprint)}</code>", sanitize=False)
+
+    button = ui.button(view.t("spaces.publish"), on_click=publish).props("flat color=primary data-test=trust")
+    button.classes("gs-start").tooltip(view.t("spaces.publish_hint"))
+    result.move(target_index=-1)
+
+
+def show_members(view: View, found: list[Row], names: dict[str, str]) -> None:
+    """Show who belongs to a space, to be read only."""
+    rows = [
+        {
+            "id": each["party"],
+            "party": names.get(each["party"], each["party"]),
+            "roles": view.join(role_text(view, role) for role in each["roles"] if role),
+            "organisation": f"{each['area']} {each['organisation']}",
+            "state": standing_html(view, each["state"]),
+        }
+        for each in found
+    ]
+    columns = [(n, view.t(f"space.{n}")) for n in ("party", "roles", "organisation", "state")]
+    table(view, columns, rows, key="id", markup=("state",), wrap=("organisation",), page_size=10)
+
+
+def show_contracts(view: View, found: list[Row], names: dict[str, str]) -> None:
+    """Show the facts that members reported of their contracts; terms and data are not among them."""
+    if not found:
+        text(view.t("spaces.no_contracts")).classes("gs-muted")
+        return
+    known = {each.value for each in AgreementStatus}
+    rows = [
+        {
+            "key": number,
+            "provider": names.get(each["provider"], each["provider"]),
+            "consumer": names.get(each["consumer"], each["consumer"]),
+            "status": view.t(f"agreement_status.{each['status']}") if each["status"] in known else each["status"],
+            "agreed": time_text(each["agreed_at"]),
+            "reporter": names.get(each["reporter"], each["reporter"]),
+            "at": time_text(each["reported_at"]),
+        }
+        for number, each in enumerate(found)
+    ]
+    columns = [(n, view.t(f"reported.{n}")) for n in ("provider", "consumer", "status", "agreed", "reporter", "at")]
+    table(view, columns, rows, key="key", markup=("agreed", "at"), page_size=10).props("wrap-cells")
+
+
+def show_history(view: View, found: list[Row], names: dict[str, str]) -> None:
+    """Show who decided what, newest first."""
     rows = [
         {
             "id": number,
-            "at": f'<time datetime="{html.escape(str(each["at"]))}"></time>',
+            "at": time_text(each["at"]),
             "what": names.get(each["name"], each["name"]),
             "state": standing_html(view, each["state"], Life(each["life"])),
             "actor": names.get(each["actor"], each["actor"]),
@@ -191,6 +264,5 @@ async def _show_history(view: View, space_id: str, names: dict[str, str]) -> Non
         }
         for number, each in enumerate(found)
     ]
-    with panel(view.t("spaces.history")):
-        columns = [(n, view.t(f"space.{n}")) for n in ("at", "what", "state", "actor", "reason")]
-        table(view, columns, rows, key="id", markup=("at", "state"), wrap=("what", "reason"), page_size=10)
+    columns = [(n, view.t(f"space.{n}")) for n in ("at", "what", "state", "actor", "reason")]
+    table(view, columns, rows, key="id", markup=("at", "state"), wrap=("what", "reason"), page_size=10)

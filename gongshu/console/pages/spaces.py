@@ -6,9 +6,9 @@ from functools import partial
 from nicegui import ui
 
 from gongshu.console.frame import Console, View
-from gongshu.console.pages.asking import ask_first
-from gongshu.console.pages.space_desk import show_space, standing_html
-from gongshu.console.widgets import empty, notice, panel, table, text, title
+from gongshu.console.pages.space_desk import role_text, show_space, standing_html, time_text
+from gongshu.console.pages.space_member import member_path, show_membership
+from gongshu.console.widgets import empty, panel, table, text, title
 from gongshu.model.ids import PartyId
 from gongshu.share.rights import DEALERS, USERS
 from gongshu.share.spaces.roles import SpaceRole
@@ -24,7 +24,10 @@ def create_pages(console: Console) -> None:
     async def spaces(view: View) -> None:
         title(view, "nav.spaces", "spaces.question")
         view.node.share.require_onlooker(view.subject)
-        chosen = view.request.query_params.get("space", "")
+        chosen, operator = (view.request.query_params.get(name, "") for name in ("space", "operator"))
+        if chosen and operator:
+            await show_membership(view, PartyId(operator), chosen)
+            return
         if chosen:
             await show_space(view, chosen)
             return
@@ -61,59 +64,30 @@ def _show_operated(view: View, operated: list[Json], names: dict[str, str]) -> N
     table(view, columns, rows, key="id", markup=("state", "at"), open_at=lambda r: f"/sharing/spaces?space={r['id']}")
 
 
-def time_text(moment: object) -> str:
-    """Return the markup of a time that came as text; nothing for none."""
-    safe = html.escape(str(moment)) if moment else ""
-    return f'<time datetime="{safe}">{safe}</time>' if safe else ""
-
-
 def _show_joined(view: View, joined: list[Json], names: dict[str, str]) -> None:
     rows = [
         {
+            "key": f"{each['operator']} {each['space_id']}",
             "id": each["space_id"],
             "operator": names.get(str(each["operator"]), each["operator"]),
             "_operator": each["operator"],
             "state": standing_html(view, str(each["state"])),
-            "roles": view.join(_role(view, role) for role in str(each["roles"]).split(",") if role),
+            "roles": view.join(role_text(view, role) for role in str(each["roles"]).split(",") if role) or "–",
             "at": time_text(each["updated_at"]),
         }
         for each in joined
     ]
-    columns = [(n, view.t(f"space.{n}")) for n in ("id", "operator", "state", "roles", "at")]
-    acts = view.has_role(*DEALERS)
-    shown = table(view, columns, rows, key="id", markup=("state", "at"), wrap=("id",), selection=acts)
-    result = ui.element("div").classes("gs-stack")
-
-    async def look() -> None:
-        with view.trying(result):
-            for row in shown.selected:
-                act, operator = view.node.spaces.membership.look, PartyId(row["_operator"])
-                found = await view.ask(act, operator, row["id"], "catalogue", view.subject)
-                with result:
-                    entries = found.get("entries", found.get("catalogue", []))
-                    notice(view.t("spaces.catalogue", count=len(entries)), kind="good")
-                    for entry in entries:
-                        text(f"{entry.get('title', '')} · {entry.get('identifier', '')} · {entry.get('party', '')}")
-
-    def leave() -> None:
-        for row in shown.selected:
-
-            async def go(reason: str, row: Json = row) -> None:
-                act, operator = view.node.spaces.membership.leave, PartyId(str(row["_operator"]))
-                await view.ask(act, operator, str(row["id"]), view.subject, reason)
-                ui.navigate.reload()
-
-            words = view.t("spaces.leave_text")
-            ask_first(view, view.t("spaces.leave"), words, view.t("spaces.leave"), go, reason=view.t("space.reason"))
-
-    if acts:
-        with ui.element("div").classes("gs-row"):
-            ui.button(view.t("spaces.look"), on_click=look).props("outline color=primary")
-            ui.button(view.t("spaces.leave"), on_click=leave).props("flat color=negative")
-
-
-def _role(view: View, role: str) -> str:
-    return view.t(f"space_role.{role}") if role in {each.value for each in SpaceRole} else role
+    columns = [(n, view.t(f"space.{n}")) for n in ("operator", "state", "roles", "at", "id")]
+    table(
+        view,
+        columns,
+        rows,
+        key="key",
+        markup=("state", "at"),
+        wrap=("id",),
+        wide_only=("id",),
+        open_at=lambda row: member_path(str(row["_operator"]), str(row["id"])),
+    )
 
 
 def _operators(view: View, names: dict[str, str], *, ours: bool) -> ui.select:
@@ -164,7 +138,7 @@ def _show_application(view: View, names: dict[str, str]) -> None:
         def sign(who: PartyId, named: str, heading: str, rules: str) -> None:
             text(heading, "h2")
             ui.html(f'<pre class="gs-sql">{html.escape(rules)}</pre>', sanitize=False)
-            roles = {role.value: _role(view, role.value) for role in SpaceRole if role is not SpaceRole.OPERATOR}
+            roles = {role.value: role_text(view, role.value) for role in SpaceRole if role is not SpaceRole.OPERATOR}
             with ui.element("div").classes("gs-form"):
                 chosen = ui.select(roles, label=view.t("space.roles"), multiple=True, value=["provider"])
                 chosen.props("outlined dense use-chips options-dense")

@@ -142,7 +142,9 @@ class Desk:
         row = self._register.member(connection, space_id, party)
         if row is None:
             raise SpaceUnknown(space_id=space_id[:200])
-        return member_view(row)
+        mine = sa.select(space_entries).where(_N.space_id == space_id, _N.party_id == party)
+        newest = connection.execute(mine.order_by(_N.submitted_at.desc(), _N.entry_id).limit(ANSWER_MAX))
+        return member_view(row) | {"entries": [entry_view(entry) for entry in newest]}
 
     # ---- entries ----------------------------------------------------------------------------------------------------
 
