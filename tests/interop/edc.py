@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,30 +30,54 @@ START_S = 90.0
 
 def fetch() -> Path:
     """Return the folder with EDC's libraries, fetched with Maven where they are not there yet."""
+    return _fetched("pom.xml", "")
+
+
+def fetch_stores() -> Path:
+    """Return the folder with what EDC keeps its state in PostgreSQL with, beside its libraries."""
+    return _fetched("postgres.pom.xml", "-postgres", "-DexcludeTransitive=true")
+
+
+def _fetched(name: str, suffix: str, *options: str) -> Path:
     for tool in ("java", "mvn"):
         if shutil.which(tool) is None:
             raise SystemExit(f"interop: {tool} is not installed; Java 17 and Maven bring the counterpart")
-    pom = (HERE / "pom.xml").read_text(encoding="utf-8")
+    pom = (HERE / name).read_text(encoding="utf-8")
     version = re.search(r"<edc\.version>([^<]+)<", pom)
     assert version is not None, "the pom names the version"
     root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gongshu" / "edc"
-    library = root / version[1]
+    library = root / f"{version[1]}{suffix}"
     whole = library / ".complete"
     if not whole.is_file() or whole.read_text(encoding="utf-8") != pom:
-        print(f"interop: fetching EDC {version[1]} …", flush=True)
+        print(f"interop: fetching EDC {version[1]}{suffix} …", flush=True)
         shutil.rmtree(library, ignore_errors=True)
         goal = ["dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={library}"]
-        subprocess.run(["mvn", "-q", "-B", "-f", str(HERE / "pom.xml"), *goal], check=True)
+        subprocess.run(["mvn", "-q", "-B", "-f", str(HERE / name), *goal, *options], check=True)
         whole.write_text(pom, encoding="utf-8")
     return library
 
 
-class Edc:
-    """One connector in a process of its own, its state in memory alone."""
+@dataclass(frozen=True)
+class Stores:
+    """Where an EDC keeps its state, if not in memory alone."""
 
-    def __init__(self, library: Path, folder: Path, name: str, *, iteration_ms: int = 50) -> None:
+    library: Path
+    """Of `fetch_stores`."""
+    url: str
+    """The JDBC URL of an empty database."""
+    user: str
+
+
+class Edc:
+    """One connector in a process of its own, its state in memory alone unless it is given stores."""
+
+    def __init__(
+        self, library: Path, folder: Path, name: str, *, iteration_ms: int = 50, stores: Stores | None = None
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.name, self._library, self._folder = name, library, folder
+        self.name, self._folder = name, folder
+        self._libraries = [library] if stores is None else [library, stores.library]
+        self._stores = stores
         self._ports = dict(zip(CONTEXTS, free_ports(len(CONTEXTS)), strict=True))
         self._file = folder / f"{name}.properties"
         self._write(iteration_ms)
@@ -107,6 +132,10 @@ class Edc:
             settings[f"web.http.{context}.path"] = f"/{context}"
         if iteration_ms:
             settings |= {f"edc.{name}.state-machine.iteration-wait-millis": str(iteration_ms) for name in MACHINES}
+        if self._stores is not None:
+            place = {"url": self._stores.url, "user": self._stores.user, "password": ""}
+            settings |= {f"edc.datasource.default.{key}": value for key, value in place.items()}
+            settings["edc.sql.schema.autocreate"] = "true"
         lines = [f"{key}={value}\n".replace("\n", "\\n")[:-2] + "\n" for key, value in settings.items()]
         self._file.write_text("".join(lines), encoding="utf-8")
         self._file.chmod(0o600)
@@ -120,7 +149,7 @@ class Edc:
             "-XX:+UseSerialGC",
             "-Xmx512m",
             "-cp",
-            f"{self._library}/*",
+            ":".join(f"{library}/*" for library in self._libraries),
             f"-Dedc.fs.config={self._file}",
             MAIN,
         ]
