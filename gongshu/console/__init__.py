@@ -14,13 +14,15 @@ if TYPE_CHECKING:
 
 
 def mount_console(app: FastAPI, node: "Node") -> None:
-    """Add the console's pages and its sign-in routes to the application, at `/`.
+    """Add the console's pages and its sign-in routes to the application, at `/`, and its headers to every answer.
 
     Cost: imports NiceGUI, about a second; call it once a process, because NiceGUI keeps its pages globally.
     """
     from gongshu.console.frame import Console
+    from gongshu.console.guard import BrowserGuard
     from gongshu.console.pages import create_pages
 
     console = Console(app, node)
     create_pages(console)
     console.mount()
+    app.add_middleware(BrowserGuard)

@@ -91,8 +91,10 @@ async def show_space(view: View, space_id: str) -> None:
     await _show_entries(view, space_id, names)
     with panel(view.t("spaces.contracts"), view.t("spaces.contracts_hint")):
         show_contracts(view, await view.ask(host.contracts, space_id, view.subject), names)
+    titles = {each["entry_id"]: each["title"] for each in await view.ask(host.entries, space_id, view.subject)}
     with panel(view.t("spaces.history")):
-        show_history(view, await view.ask(host.history, space_id, view.subject), names)
+        known = names | titles | {space_id: str(space["title"])}
+        show_history(view, await view.ask(host.history, space_id, view.subject), known)
 
 
 async def _show_members(view: View, space_id: str, names: dict[str, str]) -> None:
@@ -259,7 +261,7 @@ def show_history(view: View, found: list[Row], names: dict[str, str]) -> None:
             "at": time_text(each["at"]),
             "what": names.get(each["name"], each["name"]),
             "state": standing_html(view, each["state"], Life(each["life"])),
-            "actor": names.get(each["actor"], each["actor"]),
+            "actor": names.get(each["actor"], str(each["actor"]).removeprefix("user:")),
             "reason": each["reason"],
         }
         for number, each in enumerate(found)

@@ -1,0 +1,94 @@
+"""What browsers are told with every answer: run only our own scripts, show us in no frame, guess no types.
+
+Pages are made by a library that writes scripts into them. Each such script is allowed by its hash; a script or handler
+that data bring into a page later has none and does not run. See docs/decisions/0093-content-security-policy.md.
+"""
+
+import base64
+import gzip
+import hashlib
+import re
+from collections.abc import Iterable
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_SCRIPT = re.compile(rb"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DOTALL | re.IGNORECASE)
+_HOST = re.compile(r"[A-Za-z0-9.\-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
+OTHER_POLICY = "default-src 'none'; frame-ancestors 'none'"
+"""For answers that are no pages: opened as one, they can do nothing."""
+COMMON = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin", "X-Frame-Options": "DENY"}
+
+
+class BrowserGuard:
+    """Adds the headers to every HTTP answer of the application."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        begun: list[Message] = []
+        pieces: list[bytes] = []
+
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                _add(message, COMMON)
+                if _is_page(message):
+                    begun.append(message)  # its headers wait for its scripts
+                    return
+                _add(message, {"Content-Security-Policy": OTHER_POLICY})
+            elif begun:
+                pieces.append(message.get("body", b""))
+                if message.get("more_body"):
+                    return
+                start, body = begun.pop(), b"".join(pieces)
+                host = Headers(scope=scope).get("host", "")
+                _add(start, {"Content-Security-Policy": page_policy(scripts_of(start, body), host)})
+                await send(start)
+                message = {**message, "body": body}
+            await send(message)
+
+        await self._app(scope, receive, guarded)
+
+
+def page_policy(scripts: Iterable[bytes], host: str) -> str:
+    """Return the policy of a page with these inline scripts.
+
+    `unsafe-eval` stays: the pages' library makes its components from templates in the browser.
+    Source: Content Security Policy Level 3, §2.3.1 (hash-source), §6.7 (matching).
+    """
+    hashes = dict.fromkeys(base64.b64encode(hashlib.sha256(script).digest()).decode() for script in scripts)
+    sockets = f" ws://{host} wss://{host}" if _HOST.fullmatch(host) else ""
+    return "; ".join(
+        (
+            "default-src 'none'",
+            " ".join(["script-src 'self' 'unsafe-eval'", *(f"'sha256-{each}'" for each in hashes)]),
+            "style-src 'self' 'unsafe-inline'",
+            "img-src 'self' data:",
+            "font-src 'self' data:",
+            f"connect-src 'self'{sockets}",
+            "form-action 'self'",
+            "base-uri 'none'",
+            "frame-ancestors 'none'",
+        )
+    )
+
+
+def scripts_of(start: Message, body: bytes) -> list[bytes]:
+    """Return the inline scripts of a page that is being answered."""
+    packed = Headers(raw=start["headers"]).get("content-encoding", "") == "gzip"
+    return _SCRIPT.findall(gzip.decompress(body) if packed else body)
+
+
+def _is_page(start: Message) -> bool:
+    return Headers(raw=start["headers"]).get("content-type", "").startswith("text/html")
+
+
+def _add(start: Message, headers: dict[str, str]) -> None:
+    kept = MutableHeaders(scope=start)
+    for name, value in headers.items():
+        kept[name] = value
