@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from gongshu.lake.codec import encode_readings, require_readings
-from gongshu.lake.errors import LogBusy, QueryWorkerLost, TableUnknown, WarehouseUnwritable
+from gongshu.lake.errors import LogBusy, QueryWorkerLost, SealedUnreadable, TableUnknown, WarehouseUnwritable
 from gongshu.lake.model import (
     READINGS_TABLE,
     CommitReport,
@@ -136,6 +136,15 @@ class Lake:
             return write_sealed(file, schema, batches)
         except PermissionError as cause:
             raise WarehouseUnwritable(folder=self._warehouse_folder, reason=cause.strerror) from cause
+
+    def read_sealed(self, rows: SealedRows) -> "Iterator[pa.RecordBatch]":
+        """Yield the rows of encrypted files, opened, in the order of the files. Raises: SealedUnreadable."""
+        from gongshu.lake.sealed import open_sealed
+
+        try:
+            yield from open_sealed(rows).to_batches()
+        except OSError as cause:
+            raise SealedUnreadable(reason="a file of it does not open") from cause
 
     def sealed_schema(self, name: str, schema: "pa.Schema") -> "pa.Schema":
         """Return the columns as an encrypted table keeps them. Raises: ColumnTypeUnsupported."""

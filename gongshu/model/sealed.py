@@ -1,6 +1,6 @@
 """Rows that lie encrypted: files that only their key opens, and what was written of them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -42,6 +42,10 @@ class SealedStorage(Protocol):
 
     def write_sealed(self, file: SealedFile, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> SealedReport:
         """Write one file; on return it is on disk, and when it raises nothing is left of it."""
+        ...
+
+    def read_sealed(self, rows: SealedRows) -> Iterator[pa.RecordBatch]:
+        """Yield the rows, opened, in the order of the files; raises where one of them does not open."""
         ...
 
     def sealed_schema(self, name: str, schema: pa.Schema) -> pa.Schema:

@@ -1,8 +1,8 @@
 """The consumer's end of a stream: keeps what arrives, window by window, each row once, whatever is cut or killed.
 
-Rows wait in memory until a mark says that a window is whole; then they are appended and the position is written down.
-Both belong to one named part, so that a kill between them neither loses nor repeats a row: the part is asked for again,
-and is there already. Whoever follows holds a lease. See decision 0065.
+Rows wait in memory until a mark says that a window is whole; then they are appended, and the position is written down
+in the transaction that makes them seen: a kill neither loses nor repeats a row. Whoever follows holds a lease; who has
+lost it cannot append any more. See decisions 0065 and 0096.
 """
 
 import io
@@ -170,7 +170,6 @@ class Followers:
         record = record if record.data_address else self._access.renew(record)
         with self._database.connect() as connection:
             agreement = find_agreement(connection, record.agreement_id)
-        taking.resume(agreement)
         query = [("after", str(taking.position))]
         query += [("purpose", taking.purpose)] if taking.purpose else []
         headers = {"Accept": Encoding.ARROW.media_type}
@@ -195,32 +194,23 @@ class Followers:
             if self._stopping.is_set():
                 raise TransferStopped(transfer_id=taking.transfer_id, reason="this node stops")
 
-    def intend(self, follow: Follow, position: int) -> None:
-        """Write down which part is about to be kept. Raises: InboxBusy if somebody else follows it now."""
-        with self._database.begin() as connection:
-            mine = sa.and_(_F.process_id == follow.record.process_id, _F.lease_key == follow.lease_key)
-            change = sa.update(share_follows).where(mine).values(keeping_to=position)
-            if connection.execute(change).rowcount != 1:
-                raise InboxBusy(transfer_id=follow.record.process_id, reason="another process follows the stream")
+    def keep(self, taking: "_Taking", agreement: Agreement, batches: Any, schema: Any, position: int) -> None:
+        """Append whole windows and write down the position they reach: both or neither.
 
-    def position_of(self, follow: Follow, agreement: Agreement) -> int:
-        """Return up to where rows are kept, asking for a part that was under way when its follower ended."""
-        with self._database.connect() as connection:
-            row = connection.execute(
-                sa.select(_F.position, _F.keeping_to).where(_F.process_id == follow.record.process_id)
-            ).one()
-        if row.keeping_to is None:
-            return int(row.position)
-        try:
-            self.keep(follow, agreement, _Unread(), pa.schema([("unread", pa.null())]), int(row.keeping_to))
-        except _WasNotKept:
-            return int(row.position)
-        return int(row.keeping_to)
-
-    def keep(self, follow: Follow, agreement: Agreement, batches: Any, schema: Any, position: int) -> str:
-        """Append whole windows, once for each position they reach. Raises: as `Keeper.keep`."""
+        Raises: as `Keeper.keep`; InboxBusy if somebody else has followed the stream meanwhile.
+        """
+        follow, rows = taking.follow, sum(each.num_rows for each in batches)
         record, row = follow.record, follow.row
-        return self._keeper.keep(
+        counted = {"rows": rows, "size_bytes": sum(each.nbytes for each in batches)}
+
+        def note(connection: sa.Connection, kept: str) -> None:
+            self.note(connection, taking, position=position, kept=kept, **counted)
+
+        if not batches:
+            with self._database.begin() as connection:
+                note(connection, "")
+            return
+        self._keeper.keep(
             record,
             agreement,
             row.name,
@@ -229,26 +219,26 @@ class Followers:
             title=row.title or f"{record.dataset_id} ({record.counterparty})",
             actor=row.created_by,
             append=True,
-            part=f"{record.process_id} {position}",
+            also=note,
         )
 
-    def note(self, follow: Follow, delivery_id: int, *, position: int, rows: int, size_bytes: int, kept: str) -> None:
-        """Write down how far the stream is kept. Raises: InboxBusy if somebody else follows it now."""
-        with self._database.begin() as connection:
-            mine = sa.and_(_F.process_id == follow.record.process_id, _F.lease_key == follow.lease_key)
-            values: dict[str, Any] = {"lease_until": self._clock() + LEASE, "position": position, "attempts": 0}
-            values |= {"keeping_to": None, "rows": _F.rows + rows, "last_error": ""} | (
-                {"stored_as": kept} if kept else {}
-            )
-            if connection.execute(sa.update(share_follows).where(mine).values(**values)).rowcount != 1:
-                raise InboxBusy(transfer_id=follow.record.process_id, reason="another process follows the stream")
-            note_mark(connection, follow.record.process_id, position, rows, self._clock())
-            line = sa.update(share_deliveries).where(share_deliveries.c.delivery_id == delivery_id)
-            counted = {
-                "rows": share_deliveries.c.rows + rows,
-                "size_bytes": share_deliveries.c.size_bytes + size_bytes,
-            }
-            connection.execute(line.values(**counted, **({"stored_as": kept} if kept else {})))
+    def note(
+        self, connection: sa.Connection, taking: "_Taking", *, position: int, rows: int, size_bytes: int, kept: str
+    ) -> None:
+        """Write down how far the stream is kept. Raises: InboxBusy if somebody else follows it now, or went on."""
+        process_id = taking.transfer_id
+        mine = sa.and_(_F.process_id == process_id, _F.lease_key == taking.follow.lease_key)
+        stored = {"stored_as": kept} if kept else {}
+        values: dict[str, Any] = {"lease_until": self._clock() + LEASE, "position": position, "attempts": 0, **stored}
+        values |= {"rows": _F.rows + rows, "last_error": ""}
+        change = sa.update(share_follows).where(mine, _F.position == taking.position)
+        if connection.execute(change.values(**values)).rowcount != 1:
+            raise InboxBusy(transfer_id=process_id, reason="another process follows the stream")
+        note_mark(connection, process_id, position, rows, self._clock())
+        line = share_deliveries.c
+        counted = {"rows": line.rows + rows, "size_bytes": line.size_bytes + size_bytes, **stored}
+        mine = line.delivery_id == taking.delivery_id
+        connection.execute(sa.update(share_deliveries).where(mine).values(**counted))
 
     def open_line(self, follow: Follow) -> int:
         """Open a line of the meter for one opening of the stream."""
@@ -309,7 +299,7 @@ class _Taking:
 
     def __init__(self, followers: Followers, follow: Follow) -> None:
         self._followers = followers
-        self._follow = follow
+        self.follow = follow
         self.position = int(follow.row.position)
         self.attempts = int(follow.row.attempts)
         self.purpose = str(follow.row.purpose)
@@ -322,16 +312,12 @@ class _Taking:
         """Batches of whole windows that are not kept yet."""
         self._reached = self.position
         self._first_s = self._noted_s = time.monotonic()
-        self._delivery_id = 0
-
-    def resume(self, agreement: Agreement) -> None:
-        """Find out where to go on."""
-        self.position = self._reached = self._followers.position_of(self._follow, agreement)
+        self.delivery_id = 0
 
     def begin(self, agreement: Agreement) -> None:
         self._agreement = agreement
-        self._delivery_id = self._followers.open_line(self._follow)
-        self._open, self._whole = [], []
+        self.delivery_id = self._followers.open_line(self.follow)
+        self._open, self._whole, self._reached = [], [], self.position
 
     def take(self, batch: Any, schema: Any) -> None:
         self._schema = schema
@@ -358,18 +344,7 @@ class _Taking:
         """Keep all whole windows."""
         if self._reached == self.position or self._agreement is None:
             return
-        batches, kept = self._whole, ""
-        if batches:
-            self._followers.intend(self._follow, self._reached)
-            kept = self._followers.keep(self._follow, self._agreement, batches, self._schema, self._reached)
-        self._followers.note(
-            self._follow,
-            self._delivery_id,
-            position=self._reached,
-            rows=sum(each.num_rows for each in batches),
-            size_bytes=sum(each.nbytes for each in batches),
-            kept=kept,
-        )
+        self._followers.keep(self, self._agreement, self._whole, self._schema, self._reached)
         self.position, self._whole, self.attempts = self._reached, [], 0
         self._noted_s = time.monotonic()
 
@@ -378,18 +353,7 @@ class _Taking:
         with suppress(GongshuError):
             self.keep()
         self._open, self._whole = [], []
-        self._followers.close_line(self._delivery_id)
-
-
-class _WasNotKept(Exception):  # the answer to a question, no error that anybody sees
-    """The keeper asked for the rows of a part, so it does not have them."""
-
-
-class _Unread:
-    """Batches that are never read if the part they stand for is kept."""
-
-    def __iter__(self) -> Iterator[Any]:
-        raise _WasNotKept
+        self._followers.close_line(self.delivery_id)
 
 
 def _marked(reader: Any) -> Iterator[tuple[Any, Any]]:

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 import pyarrow as pa
+from sqlalchemy import Connection
 
 from gongshu.model.access import Decision, Request, Subject
 from gongshu.model.dataset import Dataset
@@ -88,12 +89,12 @@ class Keeper(Protocol):
         title: str,
         actor: str,
         append: bool = False,
-        part: str = "",
+        also: Callable[[Connection, DatasetId], None] | None = None,
     ) -> DatasetId:
         """Keep the batches as the dataset of this name and return its id; they are seen when all of them are on disk.
 
         A delivery makes a new version; with `append` the rows join the version of the same transfer, as a stream does.
-        A `part` names what is appended: one that was kept before is not kept again, and its batches are not read.
+        What `also` writes is written in the same transaction as makes the rows seen: both or neither, if it raises.
         Raises: CopyForbidden if the contract has ended or the name is taken by other data; NameUnusable; what a table
             cannot hold; and whatever the batches raise. Nothing is kept then.
         Cost: about a million rows in memory, and nothing on disk in clear.

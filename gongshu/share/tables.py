@@ -232,7 +232,6 @@ share_follows = sa.Table(
     sa.Column("title", sa.Text, nullable=False),
     sa.Column("purpose", sa.Text, nullable=False),
     sa.Column("position", sa.BigInteger, nullable=False, default=0),
-    sa.Column("keeping_to", sa.BigInteger),
     sa.Column("rows", sa.BigInteger, nullable=False, default=0),
     sa.Column("stored_as", sa.String(200), nullable=False, default=""),
     sa.Column("attempts", sa.Integer, nullable=False, default=0),
@@ -242,8 +241,7 @@ share_follows = sa.Table(
     sa.Column("last_error", sa.Text, nullable=False, default=""),
     sa.Column("created_by", sa.String(200), nullable=False),
 )
-"""The consumer's end of a stream: where its rows go, and up to which position they lie there. `keeping_to` is the
-position of a part that was about to be kept: whether it was, is asked before anything else."""
+"""The consumer's end of a stream: where its rows go, and up to which position they lie there."""
 
 share_high_time = sa.Table(
     "share_high_time",

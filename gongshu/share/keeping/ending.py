@@ -102,7 +102,7 @@ class Ending:
                     since=key.made_at,
                     proved_at=key.shredded_at,
                     fingerprint=key.fingerprint,
-                    files=sum(1 for file in files if file.is_whole),
+                    files=sum(1 for file in files if _is_seen(file)),
                     reason=key.reason,
                 )
                 lines.append(line)
@@ -120,7 +120,7 @@ class Ending:
         try:
             with self._database.connect() as connection:
                 agreement = find_agreement(connection, key.agreement_id)
-                files = [f for f in store.files_under(connection, key.key_id) if f.is_whole and f.deleted_at is None]
+                files = [f for f in store.files_under(connection, key.key_id) if _is_seen(f) and f.deleted_at is None]
         except GongshuError as fault:
             # Nothing can be read under it; destroying evidence because it cannot be read would be rash.
             _logger.error("the contract of received data cannot be judged: %s (%s)", fault.code, fault)
@@ -182,7 +182,7 @@ class Ending:
                     "deleted_at": moment(file.deleted_at or self._clock()),
                 }
                 for file in files
-                if file.is_whole
+                if _is_seen(file)
             ],
         }
 
@@ -212,6 +212,8 @@ class Ending:
             known = store.fingerprints(connection)
         for file in idle:
             self._remove(file)
+            with self._database.begin() as connection:
+                store.forget_file(connection, file.name)
         lost = [name for name, made_at in self._vault.kept() if name not in known and made_at < now - REPLACED_AFTER]
         for fingerprint in lost:
             self._vault.shred(fingerprint)
@@ -242,6 +244,11 @@ class Ending:
 
     def _write(self, action: str, key: Key, details: Mapping[str, Any]) -> None:
         self._audit.write(AuditEvent(self._clock(), "system:share", action, key.agreement_id, "ok", dict(details)))
+
+
+def _is_seen(file: File) -> bool:
+    """True unless it was never whole, or its rows lie in a larger file."""
+    return file.is_whole and file.replaced_at is None
 
 
 def _is_over(file: File, agreement: Agreement, now: datetime) -> bool:

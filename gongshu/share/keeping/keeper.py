@@ -5,9 +5,8 @@ file, and one transaction at the end makes the version the one that is read. Wha
 """
 
 import secrets
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +35,6 @@ from gongshu.share.selection import read_selection
 from gongshu.share.tables import share_agreements
 from gongshu.share.terms import Operation
 
-PART_LENGTH = 24
-"""Hexadecimal digits by which a part of a stream is known again; 96 bits."""
 DERIVED, DELIVERY = "derived", "delivery"
 
 
@@ -75,7 +72,7 @@ class CopyKeeper:
         title: str,
         actor: str,
         append: bool = False,
-        part: str = "",
+        also: Callable[[sa.Connection, DatasetId], None] | None = None,
     ) -> DatasetId:
         """Keep a delivery; see `share.ports.Keeper`.
 
@@ -89,18 +86,15 @@ class CopyKeeper:
         self.require_free(table, agreement.counterparty)
         columns = self._storage.sealed_schema(table, schema)
         sampled = _Sampled(batches, schema)
-        named = sha256(f"{record.process_id} {part}".encode()).hexdigest()[:PART_LENGTH] if part else ""
         with self._database.begin() as connection:
-            if named and store.was_part_kept(connection, named):
-                return table
             key = self._key_of(connection, agreement)
             version = self._joined(connection, table, record.process_id, key, columns) if append else None
             if version is None:
                 kind = FIGURES if _holds_figures(schema.names) else DELIVERY
                 version = self._new(connection, table, kind, record.process_id, columns, [key])
-        received, written = self._clock(), self._write(version, sampled, columns, named)
+        received, written = self._clock(), self._write(version, sampled, columns)
         register: dict[str, Any] = {"title": title, "schema": schema, "origin": f"{ORIGIN}{record.counterparty}"}
-        self._show(version, written, sampled.sample(), actor, register, received)
+        self._show(version, written, sampled.sample(), actor, register, received, also)
         return table
 
     def derive(
@@ -211,10 +205,8 @@ class CopyKeeper:
             at=self._clock(),
         )
 
-    def _write(
-        self, version: Version, batches: Iterable[pa.RecordBatch], columns: pa.Schema, named: str = ""
-    ) -> "_Written":
-        name = f"{named}{secrets.token_hex(16)[len(named) :]}.sealed"
+    def _write(self, version: Version, batches: Iterable[pa.RecordBatch], columns: pa.Schema) -> "_Written":
+        name = f"{secrets.token_hex(16)}.sealed"
         with self._database.begin() as connection:
             store.insert_file(connection, name, version.version_id, self._clock())
         keys = [self._vault.open(key.fingerprint) for key in version.keys]
@@ -229,17 +221,34 @@ class CopyKeeper:
         actor: str,
         register: Mapping[str, Any],
         received: datetime,
+        also: Callable[[sa.Connection, DatasetId], None] | None = None,
     ) -> None:
         """Register, and make the version the one that is read, unless its contract ended while it arrived.
 
         `received` is when the rows came to this node, for derived data the oldest of their sources.
         """
-        self._catalogue.register_table(table=version.dataset_id, sample=sample, **register)
+        try:
+            self._catalogue.register_table(table=version.dataset_id, sample=sample, **register)
+            self._finish(version, written, actor, received, also)
+        except BaseException:
+            (self._folder / written.name).unlink(missing_ok=True)
+            raise
+
+    def _finish(
+        self,
+        version: Version,
+        written: "_Written",
+        actor: str,
+        received: datetime,
+        also: Callable[[sa.Connection, DatasetId], None] | None,
+    ) -> None:
         with self._database.begin() as connection:
             if store.are_held(connection, version.keys) and store.finish_file(
                 connection, written.name, written.report, received
             ):
                 store.show_version(connection, version)
+                if also is not None:
+                    also(connection, version.dataset_id)
                 details = {
                     "agreements": sorted({key.agreement_id for key in version.keys}),
                     "version": version.number,
@@ -250,7 +259,6 @@ class CopyKeeper:
                 event = AuditEvent(self._clock(), actor, "data.sealed", version.dataset_id, "ok", details)
                 self._audit.write(event)
                 return
-        (self._folder / written.name).unlink(missing_ok=True)
         raise CopyForbidden(dataset=version.dataset_id, reason="its contract ended while it arrived")
 
 

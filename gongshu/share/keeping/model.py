@@ -50,6 +50,8 @@ class File:
     size_bytes: int
     sha256: str
     made_at: datetime
+    replaced_at: datetime | None
+    """Since when its rows lie in a larger file."""
     deleted_at: datetime | None
 
 
@@ -70,7 +72,7 @@ class Version:
     keys: tuple[Key, ...]
     """In the order of their ids."""
     files: tuple[File, ...]
-    """Whole ones that are not deleted, in the order they came."""
+    """Whole ones that are neither deleted nor replaced, in the order they came."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from gongshu.share.keeping.ending import Ending
 from gongshu.share.keeping.judging import CLOCK_SLACK, Place, delete_at, why_ended
 from gongshu.share.keeping.keeper import CopyKeeper
 from gongshu.share.keeping.law import CopyLawService, agreements_of
+from gongshu.share.keeping.merging import Merger
 from gongshu.share.keeping.model import Deletion, Fault, Kept, Receipt, Version
 from gongshu.share.keeping.onward import why_looser
 from gongshu.share.keeping.ports import Catalogue, Post
@@ -89,6 +90,7 @@ class Keeping:
         )
         self.keeper = CopyKeeper(database, keyed, storage, folder, catalogue, self.law, audit, clock)
         self._ending = Ending(database, keyed, folder, catalogue, keys, audit, clock, self._counting)
+        self._merger = Merger(database, keyed, storage, folder, audit, clock)
         self.watch = Watch(
             database,
             parties,
@@ -123,7 +125,7 @@ class Keeping:
         self.steady.keep()
         done = self._ending.run(heard)
         if slow:
-            done += self._desk.tend() + self.watch.tend()
+            done += self._desk.tend() + self.watch.tend() + self._merger.run()
         if heard is not None:
             done += self._desk.send(heard) + (self.watch.tell_ends(heard) if slow else 0)
         return done

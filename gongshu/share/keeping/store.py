@@ -1,6 +1,6 @@
 """Kept data in the database: keys, versions and files as rows. No file is touched here."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ from gongshu.share.keeping.model import File, Key, KeyState, Version
 from gongshu.share.keeping.tables import kept_files, kept_keys, kept_version_keys, kept_versions
 
 _K, _V, _F = kept_keys.c, kept_versions.c, kept_files.c
+_SEEN = (_F.is_whole, _F.replaced_at.is_(None), _F.deleted_at.is_(None))
 
 
 def insert_key(connection: sa.Connection, agreement_id: str, counterparty: str, fingerprint: str, at: datetime) -> int:
@@ -98,6 +99,13 @@ def current_versions(connection: sa.Connection) -> list[Version]:
     return [version_of(connection, row) for row in rows]
 
 
+def versions_of_many(connection: sa.Connection, files_min: int) -> list[Version]:
+    """Return what is read now and lies in so many files."""
+    counted = sa.select(_F.version_id).where(*_SEEN).group_by(_F.version_id).having(sa.func.count() >= files_min)
+    rows = connection.execute(sa.select(kept_versions).where(_V.is_current, _V.version_id.in_(counted))).all()
+    return [version_of(connection, row) for row in rows]
+
+
 def versions_under(connection: sa.Connection, key_id: int) -> list[Version]:
     """Return every version that needs a key, current or not."""
     joined = sa.select(kept_versions).join(kept_version_keys, kept_version_keys.c.version_id == _V.version_id)
@@ -130,17 +138,22 @@ def insert_file(connection: sa.Connection, name: str, version_id: int, at: datet
     connection.execute(sa.insert(kept_files).values(name=name, version_id=version_id, made_at=at))
 
 
-def was_part_kept(connection: sa.Connection, named: str) -> bool:
-    """True if a whole file was written whose name begins like this, also if it was deleted since."""
-    query = sa.select(_F.name).where(_F.name.startswith(named, autoescape=True), _F.is_whole.is_(True)).limit(1)
-    return connection.execute(query).first() is not None
-
-
 def finish_file(connection: sa.Connection, name: str, report: SealedReport, received: datetime) -> bool:
     """Write down that a file is whole, and when its rows came; False if it was given up meanwhile."""
     change = sa.update(kept_files).where(_F.name == name, _F.deleted_at.is_(None))
     values = {"rows": report.rows, "size_bytes": report.size_bytes, "sha256": report.sha256, "made_at": received}
     return connection.execute(change.values(is_whole=True, **values)).rowcount == 1
+
+
+def replace_files(connection: sa.Connection, names: Sequence[str], at: datetime) -> bool:
+    """Take files out of sight because their rows lie in another one; False if one of them was gone already."""
+    change = sa.update(kept_files).where(_F.name.in_(names), _F.replaced_at.is_(None), _F.deleted_at.is_(None))
+    return connection.execute(change.values(replaced_at=at)).rowcount == len(names)
+
+
+def forget_file(connection: sa.Connection, name: str) -> None:
+    """Remove the row of a file whose rows lie in another one."""
+    connection.execute(sa.delete(kept_files).where(_F.name == name, _F.replaced_at.is_not(None)))
 
 
 def mark_deleted(connection: sa.Connection, name: str, at: datetime) -> None:
@@ -156,15 +169,16 @@ def files_under(connection: sa.Connection, key_id: int) -> list[File]:
 
 
 def idle_files(connection: sa.Connection, *, begun_before: datetime, replaced_before: datetime) -> list[File]:
-    """Return files that nobody reads: never finished, or of a version that was replaced long enough ago."""
+    """Return files that nobody reads: never finished, or replaced, alone or with their version, long enough ago."""
     newer = kept_versions.alias("newer")
     is_replaced = sa.select(newer.c.version_id).where(
         newer.c.dataset_id == _V.dataset_id, newer.c.is_current, newer.c.made_at <= replaced_before
     )
     unfinished = sa.and_(_F.is_whole.is_(False), _F.made_at <= begun_before)
     replaced = sa.and_(_F.is_whole, _V.is_current.is_(False), is_replaced.exists())
+    merged = _F.replaced_at <= replaced_before
     query = sa.select(kept_files).join(kept_versions, _V.version_id == _F.version_id)
-    rows = connection.execute(query.where(_F.deleted_at.is_(None), sa.or_(unfinished, replaced)))
+    rows = connection.execute(query.where(_F.deleted_at.is_(None), sa.or_(unfinished, replaced, merged)))
     return [File(**row._mapping) for row in rows]
 
 
@@ -179,7 +193,7 @@ def version_of(connection: sa.Connection, row: Any) -> Version:
     """Return the row as a value, with its keys and its readable files."""
     keys = sa.select(kept_keys).join(kept_version_keys, kept_version_keys.c.key_id == _K.key_id)
     keys = keys.where(kept_version_keys.c.version_id == row.version_id).order_by(_K.key_id)
-    files = sa.select(kept_files).where(_F.version_id == row.version_id, _F.is_whole, _F.deleted_at.is_(None))
+    files = sa.select(kept_files).where(_F.version_id == row.version_id, *_SEEN)
     return Version(
         version_id=row.version_id,
         dataset_id=DatasetId(row.dataset_id),

@@ -60,9 +60,11 @@ kept_files = sa.Table(
     sa.Column("size_bytes", sa.BigInteger, nullable=False, default=0),
     sa.Column("sha256", sa.String(64), nullable=False, default=""),
     sa.Column("made_at", UtcTime, nullable=False),
+    sa.Column("replaced_at", UtcTime),
     sa.Column("deleted_at", UtcTime),
 )
-"""Written before the file is begun, so that what a killed process left is found."""
+"""Written before the file is begun, so that what a killed process left is found. `replaced_at`: its rows lie in a
+larger file since then; it goes when no query reads it any more, and its row with it."""
 
 kept_reads = sa.Table(
     "share_kept_reads",

@@ -1,5 +1,6 @@
 """A stream of readings between two real nodes: it grows, stops and goes on; nothing is lost or repeated."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -8,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+import sqlalchemy as sa
 
 from gongshu.model.grade import Grade, Importance
 from gongshu.model.ids import AssetId, DatasetId, SourceId, SubjectId
@@ -21,6 +23,7 @@ from gongshu.share.errors import PeerUnreachable
 from gongshu.share.model import Record
 from gongshu.share.sending import Retries
 from gongshu.share.service import ShareSettings
+from gongshu.share.tables import share_follows
 from gongshu.share.terms import Terms
 from tests.integration.share.site import Site, two_sites
 from tests.integration.share.test_end_to_end import contract
@@ -37,6 +40,12 @@ _names = count(1)
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
     with two_sites(tmp_path_factory.mktemp("streams"), settings=QUICK) as sites:
         yield sites
+
+
+@pytest.fixture(autouse=True)
+def _kept_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep what has come after a moment, not after five seconds."""
+    monkeypatch.setattr("gongshu.share.following.KEEP_S", 0.2)
 
 
 class Machine:
@@ -175,6 +184,40 @@ def test_a_running_stream_ends_when_what_permits_it_does(
         mill.clock.ahead = shop.clock.ahead = timedelta()
         mill.share.steady.reset(mill.li)
         shop.share.steady.reset(shop.li)
+
+
+def test_a_follower_that_lost_its_lease_while_it_wrote_appends_nothing(
+    pair: Sites, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mill, shop = pair
+    machine = Machine(mill)
+    machine.grow(200)
+    record = follow(pair, machine, Terms(unrestricted=True), "kept_by_two")
+    until(lambda: values_of(shop, "kept_by_two") == [float(i) for i in range(1, 201)])
+    write, go_on, waits = shop.lake.write_sealed, threading.Event(), threading.Event()
+
+    def paused(*given: Any) -> Any:
+        monkeypatch.setattr(shop.lake, "write_sealed", write)
+        report = write(*given)
+        waits.set()
+        assert go_on.wait(60)
+        return report
+
+    monkeypatch.setattr(shop.lake, "write_sealed", paused)
+    machine.grow(100)
+    try:
+        assert waits.wait(60)
+        with shop.database.begin() as connection:  # its process stands still for longer than its lease
+            mine = share_follows.c.process_id == record.process_id
+            connection.execute(sa.update(share_follows).where(mine).values(lease_until=shop.clock()))
+        until(lambda: values_of(shop, "kept_by_two") == [float(i) for i in range(1, 301)])
+    finally:
+        go_on.set()
+    machine.grow(50)
+    until(lambda: values_of(shop, "kept_by_two") == [float(i) for i in range(1, 351)])
+    shop.share.terminate(record.process_id, shop.li, "done")
+    until(lambda: all(line.outcome != "open" for line in shop.share.deliveries(agreement_id=record.agreement_id)))
+    assert values_of(shop, "kept_by_two") == [float(i) for i in range(1, 351)]
 
 
 def test_rows_that_were_kept_just_before_a_kill_are_not_kept_again(pair: Sites) -> None:
