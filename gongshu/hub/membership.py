@@ -111,7 +111,7 @@ class Memberships:
         )
         if terms.valid_until <= terms.valid_from:
             raise TermsInvalid(reason="they end before they begin")
-        code, expires_at = secrets.token_urlsafe(16), now + timedelta(seconds=open_s)
+        code, expires_at = secrets.token_hex(16), now + timedelta(seconds=open_s)
         with self._database.begin() as connection:
             connection.execute(
                 sa.insert(tables.invitations).values(

@@ -83,7 +83,7 @@ class IdentityService:
         """
         if role not in ADMINISTRATORS:
             raise NotAllowed(actor="system:init", act="make a one-time code", role=", ".join(sorted(ADMINISTRATORS)))
-        code, now = secrets.token_urlsafe(24), self._clock()
+        code, now = secrets.token_hex(16), self._clock()
         with self._database.begin() as connection:
             if self._holders(connection, role):
                 raise FirstAccountExists(role=role)

@@ -42,6 +42,10 @@ def test_the_first_code_makes_one_system_administrator_and_is_spent(identity: Id
     assert [account.name for account in identity.accounts()] == ["root"]
 
 
+def test_a_code_is_never_taken_for_an_option_of_a_command(identity: IdentityService) -> None:
+    assert all(identity.first_link().isalnum() for _ in range(20))
+
+
 def test_a_code_expires_after_an_hour(identity: IdentityService, clock: Clock) -> None:
     code = identity.first_link()
     clock.forward(hours=1)
