@@ -85,21 +85,16 @@ def _token(address: str, name: str) -> str:
 
 
 class Visit:
-    """One person's browser window, which remembers what went wrong in it."""
+    """A person's browser window, which remembers what went wrong in it."""
 
-    def __init__(self, browser: Any, address: str, name: str, language: str, width: int) -> None:
+    def __init__(self, context: Any, address: str) -> None:
         self.address = address
         self.faults: list[str] = []
-        self._context = browser.new_context(viewport={"width": width, "height": 900}, timezone_id="Asia/Shanghai")
-        self._context.add_cookies([{"name": "gongshu_language", "value": language, "url": address}])
-        self.page = self._context.new_page()
+        self.page = context.new_page()
         self.page.set_default_timeout(15_000)
         self.page.on("console", lambda m: self.faults.append(m.text) if m.type == "error" else None)
         self.page.on("pageerror", lambda error: self.faults.append(str(error)))
         self.page.on("request", self._require_own)
-        if name:
-            cookie = {"name": "gongshu_session", "value": _token(address, name), "url": address}
-            self._context.add_cookies([cookie | {"httpOnly": True, "sameSite": "Strict"}])
 
     def sign_in(self, name: str, password: str = PASSWORD) -> None:
         self.page.goto(self.address + "/sign-in")
@@ -111,32 +106,63 @@ class Visit:
     def open(self, path: str) -> Any:
         self.page.goto(self.address + path)
         self.page.wait_for_selector("h1, .gs-notice")
+        self.page.wait_for_function("window.did_handshake !== false")
         return self.page
 
     def alert(self) -> str:
         """The text of the notice that the page shows."""
         return str(self.page.locator(".gs-notice").first.inner_text())
 
+    def leave(self) -> None:
+        """Go to an empty page and forget what went wrong."""
+        self.page.goto("about:blank")
+        self.faults.clear()
+
     def close(self) -> None:
-        self._context.close()
+        self.page.context.close()
 
     def _require_own(self, request: Any) -> None:
         if not request.url.startswith((self.address, self.address.replace("http", "ws"), "data:", "blob:")):
             self.faults.append(f"asked another origin: {request.url}")
 
 
-@pytest.fixture
-def visit(browser: Any, node_address: str) -> Iterator[Callable[..., Visit]]:
+@pytest.fixture(scope="module")
+def new_window(browser: Any, node_address: str) -> Callable[..., Visit]:
     """Open a window as a person (none: nobody is signed in)."""
-    opened: list[Visit] = []
 
-    def make(name: str = "li", language: str = "zh", width: int = 1440) -> Visit:
-        opened.append(Visit(browser, node_address, name, language, width))
-        return opened[-1]
+    def make(name: str, language: str, width: int) -> Visit:
+        context = browser.new_context(viewport={"width": width, "height": 900}, timezone_id="Asia/Shanghai")
+        context.add_cookies([{"name": "gongshu_language", "value": language, "url": node_address}])
+        if name:
+            cookie = {"name": "gongshu_session", "value": _token(node_address, name), "url": node_address}
+            context.add_cookies([cookie | {"httpOnly": True, "sameSite": "Strict"}])
+        return Visit(context, node_address)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def kept_window(new_window: Callable[..., Visit]) -> Callable[..., Visit]:
+    """Return a person's window; the same one for each test, for a new one loads and compiles every script anew."""
+    return cache(new_window)
+
+
+@pytest.fixture
+def visit(new_window: Callable[..., Visit], kept_window: Callable[..., Visit]) -> Iterator[Callable[..., Visit]]:
+    """Open a window as a person; where nobody is signed in, or where it is `own`, one that no other test sees."""
+    own_windows: list[Visit] = []
+    kept_windows: list[Visit] = []
+
+    def make(name: str = "li", language: str = "zh", width: int = 1440, *, own: bool = False) -> Visit:
+        windows, opening = (own_windows, new_window) if own or not name else (kept_windows, kept_window)
+        windows.append(opening(name, language, width))
+        return windows[-1]
 
     yield make
-    for window in opened:
+    for window in own_windows:
         window.close()
+    for window in kept_windows:
+        window.leave()
 
 
 def _wait_for_address(server: subprocess.Popen[bytes], file: Path) -> str:
