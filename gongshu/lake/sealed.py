@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from pyarrow.dataset import Dataset
 
 GROUP_ROWS = 1 << 20
-"""Rows of a row group: what the writer holds in memory, and the grain in which a scan skips by bounds. Ours."""
+"""Rows of a row group: the grain in which a scan skips by bounds. Ours."""
+GROUP_BYTES = 256 * 1024 * 1024
+"""What the writer holds in memory before it begins a new row group, however long or many the values of a row. Ours."""
 COMPRESSION_LEVEL = 1
 """Of Zstandard; measured as fast as none, at a tenth of the size for readings."""
 
@@ -100,14 +102,15 @@ def _texts(schema: pa.Schema) -> list[str]:
 
 def _groups(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
     waiting: list[pa.RecordBatch] = []
-    count = 0
+    count = size_bytes = 0
     for batch in batches:
-        waiting.append(_fitted(batch, schema))
-        count += batch.num_rows
-        while count >= GROUP_ROWS:
-            whole = pa.Table.from_batches(waiting, schema)
-            yield whole.slice(0, GROUP_ROWS)
-            waiting, count = whole.slice(GROUP_ROWS).to_batches(), count - GROUP_ROWS
+        while batch.num_rows:
+            part, batch = batch.slice(0, GROUP_ROWS - count), batch.slice(GROUP_ROWS - count)
+            waiting.append(_fitted(part, schema))
+            count, size_bytes = count + part.num_rows, size_bytes + waiting[-1].nbytes
+            if count == GROUP_ROWS or size_bytes >= GROUP_BYTES:
+                yield pa.Table.from_batches(waiting, schema)
+                waiting, count, size_bytes = [], 0, 0
     if count:
         yield pa.Table.from_batches(waiting, schema)
 

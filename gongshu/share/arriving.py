@@ -125,8 +125,8 @@ class DataAccess:
         if not (address.authorization.isascii() and address.authorization.isprintable()):
             raise PeerAnswerInvalid(party=record.counterparty, what="the transfer", reason="its token is no header")
         target = f"{address.endpoint}?{urlencode(query)}" if query else address.endpoint
-        proof = {"Authorization": address.authorization}
-        with self._data_wire.fetch(record.counterparty, target, {**headers, **proof}) as response:
+        own = {"Authorization": address.authorization, "Accept-Encoding": "identity"}
+        with self._data_wire.fetch(record.counterparty, target, {**headers, **own}) as response:
             if response.status_code == 401:
                 raise TokenRefused
             if not response.is_success:
@@ -136,6 +136,10 @@ class DataAccess:
                     status_code=response.status_code,
                     reason=refusal_in(response),
                 )
+            if packed := response.headers.get("content-encoding", "identity").strip().lower().replace("identity", ""):
+                # It would inflate without a bound, and we did not ask for it.
+                reason = f"its content encoding is {packed[:60]!r}, not identity"
+                raise PeerAnswerInvalid(party=record.counterparty, what="the data request", reason=reason)
             yield response
 
 
@@ -149,7 +153,7 @@ class Arriving(io.RawIOBase):
     def __init__(self, response: httpx.Response, bytes_max: int) -> None:
         super().__init__()
         self._bytes_max = bytes_max
-        self._parts: Iterator[bytes] = response.iter_bytes()
+        self._parts: Iterator[bytes] = response.iter_raw()
         self._rest = b""
         self.size_bytes = 0
         """What has arrived so far."""
@@ -183,7 +187,7 @@ class Arriving(io.RawIOBase):
 def refusal_in(response: httpx.Response) -> str:
     """Return what a refusal says, shortened, reading no more of it than that."""
     body = b""
-    for part in response.iter_bytes():
+    for part in response.iter_raw():
         body += part
         if len(body) > ERROR_BYTES_MAX:
             break

@@ -20,7 +20,7 @@ from gongshu.share.admission import Admission, Flow, Watch
 from gongshu.share.clearances.marks import Marker, bind, is_marked
 from gongshu.share.destination import Destination
 from gongshu.share.dsp.messages import FORMAT_PUSH, build_data_address
-from gongshu.share.encoding import Encoding, encode_batches
+from gongshu.share.encoding import PACKED, Encoding, encode_batches
 from gongshu.share.errors import DataTokenInvalid, TermsForbid, TransferStopped
 from gongshu.share.evidence.digest import Digest
 from gongshu.share.metering import Entry, Meter
@@ -41,6 +41,8 @@ class DataRequest:
     purpose: str = ""
     columns: tuple[str, ...] = ()
     encoding: Encoding = Encoding.ARROW
+    packed: bool = False
+    """Whether the buffers of Arrow may be compressed."""
     request_key: str = ""
     """Requests with the same one are attempts at the same delivery."""
 
@@ -169,7 +171,7 @@ class Delivery:
             raise TermsForbid(agreement_id=agreement.agreement_id, reason="its uses are used up")
         ids = (record.process_id, agreement.agreement_id, delivery_id)
         flow = Flow(*ids, request.purpose, wanted, digest, is_marked=is_marked(rows))
-        return self._stream(rows, request.encoding, lambda: flow)
+        return self._stream(rows, request.encoding, lambda: flow, packed=request.packed)
 
     def dataset_of(self, agreement: Agreement) -> Dataset:
         """Return the dataset of an agreement as the catalogue has it now. Raises: NotFound."""
@@ -203,9 +205,10 @@ class Delivery:
         )
         return self._marker.marked(rows, dataset, agreement)
 
-    def _stream(self, rows: Rows, encoding: Encoding, begin: Callable[[], Flow]) -> Stream:
+    def _stream(self, rows: Rows, encoding: Encoding, begin: Callable[[], Flow], *, packed: bool = False) -> Stream:
         metered = _Metered(self._meter, self._admission, rows)
-        return Stream(encoding.media_type, metered.pieces(encoding, begin), metered.close)
+        media_type = f"{encoding.media_type}; {PACKED}" if packed else encoding.media_type
+        return Stream(media_type, metered.pieces(encoding, begin, packed=packed), metered.close)
 
 
 class _Metered:
@@ -217,7 +220,7 @@ class _Metered:
         self._rows = rows
         self._count = 0
 
-    def pieces(self, encoding: Encoding, begin: Callable[[], Flow]) -> Iterator[bytes]:
+    def pieces(self, encoding: Encoding, begin: Callable[[], Flow], *, packed: bool) -> Iterator[bytes]:
         """Yield the encoded stream; a stop in the middle raises, so that the receiver sees it cut."""
         size_bytes, outcome, hashed = 0, "failed", Digest()
         try:
@@ -226,7 +229,7 @@ class _Metered:
             self._rows.close()
             raise
         try:
-            for piece in encode_batches(self._rows.schema, self._batches(flow), encoding):
+            for piece in encode_batches(self._rows.schema, self._batches(flow), encoding, packed=packed):
                 size_bytes += len(piece)
                 hashed.update(piece)
                 yield piece

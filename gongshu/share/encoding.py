@@ -13,6 +13,11 @@ import pyarrow as pa
 PIECE_BYTES = 1024 * 1024
 """Pieces are sent when so much has come together: a hop between threads and a chunk on the wire for each. Measured;
 larger ones gain nothing."""
+BATCH_BYTES = 64 * 1024 * 1024
+"""Larger batches are cut, so that a receiver may bound what it takes into memory at once. Ours."""
+PACKED = "codecs=lz4"
+"""The parameter of the Arrow media type by which a receiver asks for compressed buffers, and a sender says that it did.
+Source: Apache Arrow, arrow-experiments, http/get_compressed."""
 
 
 class Encoding(StrEnum):
@@ -54,6 +59,19 @@ def encoding_of(accept: str, *, default: Encoding | None = Encoding.ARROW) -> En
             if wanted == encoding.media_type.split(";")[0]:
                 return encoding
     return default
+
+
+def accepts_packed(accept: str) -> bool:
+    """Return whether the encoding that an Accept header names first is Arrow with buffers compressed by LZ4.
+
+    >>> accepts_packed("application/vnd.apache.arrow.stream; codecs=lz4, text/csv"), accepts_packed("*/*")
+    (True, False)
+    """
+    for part in accept.split(","):
+        media_type, *parameters = (piece.strip().lower() for piece in part.split(";"))
+        if encoding_of(media_type, default=None) is not None:
+            return media_type == Encoding.ARROW.media_type and PACKED in [each.replace('"', "") for each in parameters]
+    return False
 
 
 class Sink(io.RawIOBase):
@@ -99,19 +117,33 @@ class _JsonWriter:
         self._sink.write(b"[]\n" if self._before == b"[\n" else b"\n]\n")
 
 
-def encode_batches(schema: pa.Schema, batches: Iterator[pa.RecordBatch], encoding: Encoding) -> Iterator[bytes]:
+def encode_batches(
+    schema: pa.Schema, batches: Iterator[pa.RecordBatch], encoding: Encoding, *, packed: bool = False
+) -> Iterator[bytes]:
     """Yield the stream in pieces of at least PIECE_BYTES; the last one closes the format.
 
+    `packed` compresses the buffers of Arrow, and nothing else.
     Cost: one batch and one piece in memory; Parquet holds one row group more.
     """
     sink = Sink()
-    writer = _WRITERS[encoding](sink, schema)
+    writer = _packed_writer(sink, schema) if packed and encoding is Encoding.ARROW else _WRITERS[encoding](sink, schema)
     for batch in batches:
-        writer.write_batch(batch)
-        if sink.size >= PIECE_BYTES:
-            yield sink.take()
+        for part in _cut(batch):
+            writer.write_batch(part)
+            if sink.size >= PIECE_BYTES:
+                yield sink.take()
     writer.close()
     yield sink.take()
+
+
+def _cut(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """Yield a batch in parts of about BATCH_BYTES; rows that differ much in size may make one of them larger."""
+    count = max(1, batch.num_rows * BATCH_BYTES // max(1, batch.nbytes))
+    if count >= batch.num_rows:
+        yield batch
+        return
+    for start in range(0, batch.num_rows, count):
+        yield from _cut(batch.slice(start, count))
 
 
 def _as_text(value: Any) -> str:
@@ -132,6 +164,11 @@ def _parquet_writer(sink: Sink, schema: pa.Schema) -> Any:
     import pyarrow.parquet as pa_parquet
 
     return pa_parquet.ParquetWriter(sink, schema, compression="zstd")
+
+
+def _packed_writer(sink: Sink, schema: pa.Schema) -> Any:
+    # One thread: measured, more of them cost more than they save, and the other cores have work.
+    return pa.ipc.new_stream(sink, schema, options=pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False))
 
 
 _WRITERS: dict[Encoding, Callable[[Sink, pa.Schema], Any]] = {

@@ -25,6 +25,8 @@ from gongshu.model.access import Subject
 from gongshu.model.audit import AuditEvent, AuditSink
 from gongshu.share.agreements import count_use, find_agreement
 from gongshu.share.arriving import Arriving, DataAccess, TokenRefused
+from gongshu.share.arrow_stream import open_arrow
+from gongshu.share.decoding import require_sound
 from gongshu.share.dsp.messages import FORMAT_STREAM
 from gongshu.share.dsp.states import State
 from gongshu.share.encoding import Encoding
@@ -177,9 +179,9 @@ class Followers:
             arriving = io.BufferedReader(Arriving(response, STREAM_BYTES_MAX), READ_AHEAD_BYTES)
             taking.begin(agreement)
             try:
-                with pa.ipc.open_stream(arriving) as reader:
+                with open_arrow(arriving.read) as reader:
                     self._take_all(reader, taking)
-            except (pa.ArrowInvalid, pa.ArrowSerializationError, OSError, ValueError) as cause:
+            except (pa.ArrowException, OSError, ValueError) as cause:
                 party, reason = record.counterparty, str(cause)[:200]
                 raise PeerAnswerInvalid(party=party, what="the stream", reason=reason) from cause
             finally:
@@ -187,7 +189,7 @@ class Followers:
 
     def _take_all(self, reader: Any, taking: "_Taking") -> None:
         for batch, metadata in _marked(reader):
-            batch.validate(full=True)
+            require_sound(batch)
             taking.take(batch, reader.schema)
             if metadata is not None and POSITION in metadata:
                 taking.mark(int(metadata[POSITION]))

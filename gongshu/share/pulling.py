@@ -2,11 +2,11 @@
 
 import io
 import secrets
-import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from typing import Any, TypeVar
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import IO, Any, TypeVar
 
 import httpx
 import pyarrow as pa
@@ -17,11 +17,13 @@ from gongshu.model.access import Subject
 from gongshu.model.audit import AuditEvent, AuditSink
 from gongshu.model.ids import DatasetId
 from gongshu.share.agreements import count_use, find_agreement
+from gongshu.share.ahead import read_ahead
 from gongshu.share.arriving import Arriving, DataAccess, TokenRefused
-from gongshu.share.decoding import Undecodable, decode_file, guess_encoding
-from gongshu.share.encoding import Encoding, encoding_of
+from gongshu.share.decoding import Decoded, Undecodable, decoded, guess_encoding
+from gongshu.share.encoding import PACKED, Encoding, encoding_of
 from gongshu.share.engine import Engine
 from gongshu.share.errors import PeerAnswerInvalid, PeerUnreachable
+from gongshu.share.keeping.room import require_room
 from gongshu.share.keeping.spool import open_spool
 from gongshu.share.metering import ATTEMPTS_MAX
 from gongshu.share.model import Record
@@ -35,7 +37,9 @@ KEEP_BYTES_MAX = 256 * 1024**3
 """What one pull may bring to disk; ten billion readings are less. Ours."""
 AGAIN_AFTER_S = 0.5
 """Before a delivery that was cut is asked for again. Ours."""
-ACCEPTED = ", ".join(encoding.media_type.split(";")[0] for encoding in Encoding)
+ACCEPTED = ", ".join(
+    [f"{Encoding.ARROW.media_type}; {PACKED}", *(encoding.media_type.split(";")[0] for encoding in Encoding)]
+)
 """Ours first; other connectors serve what their source has, whatever is asked for."""
 HEAD_BYTES = 64
 READ_AHEAD_BYTES = 1024 * 1024
@@ -57,6 +61,8 @@ class Puller:
         keeper: Keeper,
         audit: AuditSink,
         clock: Clock,
+        *,
+        spool: Path,
     ) -> None:
         self._database = database
         self._engine = engine
@@ -64,6 +70,7 @@ class Puller:
         self._keeper = keeper
         self._audit = audit
         self._clock = clock
+        self._spool = spool
 
     def pull(self, transfer_id: str, actor: Subject, *, purpose: str = "", columns: tuple[str, ...] = ()) -> pa.Table:
         """Return the data of a started transfer; one delivery, which the provider counts as one use.
@@ -145,17 +152,37 @@ class Puller:
     ) -> T:
         query = [("purpose", purpose)] * bool(purpose) + [("column", name) for name in columns]
         headers = {"Accept": ACCEPTED, KEY_HEADER: key}
-        with self._access.fetch(record, query, headers) as response, ExitStack() as opened:
+        with self._access.fetch(record, query, headers) as response:
             counted.has_begun = True
             arrived = Arriving(response, counted.bytes_max)
             body = io.BufferedReader(arrived, READ_AHEAD_BYTES)
-            with _translating(record):
-                schema, batches = _rows_of(response, body, opened)
-            taken = take(schema, counted.over(record, batches))
+            with (
+                _translating(record),
+                self._rows_of(response, body, counted.bytes_max) as rows,
+                closing(read_ahead(rows.batches)) as batches,
+            ):
+                taken = take(rows.schema, counted.over(batches))
             while body.read(READ_AHEAD_BYTES):
                 pass  # what stands behind the rows was sent too, and is counted on both sides
             counted.size_bytes, counted.sha256 = arrived.size_bytes, arrived.sha256
             return taken
+
+    @contextmanager
+    def _rows_of(self, response: httpx.Response, arriving: IO[bytes], bytes_max: int) -> Iterator[Decoded]:
+        """Yield the rows of an answer: Arrow as it arrives, other forms by way of an encrypted file."""
+        encoding = encoding_of(response.headers.get("content-type", ""), default=None)
+        if encoding is Encoding.ARROW:
+            with decoded(arriving, encoding, bytes_max) as rows:
+                yield rows
+            return
+        with open_spool(self._spool) as file:
+            while part := arriving.read(READ_AHEAD_BYTES):
+                require_room(self._spool)
+                file.write(part)
+            file.seek(0)
+            head = file.read(HEAD_BYTES)
+            with decoded(file, encoding or guess_encoding(head), bytes_max) as rows:
+                yield rows
 
     def _note(
         self, record: Record, actor: Subject, purpose: str, counted: "_Counted", started: Any, request_key: str
@@ -190,23 +217,8 @@ class Puller:
             return int(key[0])
 
 
-def _rows_of(response: httpx.Response, arriving: Any, opened: ExitStack) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
-    """Return the rows of an answer: Arrow as it arrives, what other connectors pass on by way of an encrypted file."""
-    encoding = encoding_of(response.headers.get("content-type", ""), default=None)
-    if encoding is Encoding.ARROW:
-        reader = opened.enter_context(pa.ipc.open_stream(arriving))
-        return reader.schema, iter(reader)
-    file = opened.enter_context(open_spool())
-    shutil.copyfileobj(arriving, file)
-    file.seek(0)
-    head = file.read(HEAD_BYTES)
-    file.seek(0)
-    decoded = decode_file(file, encoding or guess_encoding(head))
-    return decoded.schema, iter(decoded.batches)
-
-
 class _Counted:
-    """Batches as they pass, checked and counted."""
+    """Batches as they pass, counted."""
 
     def __init__(self, bytes_max: int) -> None:
         self.bytes_max = bytes_max
@@ -215,15 +227,9 @@ class _Counted:
         self.sha256 = ""
         self.has_begun = False
 
-    def over(self, record: Record, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Yield the batches of a stream; what is no Arrow, or is cut, raises PeerAnswerInvalid."""
-        while True:
-            with _translating(record):
-                batch = next(batches, None)
-                if batch is not None:
-                    batch.validate(full=True)
-            if batch is None:
-                return
+    def over(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Yield the batches of a stream."""
+        for batch in batches:
             self.rows += batch.num_rows
             yield batch
 
@@ -236,5 +242,5 @@ def _as_table(schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> pa.Table:
 def _translating(record: Record) -> Iterator[None]:
     try:
         yield
-    except (pa.ArrowInvalid, pa.ArrowSerializationError, OSError, Undecodable) as cause:
+    except Undecodable as cause:
         raise PeerAnswerInvalid(party=record.counterparty, what="the data request", reason=str(cause)[:200]) from cause

@@ -7,7 +7,6 @@ a dataset in one step. A delivery that was taken before is acknowledged without 
 import hashlib
 import hmac
 import secrets
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -22,7 +21,7 @@ from gongshu.errors import GongshuError, Unavailable
 from gongshu.model.audit import AuditEvent, AuditSink
 from gongshu.model.ids import DatasetId
 from gongshu.share.agreements import count_use, find_agreement, require_bound
-from gongshu.share.decoding import Undecodable, decode_file, guess_encoding
+from gongshu.share.decoding import Undecodable, decoded, guess_encoding
 from gongshu.share.destination import build_destination
 from gongshu.share.dsp.messages import FORMAT_PUSH
 from gongshu.share.dsp.states import Kind, Side, State
@@ -38,6 +37,7 @@ from gongshu.share.errors import (
     TransferStopped,
 )
 from gongshu.share.evidence.digest import Digest
+from gongshu.share.keeping.room import require_room
 from gongshu.share.keeping.spool import open_spool
 from gongshu.share.metering import KEY_MAX
 from gongshu.share.model import AgreementStatus, Record
@@ -46,8 +46,6 @@ from gongshu.share.tables import share_deliveries, share_inboxes
 
 LEASE = timedelta(seconds=60)
 RENEW_AFTER = timedelta(seconds=10)
-FREE_BYTES_MIN = 1024**3
-"""A delivery ends before it takes the last of the disk. Ours."""
 HEAD_BYTES = 64
 
 _TAKING = frozenset({State.NEW, State.REQUESTED, State.STARTED})
@@ -146,15 +144,13 @@ class Inboxes:
 
     def spool_file(self) -> IO[bytes]:
         """Return a new file without a name, encrypted under a key that only this process has."""
-        self._spool.mkdir(mode=0o700, parents=True, exist_ok=True)
         return open_spool(self._spool)
 
     def require_room(self, size_bytes: int) -> None:
         """Return if a delivery may have this size. Raises: MessageTooLarge, SpoolFull."""
         if size_bytes > self._bytes_max:
             raise MessageTooLarge(limit_bytes=self._bytes_max)
-        if shutil.disk_usage(self._spool).free < FREE_BYTES_MIN:
-            raise SpoolFull(folder=self._spool, free_bytes=FREE_BYTES_MIN)
+        require_room(self._spool)
 
     def renew_lease(self, transfer_id: str, lease_key: str) -> None:
         """Hold on to a lease. Raises: InboxBusy if it was lost."""
@@ -187,16 +183,16 @@ class Inboxes:
         file.seek(0)
         counted = _Counted()
         try:
-            decoded = decode_file(file, encoding)
-            kept = self._keeper.keep(
-                record,
-                agreement,
-                row.name,
-                counted.over(decoded.batches),
-                decoded.schema,
-                title=row.title or f"{record.dataset_id} ({record.counterparty})",
-                actor=record.created_by,
-            )
+            with decoded(file, encoding, self._bytes_max) as rows:
+                kept = self._keeper.keep(
+                    record,
+                    agreement,
+                    row.name,
+                    counted.over(rows.batches),
+                    rows.schema,
+                    title=row.title or f"{record.dataset_id} ({record.counterparty})",
+                    actor=record.created_by,
+                )
         except Undecodable as fault:
             raise MessageInvalid(what=f"{encoding} delivery", reason=str(fault)) from fault
         self.renew_lease(record.process_id, arrival.lease_key)

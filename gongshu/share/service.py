@@ -132,7 +132,7 @@ class ShareService(Looking):
             callback=self._callback,
             declaration=self.contracts.declaration,
         )
-        self._puller = Puller(database, self.engine, self.flows.access, keeping.keeper, audit, clock)
+        self._puller = Puller(database, self.engine, self.flows.access, keeping.keeper, audit, clock, spool=spool)
         self.desk = ContractDesk(
             database, self.engine, self.partners, self.notices, self.contracts, parties, self._wire, audit, clock
         )

@@ -1,5 +1,6 @@
 """The node's side of the query workers: start, ask, read frames in time, replace what died."""
 
+import fcntl
 import json
 import os
 import select
@@ -23,6 +24,8 @@ WORKERS_MAX = 4
 WORKERS_IDLE = 2
 """Workers kept when nobody asks."""
 START_TIMEOUT_S = 30.0
+PIPE_BYTES = 1024 * 1024
+"""What lies between a worker and its node, so that they take turns less often; Linux gives this much to anybody."""
 _ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
 
 
@@ -45,6 +48,7 @@ class Worker:
             start_new_session=True,
         )
         try:
+            self._widen()
             self._wait_ready()
         except BaseException:
             self.kill()
@@ -87,6 +91,11 @@ class Worker:
                 with suppress(BrokenPipeError):
                     pipe.close()
         shutil.rmtree(self._temp, ignore_errors=True)
+
+    def _widen(self) -> None:
+        assert self._process.stdout is not None
+        with suppress(OSError):  # a user who has many pipes already gets the usual size
+            fcntl.fcntl(self._process.stdout, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
     def _wait_ready(self) -> None:
         kind, _ = self._read_frame(TimeBudget(START_TIMEOUT_S))

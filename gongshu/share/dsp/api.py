@@ -25,7 +25,7 @@ from gongshu.share.dsp.messages import CONTEXT, PATH, build_catalog_error, build
 from gongshu.share.dsp.reader import read_document
 from gongshu.share.dsp.routes import FIRST, NEXT, status_of
 from gongshu.share.dsp.states import Kind
-from gongshu.share.encoding import PIECE_BYTES, encoding_of
+from gongshu.share.encoding import PIECE_BYTES, accepts_packed, encoding_of
 from gongshu.share.errors import MessageInvalid, MessageTooLarge, MessageTooSlow
 from gongshu.share.inbox import Answer
 from gongshu.share.links import write_links
@@ -101,7 +101,8 @@ def _add_data(router: APIRouter, share: ShareService) -> None:
             purpose,
             tuple(column or ()),
             encoding_of(request.headers.get("accept", "")),
-            request.headers.get(KEY_HEADER, ""),
+            packed=accepts_packed(request.headers.get("accept", "")),
+            request_key=request.headers.get(KEY_HEADER, ""),
         )
         stream = await run_in_threadpool(share.delivery.open, asked)
         return StreamingResponse(_closing(stream.pieces), media_type=stream.media_type)

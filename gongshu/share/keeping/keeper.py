@@ -28,6 +28,7 @@ from gongshu.share.keeping.judging import FIGURES, why_ended
 from gongshu.share.keeping.law import CopyLawService, agreements_of, bound_to
 from gongshu.share.keeping.model import Key, KeyState, Version
 from gongshu.share.keeping.ports import Catalogue
+from gongshu.share.keeping.room import with_room
 from gongshu.share.keeping.vault import KeyVault, file_key
 from gongshu.share.model import Agreement, Record
 from gongshu.share.ports import Clock
@@ -211,7 +212,7 @@ class CopyKeeper:
             store.insert_file(connection, name, version.version_id, self._clock())
         keys = [self._vault.open(key.fingerprint) for key in version.keys]
         sealed = SealedFile(self._folder / name, file_key(keys, name), bound_to(version, name))
-        return _Written(name, self._storage.write_sealed(sealed, columns, batches))
+        return _Written(name, self._storage.write_sealed(sealed, columns, with_room(batches, self._folder)))
 
     def _show(
         self,

@@ -74,5 +74,7 @@ class SealedSpool(io.RawIOBase):
 
 
 def open_spool(folder: Path | None = None) -> IO[bytes]:
-    """Return an empty spool in a folder, by default the system's for temporary files."""
+    """Return an empty spool in a folder, which is made; by default the system's for temporary files."""
+    if folder is not None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return cast("IO[bytes]", io.BufferedRandom(cast("Any", SealedSpool(folder)), 1 << 20))

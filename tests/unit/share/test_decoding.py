@@ -4,8 +4,10 @@ import io
 
 import pytest
 
-from gongshu.share.decoding import Undecodable, decode_file
+from gongshu.share.decoding import Undecodable, decoded
 from gongshu.share.encoding import Encoding
+
+BYTES_MAX = 1 << 30
 
 
 @pytest.mark.parametrize(
@@ -26,5 +28,5 @@ from gongshu.share.encoding import Encoding
     ],
 )
 def test_what_is_no_table_is_refused_as_such(encoding: Encoding, body: bytes) -> None:
-    with pytest.raises(Undecodable):
-        list(decode_file(io.BytesIO(body), encoding).batches)
+    with pytest.raises(Undecodable), decoded(io.BytesIO(body), encoding, BYTES_MAX) as rows:
+        list(rows.batches)
