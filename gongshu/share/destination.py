@@ -13,14 +13,13 @@ from typing import Any
 import orjson
 
 from gongshu.share.addresses import join
-from gongshu.share.dsp.messages import HTTP_ENDPOINT
+from gongshu.share.dsp.messages import EDC_NAMESPACE, HTTP_ENDPOINT
 from gongshu.share.encoding import Encoding, encoding_of
 from gongshu.share.errors import MessageInvalid
 from gongshu.share.terms import LIST_MAX, NAME_MAX
 
 Json = dict[str, Any]
 
-EDC_NAMESPACE = "https://w3id.org/edc/v0.0.1/ns/"
 EDC_HTTP = "HttpData"
 """Source: Eclipse EDC, HttpDataAddressSchema and the HTTP sink of its data plane: baseUrl, path, method (POST where
 none is named), authKey, authCode, contentType, header:<name>."""

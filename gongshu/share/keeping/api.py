@@ -15,7 +15,6 @@ from gongshu.share.keeping.ending import PATH as DELETIONS_PATH
 from gongshu.share.keeping.receipts import PATH as USAGE_PATH
 from gongshu.share.keeping.service import Keeping
 from gongshu.share.keeping.views import deletion_view, fault_view, kept_view, receipt_view
-from gongshu.share.keeping.watching import ENDS_PATH
 from gongshu.share.rights import LOOKERS, require_right
 from gongshu.share.service import ShareService
 
@@ -69,11 +68,6 @@ def create_told_router(share: ShareService, keeping: Keeping) -> APIRouter:
     async def deletions(request: Request) -> Response:
         """A deletion proof of the party that asks."""
         return await _told(request, share, keeping.watch.take_proof)
-
-    @router.post(ENDS_PATH)
-    async def ends(request: Request) -> Response:
-        """The end of a contract, by the provider of the data that were received under it."""
-        return await _told(request, share, keeping.watch.take_end)
 
     return router
 

@@ -127,7 +127,7 @@ class Keeping:
         if slow:
             done += self._desk.tend() + self.watch.tend() + self._merger.run()
         if heard is not None:
-            done += self._desk.send(heard) + (self.watch.tell_ends(heard) if slow else 0)
+            done += self._desk.send(heard)
         return done
 
     def _hearing(self, post: Post) -> Post:

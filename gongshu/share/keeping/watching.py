@@ -13,7 +13,7 @@ from gongshu.errors import GongshuError
 from gongshu.model.audit import AuditEvent, AuditSink
 from gongshu.model.ids import PartyId
 from gongshu.secure.parties import PartyRegistry
-from gongshu.share.agreements import find_agreement, require_bound, retire_agreement
+from gongshu.share.agreements import find_agreement, require_bound
 from gongshu.share.dsp.states import Side
 from gongshu.share.errors import MessageInvalid, ReceiptInvalid
 from gongshu.share.judging import end_of
@@ -28,7 +28,6 @@ from gongshu.share.keeping.chain import (
     receipt_fault,
 )
 from gongshu.share.keeping.model import Deletion, Fault
-from gongshu.share.keeping.ports import Post
 from gongshu.share.keeping.tables import deletion_proofs, receipt_faults, usage_receipts
 from gongshu.share.model import Agreement, AgreementStatus
 from gongshu.share.policy import SharePolicy
@@ -38,7 +37,6 @@ from gongshu.share.terms import Phase, Terms
 
 _logger = logging.getLogger(__name__)
 
-ENDS_PATH = "/share/ends"
 BATCH_MAX = 1000
 ENDED, OVERDUE, SILENCE, GAP = "ended", "overdue", "silence", "gap"
 _R, _F, _P, _A = usage_receipts.c, receipt_faults.c, deletion_proofs.c, share_agreements.c
@@ -187,37 +185,6 @@ class Watch:
                 raised += self._fault(agreement_id, SILENCE, self._last_sequence(agreement_id), why)
         return raised
 
-    def tell_ends(self, post: Post) -> int:
-        """Tell partners whose contract we ended, until their proof is here; return how many took the news."""
-        told = 0
-        for line in self.deletions():
-            agreement = self._readable(line.agreement_id)
-            is_owed = line.state in ("due", "overdue") and agreement is not None
-            is_theirs = agreement is not None and agreement.why_unbound is None
-            if is_owed and is_theirs and agreement is not None and agreement.status is AgreementStatus.RETIRED:
-                body = {"contract": line.agreement_id, "reason": agreement.reason[:300]}
-                try:
-                    told += post(line.counterparty, ENDS_PATH, orjson.dumps(body)).is_ok
-                except GongshuError:
-                    continue
-        return told
-
-    def take_end(self, party: PartyId, body: bytes) -> dict[str, Any]:
-        """End a contract of ours as consumer because its provider ended it; what came under it is deleted by the job.
-
-        Raises: MessageInvalid; AgreementUnknown, ReceiptInvalid if it is no contract with this provider.
-        """
-        document = _read(body, "the end of a contract")
-        contract, reason = document.get("contract"), document.get("reason")
-        if not isinstance(contract, str) or not isinstance(reason, str):
-            raise MessageInvalid(what="the end of a contract", reason="it names no contract and reason")
-        agreement = self._agreement(party, contract, "The end", side=Side.CONSUMER)
-        with self._database.begin() as connection:
-            if retire_agreement(connection, agreement.agreement_id, f"ended by the provider: {reason[:300]}"):
-                details = {"reason": reason[:300]}
-                self._write("agreement.retired", agreement.agreement_id, details, actor=f"partner:{party}")
-        return {"ended": agreement.agreement_id}
-
     def deletions(self) -> list[Deletion]:
         """Return how the deletions stand that partners owe us or have proved, by contract."""
         with self._database.connect() as connection:
@@ -296,10 +263,10 @@ class Watch:
         with self._database.connect() as connection:
             return int(connection.execute(query).scalar() or 0)
 
-    def _agreement(self, party: PartyId, agreement_id: str, what: str, *, side: Side = Side.PROVIDER) -> Agreement:
+    def _agreement(self, party: PartyId, agreement_id: str, what: str) -> Agreement:
         with self._database.connect() as connection:
             agreement = find_agreement(connection, agreement_id)
-        if agreement.counterparty != party or agreement.side is not side:
+        if agreement.counterparty != party or agreement.side is not Side.PROVIDER:
             raise ReceiptInvalid(what=what, agreement_id=agreement_id[:200], reason="it is no contract with this party")
         return require_bound(agreement)
 

@@ -25,12 +25,13 @@ from gongshu.secure.parties import Party, PartyRegistry
 from gongshu.secure.policy import PolicyService
 from gongshu.share.agreements import find_agreement, proof_of
 from gongshu.share.dsp.states import Kind, Side, State
+from gongshu.share.evidence.service import EvidenceService
 from gongshu.share.keeping.judging import Place
 from gongshu.share.keeping.service import Keeping, KeepingSettings
 from gongshu.share.model import Agreement, AgreementStatus, Record
 from gongshu.share.odrl import agreement_policy, canonical_text, text_hash
 from gongshu.share.ports import Reply
-from gongshu.share.tables import share_agreements, share_deliveries
+from gongshu.share.tables import share_agreements, share_deliveries, share_processes
 from gongshu.share.terms import Terms
 from tests.conftest import Clock
 from tests.metadata import new_database
@@ -124,7 +125,19 @@ class Pantry:
             terms, agreement_id=chosen, target="orders", assigner=provider, assignee=consumer, at=self.clock()
         )
         text = canonical_text(policy)
+        began = {"created_at": self.clock(), "created_by": "user:li", "updated_at": self.clock()}
         with self.database.begin() as connection:
+            connection.execute(
+                sa.insert(share_processes).values(
+                    process_id=f"n-{chosen}",
+                    kind=Kind.NEGOTIATION,
+                    side=side,
+                    state=State.FINALIZED,
+                    counterparty=other,
+                    agreement_id=chosen,
+                    **began,
+                )
+            )
             connection.execute(
                 sa.insert(share_agreements).values(
                     agreement_id=chosen,
@@ -221,6 +234,13 @@ class Pantry:
         return replace(blank)
 
 
+def tell_end(teller: Any, hearer: Any) -> None:
+    """Let the evidence of one node tell the other's of contracts that have ended."""
+    parts = [(n.database, n.keys, n.parties, n.audit, n.clock, n.party, lambda *_: None) for n in (hearer, teller)]
+    hears = EvidenceService(*parts[0])
+    EvidenceService(*parts[1], lambda _, __, body: Reply(200, orjson.dumps(hears.take(teller.party, body)))).step()
+
+
 class Post:
     """A wire between two pantries: what one sends, the other takes; it can be cut."""
 
@@ -236,7 +256,7 @@ class Post:
             return Reply(503)
         self.sent.append((path, body))
         watch = self._receiver.keeping.watch
-        takes = {"usage": watch.take_receipts, "deletions": watch.take_proof, "ends": watch.take_end}
+        takes = {"usage": watch.take_receipts, "deletions": watch.take_proof}
         take = takes[path.rpartition("/")[2]]
         date = format_datetime(self.time(), usegmt=True)
         return Reply(200, orjson.dumps(take(self._sender.party, body)), {"date": date})

@@ -30,6 +30,7 @@ from gongshu.share.errors import (
 )
 from gongshu.share.model import Agreement, Record
 from gongshu.share.terms import Terms
+from tests.integration.share.pantry import tell_end
 from tests.integration.share.site import Site, orders
 
 Sites = tuple[Site, Site]
@@ -354,6 +355,7 @@ def test_a_copy_tells_its_provider_of_each_reading_and_of_its_deletion(sites: Si
     (line,) = httpx.get(f"{shop.address}/api/v1/share/kept", timeout=10).json()
     assert (line["dataset_id"], line["rows"], line["agreements"]) == (kept, 1000, [agreement])
     mill.share.retire(agreement, mill.li, "over")
+    tell_end(mill, shop)
     for site in sites:
         site.clock.ahead += timedelta(minutes=2)  # the job looks for what is owed once a minute
     assert wait_until(lambda: [d for d in mill.keeping.deletions() if d.state == "proved"])
@@ -361,8 +363,8 @@ def test_a_copy_tells_its_provider_of_each_reading_and_of_its_deletion(sites: Si
     assert ours["files"] == 1
     with pytest.raises(Denied, match="deleted"):
         shop.gate.read(shop.li, DatasetQuery(kept), purpose="quality")
-    assert shop.share.agreement(agreement).reason == "ended by the provider: over"
-    for path in ("/share/usage", "/share/deletions", "/share/ends"):
+    assert shop.share.agreement(agreement).reason == "the other side ended it: over"
+    for path in ("/share/usage", "/share/deletions"):
         assert httpx.post(f"{mill.address}{path}", content=b"{}", timeout=10).status_code in (401, 403, 404)
 
 

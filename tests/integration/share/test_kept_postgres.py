@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
+import orjson
 import pytest
 
 from gongshu.database import Database
@@ -75,5 +76,7 @@ def test_deliveries_at_once_share_one_key_and_the_end_takes_all(pantry: Pantry) 
 
 
 def test_a_name_that_the_database_cannot_hold_is_an_unknown_one(pantry: Pantry) -> None:
+    texts = dict.fromkeys(("dataset", "role", "purpose", "operation", "outcome", "at", "previous"), "")
+    entry = {"body": {"contract": "urn:\0", "rows": 1, "sequence": 1, **texts}, "signature": ""}
     with pytest.raises(AgreementUnknown):
-        pantry.keeping.watch.take_end(MILL, b'{"contract": "urn:\\u0000", "reason": ""}')
+        pantry.keeping.watch.take_receipts(MILL, b'{"receipts": [' + orjson.dumps(entry) + b"]}")

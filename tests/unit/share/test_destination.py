@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from gongshu.share.destination import EDC_NAMESPACE, build_destination, read_destination
-from gongshu.share.dsp.messages import HTTP_ENDPOINT
+from gongshu.share.destination import build_destination, read_destination
+from gongshu.share.dsp.messages import EDC_NAMESPACE, HTTP_ENDPOINT
 from gongshu.share.dsp.schema import find_fault
 from gongshu.share.encoding import Encoding
 from gongshu.share.errors import MessageInvalid
