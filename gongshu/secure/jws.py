@@ -52,6 +52,19 @@ def is_signed_by(key: Ed25519PublicKey, message: bytes, signature: bytes) -> boo
     return True
 
 
+def is_text(value: Any) -> bool:
+    """Return whether every text in a JSON value can be kept: no NUL character, no half of a pair of surrogates.
+
+    >>> is_text({"a": "b"}), is_text(["\\ud800"])
+    (True, False)
+    """
+    if isinstance(value, str):
+        return "\0" not in value and not any("\ud800" <= character <= "\udfff" for character in value)
+    if isinstance(value, dict):
+        return all(is_text(name) and is_text(inner) for name, inner in value.items())
+    return all(map(is_text, value)) if isinstance(value, list) else True
+
+
 def write_object(value: object) -> bytes:
     """Return JSON of one spelling, in bytes."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
@@ -74,7 +87,10 @@ def decode_part(text: str) -> bytes:
 
 
 def read_object(raw: bytes) -> dict[str, Any]:
-    """Return a JSON object in which no name stands twice. Raises: JwsInvalid."""
+    """Return a JSON object in which no name stands twice, and no text that a database could not hold.
+
+    Raises: JwsInvalid.
+    """
     try:
         value = json.loads(raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
     except JwsInvalid:
@@ -83,6 +99,8 @@ def read_object(raw: bytes) -> dict[str, Any]:
         raise JwsInvalid("JSON") from cause
     if not isinstance(value, dict):
         raise JwsInvalid("not an object")
+    if b"\\u" in raw and not is_text(value):
+        raise JwsInvalid("a text in it is none")
     return value
 
 

@@ -19,6 +19,7 @@ from gongshu.database import Database
 from gongshu.model.audit import AuditEvent, AuditSink
 from gongshu.model.ids import PartyId
 from gongshu.secure.errors import PartyInvalid, PartyKeyDiffers, PartyUnknown
+from gongshu.secure.jws import is_text
 from gongshu.secure.keys import fingerprint_of
 from gongshu.secure.tables import parties
 
@@ -247,6 +248,8 @@ def require_valid(party: Party) -> None:
         reason = "its public key is missing"
     elif (party.certificate or party.identity.startswith("mtls")) and party.address.startswith("http:"):
         reason = "a certificate is shown in TLS only, but its address begins with http:"
+    elif not is_text(party.title + party.address):
+        reason = "its title or address holds characters that are none"
     if reason:
         raise PartyInvalid(party_id=party.party_id[:200], reason=reason)
     if party.public_key_pem:

@@ -160,9 +160,13 @@ class PeerIdentities:
         """Return what an HTTP request shows of its sender; of several Authorization headers none counts.
 
         `scope` is the request's ASGI scope.
+
+        Raises: PeerTokenRejected if its address holds what no database could be asked about.
         """
         shown = [value for name, value in scope["headers"] if name == b"authorization"]
         query = scope.get("query_string", b"").decode("latin-1")
+        if "\0" in scope["path"] or "%00" in query:
+            raise PeerTokenRejected(reason="its address holds a NUL character")
         target = scope["path"] + (f"?{query}" if query else "")
         return Proof(
             shown[0].decode("latin-1") if len(shown) == 1 else "",

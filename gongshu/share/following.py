@@ -28,6 +28,7 @@ from gongshu.share.arriving import Arriving, DataAccess, TokenRefused
 from gongshu.share.arrow_stream import open_arrow
 from gongshu.share.decoding import require_sound
 from gongshu.share.dsp.messages import FORMAT_STREAM
+from gongshu.share.dsp.reader import NUMBER_MAX
 from gongshu.share.dsp.states import State
 from gongshu.share.encoding import Encoding
 from gongshu.share.engine import SYSTEM, Engine
@@ -57,6 +58,8 @@ _DUE = (
     .where(_P.state == State.STARTED, _P.held.is_(False), _F.next_at <= sa.bindparam("now"), _IS_FREE)
     .limit(sa.bindparam("at_most"))
 )
+POSITION_DIGITS = 19
+"""Of the largest position, a 64-bit number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +195,7 @@ class Followers:
             require_sound(batch)
             taking.take(batch, reader.schema)
             if metadata is not None and POSITION in metadata:
-                taking.mark(int(metadata[POSITION]))
+                taking.mark(_position(metadata[POSITION]))
             if self._stopping.is_set():
                 raise TransferStopped(transfer_id=taking.transfer_id, reason="this node stops")
 
@@ -356,6 +359,14 @@ class _Taking:
             self.keep()
         self._open, self._whole = [], []
         self._followers.close_line(self.delivery_id)
+
+
+def _position(mark: bytes) -> int:
+    """Return the position that a mark names. Raises: ValueError if it is none that can be kept."""
+    position = int(mark) if len(mark) <= POSITION_DIGITS else -1
+    if not 0 <= position <= NUMBER_MAX:
+        raise ValueError("a mark of the stream is no position")
+    return position
 
 
 def _marked(reader: Any) -> Iterator[tuple[Any, Any]]:

@@ -20,7 +20,8 @@ from gongshu.secure.jws import JwsInvalid, decode_jws, encode_jws, is_signed_by
 from gongshu.secure.keys import KeyStore
 from gongshu.secure.parties import PartyRegistry
 from gongshu.share.contract_tables import share_notices, share_notices_received
-from gongshu.share.errors import NoticeInvalid
+from gongshu.share.dsp.reader import read_plain
+from gongshu.share.errors import MessageInvalid, NoticeInvalid
 from gongshu.share.model import Agreement
 from gongshu.share.ports import Clock, Reply
 from gongshu.share.signals import new_urn
@@ -183,10 +184,9 @@ class NoticeBook:
 
     def _read(self, sender: PartyId, body: bytes) -> tuple[str, dict[str, Any]]:
         try:
-            parsed = orjson.loads(body)
-            document = str(parsed["notice"])
+            document = str(read_plain(body, "the notice")["notice"])
             claims, message, signature = decode_jws(document)
-        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, JwsInvalid) as cause:
+        except (MessageInvalid, KeyError, JwsInvalid) as cause:
             raise NoticeInvalid(reason="it cannot be read") from cause
         key = self._keys.public_key() if sender == self._own else self._parties.get(sender).public_key
         if not is_signed_by(key, message, signature):

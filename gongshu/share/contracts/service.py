@@ -12,7 +12,7 @@ from gongshu.model.audit import AuditEvent, AuditSink
 from gongshu.model.ids import PartyId
 from gongshu.secure.parties import PartyRegistry
 from gongshu.share import processes as store
-from gongshu.share.agreements import find_agreement
+from gongshu.share.agreements import find_agreement, require_bound
 from gongshu.share.automation import Action
 from gongshu.share.contract import Attachment
 from gongshu.share.contract_book import ContractBook, SignedContract
@@ -24,9 +24,10 @@ from gongshu.share.contracts.attaching import (
     keep_content,
     require_attachable,
 )
+from gongshu.share.dsp.reader import read_plain
 from gongshu.share.dsp.states import Side, State
 from gongshu.share.engine import Engine
-from gongshu.share.errors import AgreementUnknown, AttachmentInvalid, OfferUnknown, PartnerFactInvalid
+from gongshu.share.errors import AgreementUnknown, AttachmentInvalid, MessageInvalid, OfferUnknown, PartnerFactInvalid
 from gongshu.share.model import Agreement
 from gongshu.share.notices import Notice, NoticeBook, Sender
 from gongshu.share.partners import Group, PartnerBook, RegisteredPlace
@@ -183,15 +184,17 @@ class ContractDesk:
     def give_attachment(self, party: PartyId, body: bytes) -> bytes:
         """Return an attachment to the consumer of the contract that lists it. Raises: AttachmentInvalid."""
         try:
-            asked = orjson.loads(body)
+            asked = read_plain(body, "the request")
             agreement_id, name = str(asked["agreement"]), str(asked["name"])
             contract = self._contracts.find(agreement_id).contract
-        except (orjson.JSONDecodeError, KeyError, TypeError, AgreementUnknown) as cause:
+        except (MessageInvalid, KeyError, AgreementUnknown) as cause:
             raise AttachmentInvalid(name="(unknown)", reason="it is asked for in no known form") from cause
         listed = next((part for part in contract.attachments if part.name == name), None)
         content = None if listed is None else self._content(listed.sha256)
         if contract.consumer.party_id != party or content is None:
             raise AttachmentInvalid(name=name[:200], reason="no contract with this party has it")
+        with self._database.connect() as connection:
+            require_bound(find_agreement(connection, agreement_id))
         return content
 
     def _content(self, digest: str) -> bytes | None:

@@ -20,6 +20,9 @@ from gongshu.share.errors import MessageInvalid
 DEPTH_MAX = 32
 """Levels of nesting; the deepest message of the specification has 9. Chosen by us."""
 
+NUMBER_MAX = 2**63 - 1
+"""What a column of either database holds."""
+
 Json = dict[str, Any]
 
 _PREFIXES = (
@@ -137,15 +140,9 @@ def read_message(raw: bytes, *allowed: str) -> Inbound:
 def read_document(raw: bytes) -> Json:
     """Return any protocol document in the compact form, without checking it against a schema.
 
-    Raises: MessageInvalid if it is no JSON object, nests too deeply, or holds a NUL character.
+    Raises: as `read_plain`.
     """
-    try:
-        parsed = orjson.loads(raw)
-    except orjson.JSONDecodeError as cause:
-        raise MessageInvalid(what="body", reason=f"it is not JSON ({cause.msg}, at {cause.pos})") from cause
-    if not isinstance(parsed, dict):
-        raise MessageInvalid(what="body", reason="it is not a JSON object")
-    _require_bounded(parsed)
+    parsed = read_plain(raw)
     compact = _compact_object(parsed)
     context = parsed.get("@context")
     if isinstance(context, str):
@@ -153,7 +150,24 @@ def read_document(raw: bytes) -> Json:
     return compact
 
 
-def _require_bounded(document: Json) -> None:
+def read_plain(raw: bytes, what: str = "body") -> Json:
+    """Return a JSON object of another party as it is, without anything that a database of ours could not hold.
+
+    Every body and answer of a partner passes here, so that no endpoint has to think of it.
+
+    Raises: MessageInvalid if it is no JSON object, nests too deeply, holds a NUL character or a number over 64 bits.
+    """
+    try:
+        parsed = orjson.loads(raw)  # refuses lone surrogates, NaN, and numbers beyond a double
+    except orjson.JSONDecodeError as cause:
+        raise MessageInvalid(what=what, reason=f"it is not JSON ({cause.msg}, at {cause.pos})") from cause
+    if not isinstance(parsed, dict):
+        raise MessageInvalid(what=what, reason="it is not a JSON object")
+    _require_bounded(parsed, what)
+    return parsed
+
+
+def _require_bounded(document: Json, what: str) -> None:
     level: list[Any] = [document]
     for _ in range(DEPTH_MAX):
         below: list[Any] = []
@@ -163,11 +177,13 @@ def _require_bounded(document: Json) -> None:
                 if isinstance(child, dict | list):
                     below.append(child)
                 elif isinstance(child, str) and _NOTHING_IN_TEXT.search(child):
-                    raise MessageInvalid(what="body", reason="it holds a NUL character")
+                    raise MessageInvalid(what=what, reason="it holds a NUL character")
+                elif isinstance(child, int) and not -NUMBER_MAX <= child <= NUMBER_MAX:
+                    raise MessageInvalid(what=what, reason="it holds a number beyond 64 bits")
         if not below:
             return
         level = below
-    raise MessageInvalid(what="body", reason=f"it nests deeper than {DEPTH_MAX} levels")
+    raise MessageInvalid(what=what, reason=f"it nests deeper than {DEPTH_MAX} levels")
 
 
 def compact_name(name: str) -> str:

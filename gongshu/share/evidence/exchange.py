@@ -18,6 +18,7 @@ from gongshu.model.audit import AuditEvent, AuditSink
 from gongshu.model.ids import PartyId
 from gongshu.secure.parties import PartyRegistry
 from gongshu.share.agreements import find_agreement, require_bound, retire_agreement, unbound_agreements
+from gongshu.share.dsp.reader import read_plain
 from gongshu.share.errors import MessageInvalid
 from gongshu.share.evidence.book import SYSTEM, EvidenceBook, insert_entry
 from gongshu.share.evidence.disputes import Event
@@ -80,11 +81,11 @@ class Exchange:
         batch = [{"body": orjson.loads(row.body), "signature": row.signature} for row in rows]
         try:
             reply = post(party, PATH, orjson.dumps({"entries": batch}))
-            answer = orjson.loads(reply.body) if reply.is_ok else None
-            problem = "" if isinstance(answer, dict) else f"status {reply.status_code}"
-        except (GongshuError, orjson.JSONDecodeError) as fault:
+            answer = read_plain(reply.body, "the answer") if reply.is_ok else None
+            problem = f"status {reply.status_code}"
+        except GongshuError as fault:
             answer, problem = None, str(fault)
-        if not isinstance(answer, dict):
+        if answer is None:
             self._fail(party, problem)
             return 0
         taken = self._acknowledge(rows, answer)
@@ -252,11 +253,7 @@ def _refused(body: Mapping[str, Any], reason: str) -> EntryRefused:
 
 
 def _read(body: bytes) -> list[object]:
-    try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError as cause:
-        raise MessageInvalid(what="the entries", reason="it is not JSON") from cause
-    batch = document.get("entries") if isinstance(document, dict) else None
+    batch = read_plain(body, "the entries").get("entries")
     if not isinstance(batch, list) or not 0 < len(batch) <= BATCH:
         raise MessageInvalid(what="the entries", reason=f"it holds no list of 1 to {BATCH} entries")
     return batch

@@ -13,6 +13,7 @@ from gongshu.model.ids import PartyId
 from gongshu.secure.gate.copies import CopyRead
 from gongshu.secure.keys import KeyStore
 from gongshu.share.agreements import unbound_agreements
+from gongshu.share.dsp.reader import read_plain
 from gongshu.share.dsp.states import Side
 from gongshu.share.keeping.chain import (
     NOTHING_READ,
@@ -114,10 +115,10 @@ class ReceiptDesk:
             batch = [{"body": orjson.loads(row.body), "signature": row.signature} for row in rows]
             try:
                 reply = post(party, PATH, orjson.dumps({"receipts": batch}))
-                document = orjson.loads(reply.body) if reply.is_ok else {}
-            except (GongshuError, orjson.JSONDecodeError):
+                document = read_plain(reply.body) if reply.is_ok else {}
+            except GongshuError:
                 continue
-            accepted = document.get("accepted") if isinstance(document, dict) else None
+            accepted = document.get("accepted")
             taken += self._acknowledge(rows, accepted if isinstance(accepted, list) else [])
         return taken
 

@@ -14,6 +14,7 @@ from gongshu.model.audit import AuditEvent, AuditSink
 from gongshu.model.ids import PartyId
 from gongshu.secure.parties import PartyRegistry
 from gongshu.share.agreements import find_agreement, require_bound
+from gongshu.share.dsp.reader import read_plain
 from gongshu.share.dsp.states import Side
 from gongshu.share.errors import MessageInvalid, ReceiptInvalid
 from gongshu.share.judging import end_of
@@ -69,7 +70,7 @@ class Watch:
 
         Raises: MessageInvalid, ReceiptInvalid; those before the one that is wrong are kept.
         """
-        document = _read(body, "the receipts")
+        document = read_plain(body, "the receipts")
         batch = document.get("receipts")
         if not isinstance(batch, list) or len(batch) > BATCH_MAX:
             raise MessageInvalid(what="the receipts", reason=f"it holds no list of at most {BATCH_MAX} receipts")
@@ -135,7 +136,7 @@ class Watch:
 
         Raises: MessageInvalid, ReceiptInvalid.
         """
-        proof, signature = _entry(_read(body, "the deletion proof"), "a deletion proof")
+        proof, signature = _entry(read_plain(body, "the deletion proof"), "a deletion proof")
         if fault := proof_fault(proof):
             raise MessageInvalid(what="a deletion proof", reason=fault)
         agreement = self._agreement(party, proof["contract"], "A deletion proof")
@@ -317,16 +318,6 @@ def owes_receipts(terms: Terms) -> bool:
     only_there = {"delete_after_s"} if terms.delete_after_s is not None else set()
     only_there |= {"no_onward"} if terms.no_onward else set()
     return bool(only_there - terms.legal_only)
-
-
-def _read(body: bytes, what: str) -> dict[str, Any]:
-    try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError as cause:
-        raise MessageInvalid(what=what, reason="it is not JSON") from cause
-    if not isinstance(document, dict):
-        raise MessageInvalid(what=what, reason="it is not an object")
-    return document
 
 
 def _entry(entry: object, what: str) -> tuple[dict[str, Any], str]:

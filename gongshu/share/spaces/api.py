@@ -5,7 +5,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Annotated, Any
 
-import orjson
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -15,7 +14,7 @@ from gongshu.errors import GongshuError, NotAuthenticated
 from gongshu.model.access import Subject
 from gongshu.model.ids import PartyId
 from gongshu.secure.peer_identity import PeerIdentities
-from gongshu.share.dsp.reader import read_document
+from gongshu.share.dsp.reader import read_plain
 from gongshu.share.errors import MessageTooLarge, MessageTooSlow
 from gongshu.share.spaces.errors import SpaceUnknown
 from gongshu.share.spaces.notices import NOTICE_PATH
@@ -254,8 +253,7 @@ async def _answer(identities: PeerIdentities, request: Request, work: Callable[[
 
         def whole() -> Json:
             party = identities.party_of(identities.proof_of(request.scope, body))
-            read_document(body)  # bounds its depth, and refuses what is no object
-            return work(party, orjson.loads(body))
+            return work(party, read_plain(body))
 
         return JSONResponse(await run_in_threadpool(whole))
     except NotAuthenticated:

@@ -16,11 +16,11 @@ from gongshu.model.access import Role, Subject
 from gongshu.model.audit import AuditEvent, AuditSink
 from gongshu.model.ids import PartyId, SubjectId
 from gongshu.secure.keys import KeyStore
-from gongshu.share.dsp.reader import read_document
+from gongshu.share.dsp.reader import read_plain
 from gongshu.share.dsp.states import Side
 from gongshu.share.errors import MessageInvalid, PeerAnswerInvalid, PeerRefused
 from gongshu.share.model import Agreement, AgreementStatus
-from gongshu.share.ports import Clock, Reply
+from gongshu.share.ports import Clock
 from gongshu.share.rights import DEALERS, USERS, require_right
 from gongshu.share.spaces.errors import SpaceForbids
 from gongshu.share.spaces.model import ContractReport, Notice, read_message
@@ -264,7 +264,7 @@ class SpaceMembership:
         reply = self._wire.post(operator, self._address_of(operator), path, orjson.dumps(document))
         what = f"the message {path.rsplit('/', 1)[-1]}"
         try:
-            answer = read_plain(reply)
+            answer = read_plain(reply.body)
         except MessageInvalid as cause:
             raise PeerAnswerInvalid(party=operator, what=what, reason=str(cause)) from cause
         if not reply.is_ok:
@@ -274,10 +274,3 @@ class SpaceMembership:
 
     def _write(self, actor: str, action: str, what: str, details: dict[str, Any]) -> None:
         self._audit.write(AuditEvent(self._clock(), actor, action, what, "ok", details))
-
-
-def read_plain(reply: Reply) -> Json:
-    """Return a JSON object of bounded depth as it came. Raises: MessageInvalid."""
-    read_document(reply.body)
-    document: Json = orjson.loads(reply.body)
-    return document

@@ -88,3 +88,20 @@ def test_a_party_without_a_key_has_no_fingerprint(parties: PartyRegistry, badge_
 
 def test_ours_come_through_the_same_door_as_strangers() -> None:
     assert "gongshu" in {spec.name for spec in installed_schemes()}
+
+
+@pytest.mark.parametrize("part", [{"path": "/dsp/\0"}, {"query_string": b"after=%00"}])
+def test_an_address_that_no_database_could_be_asked_about_proves_nobody(
+    parties: PartyRegistry, part: dict[str, object]
+) -> None:
+    scope = {"method": "GET", "path": "/dsp", "headers": [], "query_string": b""}
+    assert door(parties).proof_of(scope, None).request == "GET /dsp"
+    with pytest.raises(PeerTokenRejected, match="NUL"):
+        door(parties).proof_of({**scope, **part}, None)
+
+
+def test_of_several_authorization_headers_none_counts(parties: PartyRegistry) -> None:
+    scope = {"method": "GET", "path": "/dsp", "headers": [(b"authorization", b"a")], "query_string": b"x=1"}
+    shown = door(parties).proof_of(scope, None)
+    assert (shown.authorization, shown.request) == ("a", "GET /dsp?x=1")
+    assert door(parties).proof_of({**scope, "headers": [(b"authorization", b"a")] * 2}, None).authorization == ""
