@@ -14,6 +14,7 @@ from nicegui import run, ui
 
 from gongshu.console import session, theme
 from gongshu.console.places import AREAS, Place
+from gongshu.console.reasons import error_in_chinese, in_chinese
 from gongshu.console.session import Taste
 from gongshu.console.texts import Language, Texts, read_texts
 from gongshu.console.units import unit_text
@@ -63,6 +64,12 @@ class View:
         """Return the one of two texts that the reader reads; the other where it is empty."""
         first, second = (chinese, english) if self.taste.language is Language.ZH else (english, chinese)
         return first or second
+
+    def said(self, words: str | GongshuError) -> str:
+        """Return what a service said, in the reader's language as far as it is known."""
+        if self.taste.language is not Language.ZH:
+            return str(words)
+        return error_in_chinese(words) if isinstance(words, GongshuError) else in_chinese(words)
 
     async def party_names(self) -> dict[str, str]:
         """Return the title of each known organisation by its id, this one's too."""

@@ -157,7 +157,7 @@ def error_notice(view: "View", error: GongshuError) -> None:
     """Show an error: what kind it is, what was said, and what helps."""
     kind = next((name for branch, name in _BRANCHES if isinstance(error, branch)), "failed")
     helps = view.t(f"retry.{error.retry.value}") if error.retry is not Retry.NEVER else ""
-    notice(view.t(f"error.{kind}"), f"{error} {helps}".strip(), error.code)
+    notice(view.t(f"error.{kind}"), f"{view.said(error)} {helps}".strip(), error.code)
 
 
 _BRANCHES = (

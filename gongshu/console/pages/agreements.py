@@ -81,7 +81,7 @@ def _show_agreements(view: View, found: list[Agreement], names: Mapping[str, str
             "party": names.get(a.counterparty, a.counterparty),
             "side": view.t(f"side.{a.side.value}"),
             "left": html.escape(left_text(view, a)),
-            "state": status_html(view, a) + (f" {html.escape(a.reason)}" if a.status is _ENDED else ""),
+            "state": status_html(view, a) + (f" {html.escape(view.said(a.reason))}" if a.status is _ENDED else ""),
             "agreed": time_html(a.agreed_at),
         }
         for a in found

@@ -40,7 +40,7 @@ def create_pages(console: Console) -> None:
             text(view.t(f"contract.with_{agreement.side.value}", party=_name(names, agreement.counterparty)), "p")
             ui.html(status_html(view, agreement), sanitize=False)
         if agreement.reason and agreement.status is AgreementStatus.RETIRED:
-            notice(view.t("contract.why"), agreement.reason, kind="warn")
+            notice(view.t("contract.why"), view.said(agreement.reason), kind="warn")
         signed = await _signed(view, agreement_id)
         with grid():
             with panel(view.t("contract.terms"), view.t("contract.terms_hint"), span="span-7 narrow-12"):
@@ -123,7 +123,7 @@ async def _show_document(
         text(view.t("contract.one_sided_text")).classes("gs-muted")
         facts([(view.t("contract.hash"), f"<code>{agreement.policy_hash}</code>")])
         return
-    problems = "；".join(signed.problems) if view.taste.language.value == "zh" else "; ".join(signed.problems)
+    problems = view.said("; ".join(signed.problems))
     with ui.element("div").classes("gs-row"):
         chip(view.t("contract.two_sided" if signed.is_two_sided else "contract.one_sided"),
              "good" if signed.is_two_sided else "warn")  # fmt: skip
@@ -175,7 +175,7 @@ async def _show_chain(view: View, agreement: Agreement) -> None:
         text(view.t("contract.first_version")).classes("gs-muted")
         return
     for problem in problems:
-        notice(view.t("contract.chain_broken"), problem)
+        notice(view.t("contract.chain_broken"), view.said(problem))
     rows = [
         {
             "version": str(each.contract.version),

@@ -143,7 +143,7 @@ def _show_kept(view: View, kept: Kept) -> None:
         (view.t("kept.key"), " ".join(f"<code>{html.escape(key.fingerprint[:16])}…</code>" for key in version.keys)),
     ]
     if kept.obstacle:
-        rows.append((view.t("kept.obstacle"), html.escape(kept.obstacle)))
+        rows.append((view.t("kept.obstacle"), html.escape(view.said(kept.obstacle))))
     facts(rows)
 
 
@@ -175,7 +175,7 @@ async def _show_receipts(view: View, agreement: Agreement) -> None:
     keeping = view.node.keeping
     found = await view.ask(keeping.receipts, agreement.agreement_id, limit=RECEIPTS_MAX)
     for fault in await view.ask(keeping.faults, agreement.agreement_id):
-        notice(view.t("receipts.fault"), f"{fault.kind} {fault.sequence}: {fault.seen}", kind="warn")
+        notice(view.t("receipts.fault"), f"{fault.kind} {fault.sequence}: {view.said(fault.seen)}", kind="warn")
     if not found:
         text(view.t("receipts.none")).classes("gs-muted")
         return

@@ -145,7 +145,8 @@ def _crawl_row(view: View, crawl: Crawl, names: Mapping[str, str]) -> dict[str, 
     if crawl.is_running:
         state = chip_html(view.t("crawl.running", pages=crawl.pass_pages), "accent")
     elif crawl.failures:
-        state = f"{chip_html(view.t('crawl.failed', count=crawl.failures), 'bad')} {html.escape(crawl.last_error)}"
+        why = html.escape(view.said(crawl.last_error))
+        state = f"{chip_html(view.t('crawl.failed', count=crawl.failures), 'bad')} {why}"
     else:
         state = chip_html(view.t("crawl.current" if crawl.completed_at else "crawl.new"), "good")
     return {

@@ -32,7 +32,7 @@ def show_offer(
     with ui.element("div").classes("gs-offer gs-stack"):
         if terms is None:
             chip(view.t("market.obstacle"), "warn")
-            text(obstacle).classes("gs-muted")
+            text(view.said(obstacle)).classes("gs-muted")
             return
         show_clauses(view, terms, names)
         if view.has_role(*USERS):

@@ -59,4 +59,4 @@ def _told(view: View, notice: Notice) -> str:
     if notice.sent_at is not None:
         return f"{chip_html(view.t('receipts.told'), 'good')} {time_html(notice.sent_at)}"
     waits = chip_html(view.t("receipts.waiting"), "warn")
-    return f"{waits} {html.escape(notice.last_error)}".strip()
+    return f"{waits} {html.escape(view.said(notice.last_error))}".strip()

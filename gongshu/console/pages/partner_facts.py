@@ -96,7 +96,7 @@ async def show_trust(view: View) -> None:
                 "members": each.members,
                 "until": time_html(each.valid_until),
                 "read": time_html(each.read_at),
-                "problem": each.problem,
+                "problem": view.said(each.problem),
             }
             for each in believed
         ]

@@ -181,7 +181,7 @@ async def _on_the_table(view: View, record: Record) -> list[tuple[str, str]]:
         texts["process.own_terms"] = record.own_policy
     for key, policy in texts.items():
         terms, obstacle = read_policy(orjson.loads(policy))
-        said = html.escape(obstacle) if terms is None else clauses_html(view, terms, names)
+        said = html.escape(view.said(obstacle)) if terms is None else clauses_html(view, terms, names)
         rows.append((view.t(key), said))
     return rows
 
@@ -198,7 +198,7 @@ def _progress(view: View, record: Record, progress: Progress) -> list[tuple[str,
         name = html.escape(progress.stored_as)
         rows.append((view.t("kept.dataset"), f'<a href="/catalogue/{name}">{name}</a>'))
     if progress.last_error:
-        rows.append((view.t("process.last_error"), html.escape(progress.last_error)))
+        rows.append((view.t("process.last_error"), html.escape(view.said(progress.last_error))))
     return rows
 
 

@@ -8,6 +8,9 @@ from gongshu.console.widgets import chip_html, table, time_html
 from gongshu.share.dsp.states import FINAL, State
 from gongshu.share.model import Record
 
+ASKS = "a person has to approve"
+"""What a process waits for in the plain case, as the service says it; any other case says more."""
+
 
 def record_kind(state: State) -> str:
     """Return the colour word of a state."""
@@ -27,9 +30,9 @@ def state_html(view: View, record: Record) -> str:
 def next_text(view: View, record: Record) -> str:
     """Return what a process waits for, or why it ended."""
     if record.state in FINAL or record.reason:
-        return record.reason
+        return view.said(record.reason)
     if record.waiting:
-        return view.t("record.waits")
+        return view.t("record.waits") if record.waiting == ASKS else view.said(record.waiting)
     return view.t("record.sending") if record.pending else ""
 
 

@@ -117,7 +117,7 @@ class _Watch:
             "size": " ".join(size_text(progress.size_bytes)),
             "rate": f"{rate:,.0f} {view.t('unit.per_second')}" if rate is not None and running else "–",
             "position": position or "–",
-            "next": progress.last_error or next_text(view, record),
+            "next": view.said(progress.last_error) or next_text(view, record),
         }
 
     async def _do(self, act: Callable[..., Record]) -> None:

@@ -1,0 +1,111 @@
+"""What services say, in the reader's language: errors by their code, stored reasons by their form.
+
+Services speak English, on the wire and in the log. Here each sentence that a page can show is found again by its form
+and said in Chinese; what is not known stays as it is, never less.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from string import Formatter
+
+import yaml
+
+from gongshu.errors import GongshuError
+
+FILE = Path(__file__).parent / "reasons.yaml"
+LENGTH_MAX = 4_000
+"""Longer texts are shown as they are: partners write some of them."""
+DEPTH_MAX = 4
+"""A reason inside of a reason inside of an error; deeper ones stay English."""
+LITERAL_MIN = 4
+"""Letters that a form has to hold beside its variable parts, so that it does not fit everything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """One sentence with its variable parts."""
+
+    pattern: re.Pattern[str]
+    longest: str
+    """Its longest fixed part: a text without it cannot fit."""
+    fields: tuple[str, ...]
+    chinese: str
+
+    def say(self, text: str, depth: int) -> str | None:
+        """Return the text in Chinese if it has this form."""
+        found = self.pattern.fullmatch(text) if self.longest in text else None
+        if found is None:
+            return None
+        parts = [_translated(part or "", depth + 1) for part in found.groups()]
+        named = {name: part for name, part in zip(self.fields, parts, strict=True) if name}
+        return self.chinese.format(*parts, **named)
+
+
+def in_chinese(text: str) -> str:
+    """Return what a service said in Chinese, as far as it is known; else the text itself.
+
+    >>> in_chinese("its 5 uses are used up; the payment is not confirmed"), in_chinese("a partner's own words")
+    ('5 次已用完；付款尚未确认', "a partner's own words")
+    """
+    return _translated(text, 0) if len(text) <= LENGTH_MAX else text
+
+
+def error_in_chinese(error: GongshuError) -> str:
+    """Return an error's message in Chinese; one without a Chinese sentence as it is."""
+    chinese = read_sentences()["errors"].get(error.code)
+    if chinese is None:
+        return in_chinese(str(error))
+    return chinese.format(**{name: in_chinese(str(value)) for name, value in error.fields.items()})
+
+
+@cache
+def read_sentences() -> Mapping[str, Mapping[str, str]]:
+    """Return the Chinese sentences: of errors by code, of phrases by their English form."""
+    written = FILE.read_text(encoding="utf-8")
+    sentences: Mapping[str, Mapping[str, str]] = yaml.load(written, Loader=yaml.CBaseLoader)  # noqa: S506  text alone
+    return sentences
+
+
+def error_classes(root: type[GongshuError] = GongshuError) -> list[type[GongshuError]]:
+    """Return all error classes that are loaded, each after those it comes from."""
+    return [each for kind in root.__subclasses__() for each in (kind, *error_classes(kind))]
+
+
+def _translated(text: str, depth: int) -> str:
+    if depth > DEPTH_MAX or not text.strip() or not re.search(r"[a-z]{3}", text):
+        return text
+    for form in _forms():
+        said = form.say(text, depth)
+        if said is not None:
+            return said
+    if "; " in text:
+        return "；".join(_translated(part, depth + 1) for part in text.split("; "))
+    return text
+
+
+@cache
+def _forms() -> tuple[Form, ...]:
+    """Return all forms, those with most fixed letters first: they fit least by chance."""
+    sentences = read_sentences()
+    templates = {kind.template: sentences["errors"].get(kind.code, "") for kind in error_classes() if kind.code}
+    both = [*((english, chinese) for english, chinese in templates.items() if chinese), *sentences["phrases"].items()]
+    made = [(_fixed(english), _form(english, chinese)) for english, chinese in both]
+    return tuple(form for letters, form in sorted(made, key=lambda each: -each[0]) if letters >= LITERAL_MIN)
+
+
+def _fixed(english: str) -> int:
+    return sum(len(literal) for literal, _, _, _ in Formatter().parse(english))
+
+
+def _form(english: str, chinese: str) -> Form:
+    pattern, fields, literals = "", [], [""]
+    for literal, name, _, conversion in Formatter().parse(english):
+        pattern += re.escape(literal)
+        literals.append(literal)
+        if name is not None:
+            pattern += "['\"]?(.*?)['\"]?" if conversion == "r" else "(.*?)"
+            fields.append(name)
+    return Form(re.compile(pattern, re.DOTALL), max(literals, key=len), tuple(fields), chinese)

@@ -1,0 +1,149 @@
+"""Every sentence of the share room that a page can show has a Chinese one."""
+
+import ast
+import re
+import time
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from pkgutil import walk_packages
+from string import Formatter
+
+import pytest
+
+import gongshu.share
+from gongshu.console.reasons import (
+    LENGTH_MAX,
+    error_classes,
+    error_in_chinese,
+    in_chinese,
+    read_sentences,
+)
+from gongshu.share.errors import PeerRefused, TermsForbid
+
+SHARE = Path(str(gongshu.share.__file__)).parent
+BETWEEN_NODES = {
+    "contract_words.py",  # has both languages itself
+    "crawl/sources.py",
+    "data_wire.py",
+    "dsp",
+    "evidence/entries.py",
+    "evidence/exchange.py",
+    "filters.py",
+    "inbox.py",
+    "intake.py",
+    "keeping/chain.py",
+    "keeping/watching.py",
+    "reading.py",
+    "selection.py",
+    "spaces/model.py",
+    "tokens.py",
+    "metering.py",
+}
+"""Modules that answer other parties' nodes and programs: their words are for who repairs those."""
+ELSEWHERE = {
+    "govern.dataset_unknown",
+    "secure.denied",
+    "secure.not_allowed",
+    "secure.party_invalid",
+    "secure.party_key_differs",
+    "secure.party_unknown",
+    "secure.trust_list_invalid",
+    "secure.trust_list_unknown",
+}
+"""Errors of other rooms that pages of sharing show."""
+
+
+ENGLISH = re.compile(r"(?!gongshu )\b[a-z]{2,} [a-z]{2,} [a-z]{2,}\b(?! --)")
+"""Three words of a sentence; commands stay as they are."""
+
+
+def test_every_error_of_the_share_room_has_a_chinese_sentence_with_its_fields() -> None:
+    for module in walk_packages(gongshu.share.__path__, "gongshu.share."):
+        if module.name.endswith(".errors"):
+            import_module(module.name)
+    chinese = read_sentences()["errors"]
+    classes = {kind.code: kind for kind in error_classes() if kind.code}
+    shown = {code for code in classes if code.startswith(("share.", "space."))} | ELSEWHERE
+    assert sorted(shown - set(chinese)) == [], "write each into gongshu/console/reasons.yaml"
+    for code, sentence in chinese.items():
+        if code in classes:
+            assert fields(sentence) <= fields(classes[code].template), code
+            assert re.search(r"[一-鿿]", sentence), code
+
+
+def test_every_reason_of_the_share_room_has_a_chinese_sentence() -> None:
+    missing = [f"{file}: {text}" for file, text in reasons() if ENGLISH.search(said(text))]
+    assert missing == [], "write each into gongshu/console/reasons.yaml"
+
+
+def test_every_phrase_says_all_that_varies() -> None:
+    for english, chinese in read_sentences()["phrases"].items():
+        count = len([name for _, name, _, _ in Formatter().parse(english) if name is not None])
+        assert {str(number) for number in range(count)} == fields(chinese), english
+
+
+def test_an_error_is_said_with_the_reason_in_it() -> None:
+    error = TermsForbid(agreement_id="urn:a", reason="its 3 uses are used up")
+    assert error_in_chinese(error) == "合同 urn:a 不允许：3 次已用完。请与提供方协商新条款。"
+    assert in_chinese(str(error)) == error_in_chinese(error), "a stored message is found again by its form"
+    told = PeerRefused(party="urn:p", what="the message apply", status_code=403, reason=str(error))
+    assert "3 次已用完" in error_in_chinese(told)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "王工说不行", "our own words; and more of them", "x" * (LENGTH_MAX + 1), "{} {0}"]
+)
+def test_what_is_not_known_stays_as_it_is(text: str) -> None:
+    assert in_chinese(text).replace("；", "; ") == text
+
+
+def test_hostile_words_of_a_partner_cost_no_time() -> None:
+    begun = time.process_time()
+    for word in ("it is graded ", " of ", "; ", "the operator ", " and needs ", "it "):
+        in_chinese(word * (LENGTH_MAX // len(word)))
+    assert time.process_time() - begun < 5
+
+
+def fields(sentence: str) -> set[str]:
+    return {name for _, name, _, _ in Formatter().parse(sentence) if name is not None}
+
+
+def said(text: str) -> str:
+    return in_chinese(text.replace("{}", "x1"))
+
+
+def reasons() -> Iterator[tuple[str, str]]:
+    """Every sentence that is returned, yielded or given as a reason in the room, with {} for what varies."""
+    for file in sorted(SHARE.rglob("*.py")):
+        name = file.relative_to(SHARE).as_posix()
+        if name in BETWEEN_NODES or name.split("/")[0] in BETWEEN_NODES:
+            continue
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            is_said = isinstance(node, ast.keyword) and node.arg in {"reason", "waiting", "fault", "what"}
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "append":
+                yield from ((name, text) for each in node.args for text in sentences(each) if is_sentence(text))
+            if isinstance(node, ast.keyword | ast.Yield | ast.Return) and (
+                is_said or not isinstance(node, ast.keyword)
+            ):
+                yield from ((name, text) for text in sentences(node.value) if is_sentence(text))
+
+
+def sentences(value: ast.expr | None) -> Iterator[str]:
+    if isinstance(value, ast.IfExp):
+        yield from (*sentences(value.body), *sentences(value.orelse))
+    elif isinstance(value, ast.BoolOp):
+        for each in value.values:
+            yield from sentences(each)
+    elif isinstance(value, ast.List):
+        for each in value.elts:
+            yield from sentences(each)
+    elif isinstance(value, ast.Constant) and isinstance(value.value, str):
+        yield value.value
+    elif isinstance(value, ast.JoinedStr):
+        yield "".join(str(part.value) if isinstance(part, ast.Constant) else "{}" for part in value.values)
+
+
+def is_sentence(text: str) -> bool:
+    words = [word for word in text.replace("{}", " ").split() if re.fullmatch(r"[a-z']{2,}[,;:.]?", word)]
+    return len(words) >= 3 and not text.startswith(("SELECT", "<"))
