@@ -9,12 +9,13 @@ import logging
 import re
 import sqlite3
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import wraps
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import sqlalchemy as sa
 import sqlalchemy.orm  # the lake's library needs it; half loaded in one thread, it makes statements of all others fail
@@ -23,6 +24,9 @@ from sqlalchemy.types import TypeDecorator
 
 if TYPE_CHECKING:
     from alembic.config import Config
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 ROOMS_WITH_TABLES = (
     "gongshu.govern.tables",
@@ -41,6 +45,8 @@ ROOMS_WITH_TABLES = (
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_MS = 30_000
 """Longest wait for another writer."""
+RACES_MAX = 9
+"""How often a writer that was overtaken begins anew. Ours: each time one of the others has finished."""
 _PREPARING = threading.Lock()
 """Alembic keeps its context in module variables, so threads of one process take turns."""
 
@@ -152,6 +158,23 @@ class Database:
         config.set_main_option("script_location", str(MIGRATIONS))
         config.attributes["engine"] = self.engine
         return config
+
+
+def settles_races(work: Callable[P, T]) -> Callable[P, T]:
+    """Let a method begin anew if another thread or process was first to write the row it was about to write.
+
+    For methods that look first what is there, and write all they do in one transaction: the second look finds the
+    other's row, so they answer as if they had come later. On SQLite writers take turns, and it never happens.
+    """
+
+    @wraps(work)
+    def settled(*args: P.args, **kwargs: P.kwargs) -> T:
+        for _ in range(RACES_MAX):
+            with suppress(sa.exc.IntegrityError):
+                return work(*args, **kwargs)
+        return work(*args, **kwargs)
+
+    return settled
 
 
 def newest_revision() -> str:

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from cryptography.x509 import load_pem_x509_certificates
 
-from gongshu.database import Database
+from gongshu.database import Database, settles_races
 from gongshu.model.audit import AuditEvent, AuditSink
 from gongshu.model.ids import PartyId
 from gongshu.secure.errors import PartyInvalid, PartyKeyDiffers, PartyUnknown
@@ -118,6 +118,7 @@ class PartyRegistry:
         self._clock = clock
         self._seen = threading.local()
 
+    @settles_races
     def add(self, party: Party, *, actor: str = "system:parties") -> Party:
         """Register a party, or bring title, address and roles of a known one up to date.
 

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
-from gongshu.database import Database
+from gongshu.database import Database, settles_races
 from gongshu.errors import GongshuError
 from gongshu.model.audit import AuditEvent, AuditSink
 from gongshu.model.ids import PartyId
@@ -261,6 +261,7 @@ class TrustLists:
     def _row(self, space_id: str) -> Any:
         return next((row for row in self._rows() if row.space_id == space_id), None)
 
+    @settles_races
     def _store(self, source: str, text: str, read: TrustList) -> None:
         now = self._clock()
         values = {

@@ -9,7 +9,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from gongshu.database import Database
+from gongshu.database import Database, settles_races
 from gongshu.model.access import Subject
 from gongshu.model.audit import AuditEvent, AuditSink
 from gongshu.model.ids import PartyId
@@ -40,6 +40,7 @@ class DataAddresses:
         self._audit = audit
         self._clock = clock
 
+    @settles_races
     def add(self, party: PartyId, address: str, actor: Subject) -> None:
         """Let this party's data travel over an address and what lies below it.
 

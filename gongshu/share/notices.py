@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import orjson
 import sqlalchemy as sa
 
-from gongshu.database import Database
+from gongshu.database import Database, settles_races
 from gongshu.errors import GongshuError
 from gongshu.model.audit import AuditEvent, AuditSink
 from gongshu.model.ids import PartyId
@@ -162,6 +162,7 @@ class NoticeBook:
             return str(fault)
         return "" if reply.is_ok else f"status {reply.status_code}"
 
+    @settles_races
     def take(self, sender: PartyId, body: bytes) -> None:
         """Keep a notice that another party sends; the same one twice is kept once.
 

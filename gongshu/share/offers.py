@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
-from gongshu.database import Database
+from gongshu.database import Database, settles_races
 from gongshu.model.access import Request, Subject
 from gongshu.model.audit import AuditEvent, AuditSink
 from gongshu.model.ids import DatasetId, PartyId
@@ -51,6 +51,7 @@ class OfferBook:
         self._clock = clock
         self._require_onward = require_onward
 
+    @settles_races
     def offer(
         self,
         dataset_id: DatasetId,

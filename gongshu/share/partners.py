@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import orjson
 import sqlalchemy as sa
 
-from gongshu.database import Database
+from gongshu.database import Database, settles_races
 from gongshu.errors import GongshuError
 from gongshu.model.access import Subject
 from gongshu.model.audit import AuditEvent, AuditSink
@@ -174,6 +174,7 @@ class PartnerBook:
                 members.setdefault(member.group_id, []).append(PartyId(member.party_id))
         return [Group(row.group_id, row.title, tuple(members.get(row.group_id, ()))) for row in rows]
 
+    @settles_races
     def add_to_group(self, group_id: str, members: Sequence[PartyId], actor: Subject, *, title: str = "") -> Group:
         """Put registered parties into a group, which is made if there is none.
 
@@ -223,6 +224,7 @@ class PartnerBook:
             for row in rows
         ]
 
+    @settles_races
     def register_place(self, party: PartyId, place: str, basis: str, actor: Subject) -> RegisteredPlace:
         """Write down where a party is and what that is known from; the newest entry counts.
 
@@ -247,6 +249,7 @@ class PartnerBook:
             self._write(actor, "share.place_registered", party, {"place": place, "basis": entry.basis[:300]})
         return entry
 
+    @settles_races
     def confirm_payment(self, agreement_id: str, reference: str, actor: Subject) -> None:
         """Write down that an agreement was paid for; a second confirmation of the same changes nothing.
 

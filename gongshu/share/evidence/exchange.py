@@ -12,7 +12,7 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from gongshu.database import Database
+from gongshu.database import Database, settles_races
 from gongshu.errors import GongshuError
 from gongshu.model.audit import AuditEvent, AuditSink
 from gongshu.model.ids import PartyId
@@ -161,6 +161,7 @@ class Exchange:
         answer: dict[str, Any] = {"accepted": accepted}
         return answer | ({"refused": refused} if refused else {}) | ({"expected": expected} if expected else {}), ended
 
+    @settles_races
     def _take_one(self, party: PartyId, item: object, ended: list[tuple[str, str]]) -> str:
         body, signature = _parts(item)
         if fault := entry_fault(body):

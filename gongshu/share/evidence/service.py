@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
-from gongshu.database import Database
+from gongshu.database import Database, settles_races
 from gongshu.errors import GongshuError
 from gongshu.model.access import Subject
 from gongshu.model.audit import AuditEvent, AuditSink
@@ -182,6 +182,7 @@ class EvidenceService:
 
     # ---- people -----------------------------------------------------------------------------------------------------
 
+    @settles_races
     def settle(self, agreement_id: str, delivery: str, figures: Side, actor: Subject, *, reason: str) -> Metered:
         """Say, signed, whose figures of a disputed delivery count; it is settled when the other side says the same.
 

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
-from gongshu.database import Database
+from gongshu.database import Database, settles_races
 from gongshu.errors import GongshuError
 from gongshu.model.audit import AuditEvent, AuditSink
 from gongshu.model.ids import PartyId
@@ -77,6 +77,7 @@ class Watch:
         accepted = [self._take_receipt(party, entry) for entry in batch]
         return {"accepted": accepted}
 
+    @settles_races
     def _take_receipt(self, party: PartyId, entry: object) -> str:
         body, signature = _entry(entry, "a receipt")
         if fault := receipt_fault(body):
@@ -131,6 +132,7 @@ class Watch:
 
     # ---- proofs -----------------------------------------------------------------------------------------------------
 
+    @settles_races
     def take_proof(self, party: PartyId, body: bytes) -> dict[str, Any]:
         """Check and keep a partner's proof that it deleted what it received; asking twice changes nothing.
 
@@ -278,6 +280,7 @@ class Watch:
         except GongshuError:
             return None
 
+    @settles_races
     def _fault(self, agreement_id: str, kind: str, sequence: int, seen: str) -> bool:
         """Write a fault down, once; True if it is new."""
         with self._database.begin() as connection:

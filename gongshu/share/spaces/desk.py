@@ -5,7 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from gongshu.database import Database
+from gongshu.database import Database, settles_races
 from gongshu.model.ids import PartyId
 from gongshu.packs import Pack
 from gongshu.secure.parties import PartyRegistry
@@ -70,6 +70,7 @@ class Desk:
         """The messages that are understood."""
         return list(self._answers)
 
+    @settles_races
     def request(self, party: PartyId, document: Json) -> Json:
         """Take a request for a logical space and return where it stands. Raises: ApplicationInvalid."""
         asked = wire.read_message(wire.SpaceRequest, document)
@@ -86,6 +87,7 @@ class Desk:
             self._register.note_begin(connection, space_id, Life.SPACE, space_id, begun, party)
         return {"space_id": space_id, "state": begun.value}
 
+    @settles_races
     def answer(self, party: PartyId, space_id: str, message: str, document: Json) -> Json:
         """Do what a message asks for and return the answer.
 

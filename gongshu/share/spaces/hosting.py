@@ -4,7 +4,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from gongshu.database import Database
+from gongshu.database import Database, settles_races
 from gongshu.model.access import Subject
 from gongshu.model.ids import PartyId
 from gongshu.packs import Pack
@@ -40,6 +40,7 @@ class SpaceHost:
         require_right(actor, DEALERS, "request spaces")
         return self._desk.request(self._register.own_party_id, {"title": title, "rules": rules})
 
+    @settles_races
     def approve(self, space_id: str, actor: Subject, reason: str = "") -> Json:
         """Give a requested space its number and open it. Raises: NotAllowed, SpaceUnknown, SpaceMoveIllegal."""
         require_right(actor, DEALERS, "audit spaces")
@@ -102,6 +103,7 @@ class SpaceHost:
         """Refuse or withdraw an entry. Raises: as `audit`."""
         return self._move_entry(space_id, entry_id, step, actor, reason)
 
+    @settles_races
     def register(self, space_id: str, entry_id: str, actor: Subject) -> Json:
         """Give an audited entry its identifier. Raises: as `audit`; IdentifierInvalid when the numbers are used up."""
         require_right(actor, DEALERS, "register entries")

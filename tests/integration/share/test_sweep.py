@@ -144,7 +144,14 @@ def test_no_parameter_is_an_error_of_ours(hostile: Hostile, query: str) -> None:
 
 def documents(value: Any) -> Iterator[tuple[str, Any]]:
     """Bodies that are of the right form but for one value, by path."""
-    receipt = {"contract": "c", "dataset": "d", "role": "r", "purpose": "p", "operation": "read", "outcome": "ok"}
+    receipt: dict[str, Any] = {
+        "contract": "c",
+        "dataset": "d",
+        "role": "r",
+        "purpose": "p",
+        "operation": "read",
+        "outcome": "ok",
+    }
     receipt |= {"rows": 1, "at": "2026-01-01T00:00:00Z", "sequence": 1, "previous": "0"}
     proof = {
         "contract": "c",
@@ -155,7 +162,14 @@ def documents(value: Any) -> Iterator[tuple[str, Any]]:
         "written_at": "",
         "files": [],
     }
-    entry = {"contract": "c", "contract_hash": "h", "author": str(SHOP), "kind": "end", "sequence": 1, "previous": "p"}
+    entry: dict[str, Any] = {
+        "contract": "c",
+        "contract_hash": "h",
+        "author": str(SHOP),
+        "kind": "end",
+        "sequence": 1,
+        "previous": "p",
+    }
     entry |= {"at": "2026-01-01T00:00:00Z", "reason": "r"}
     for name in receipt:
         yield "/share/usage", {"receipts": [{"body": {**receipt, name: value}, "signature": "00"}]}

@@ -125,9 +125,11 @@ def test_groups_and_places_stay_with_the_key(world: World, tmp_path: Path) -> No
     book.add_to_group("suppliers", [SHOP], LI)
     book.register_place(SHOP, "CN-33", "seen on paper", LI)
     terms = Terms(groups=frozenset({"suppliers"}), places=frozenset({"CN"}))
-    assert (book.facts_of(SHOP, terms).groups, book.facts_of(SHOP, terms).place) == ({"suppliers"}, "CN-33")
+    found = book.facts_of(SHOP, terms)
+    assert (found.groups, found.place) == (frozenset({"suppliers"}), "CN-33")
     other_key(world, tmp_path)
-    assert (book.facts_of(SHOP, terms).groups, book.facts_of(SHOP, terms).place) == (frozenset(), "")
+    found = book.facts_of(SHOP, terms)
+    assert (found.groups, found.place) == (frozenset(), "")
     assert (book.groups()[0].members, book.places()) == ((), [])
     assert book.add_to_group("suppliers", [SHOP], LI).members == (SHOP,)
     assert book.groups_of(SHOP) == {"suppliers"}
@@ -191,7 +193,12 @@ def test_evidence_goes_to_nobody_else_and_comes_from_nobody_else(tmp_path: Path)
     assert posted == []
     street.shop.deliver("key-1")
     caught: list[bytes] = []
-    street.shop.post = lambda party, path, body: (caught.append(body), Reply(503))[1]
+
+    def catch(party: PartyId, path: str, body: bytes) -> Reply:
+        caught.append(body)
+        return Reply(503)
+
+    street.shop.post = catch
     street.shop.evidence.step()
     (refusal,) = street.mill.evidence.take(street.shop.party, caught[0])["refused"]
     assert refusal["code"] == "share.party_changed"
