@@ -4,7 +4,7 @@ Everything here runs inside the caller's transaction with the agreement's row lo
 the freezing of the agreement are kept or lost together, whichever process or thread is at work.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -184,6 +184,12 @@ class EvidenceBook:
         self._change(connection, agreement, row.delivery, own_choice=own, their_choice=choice, round=body["round"])
         event = Event.THEY_CHOOSE if is_next else _compared(own, choice)
         self.happen(connection, agreement, row, event, body["reason"], f"partner:{agreement.counterparty}")
+
+    def cover(self, connection: sa.Connection, agreement: Any, deliveries: Sequence[str]) -> None:
+        """Let stretches count nothing whose rows stand in the receiver's own lines."""
+        for name in deliveries:
+            row = self.delivery(connection, agreement, name)
+            self.happen(connection, agreement, row, Event.LINES_COVER, "its rows stand in the receiver's own lines")
 
     def end_open(self, connection: sa.Connection, agreement: Any, reason: str) -> None:
         """Close the disputes of a contract that has ended."""

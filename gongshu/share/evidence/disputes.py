@@ -25,6 +25,8 @@ class Standing(StrEnum):
     OPPOSED = "opposed"
     """Both have, and not the same; both may say it anew."""
     SETTLED = "settled"
+    COVERED = "covered"
+    """A stretch of a stream whose rows stand in other lines, drawn by who received them; it counts nothing."""
     ENDED = "ended"
     """The contract ended over it, or while it was open."""
 
@@ -40,6 +42,8 @@ class Event(StrEnum):
     THEY_CHOOSE = "they_choose"
     CHOICES_MEET = "choices_meet"
     CHOICES_DIFFER = "choices_differ"
+    LINES_COVER = "lines_cover"
+    """The receiver's own lines reach to the end of a stretch that the sender drew a line over."""
     CONTRACT_ENDS = "contract_ends"
 
 
@@ -47,7 +51,7 @@ _S, _E = Standing, Event
 
 OPEN = frozenset({_S.DISPUTED, _S.ANSWERED, _S.ASKED, _S.OPPOSED})
 """Standings that freeze the agreement."""
-FINAL = frozenset({_S.AGREED, _S.SETTLED, _S.ENDED})
+FINAL = frozenset({_S.AGREED, _S.SETTLED, _S.COVERED, _S.ENDED})
 MAY_CHOOSE = frozenset({_S.DISPUTED, _S.ASKED, _S.OPPOSED})
 """Standings in which a person of this side may say how it is to end."""
 
@@ -59,6 +63,7 @@ _TABLE: dict[tuple[Standing, Event], Standing] = {
         for event in (_E.LINES_DIFFER, _E.OVERDUE, _E.THEY_DISPUTE)
     },
     **{(each, _E.LINES_EQUAL): _S.AGREED for each in OPEN},
+    **{(each, _E.LINES_COVER): _S.COVERED for each in (_S.WAITING_THEIRS, _S.WAITING_OURS, *OPEN)},
     **{(each, _E.CONTRACT_ENDS): _S.ENDED for each in OPEN},
     (_S.DISPUTED, _E.WE_CHOOSE): _S.ANSWERED,
     (_S.DISPUTED, _E.THEY_CHOOSE): _S.ASKED,

@@ -3,7 +3,8 @@
 Each end notes how many rows lay before each position it sent or kept. The consumer, who alone knows what it has kept,
 draws a line over a stretch when the stream pauses, after a minute, or after a million rows; the provider answers with
 what it sent in the same stretch. The bytes of a window differ when it is sent again, so the hash is over positions and
-rows. A provider whose consumer draws no line in time draws one itself. See decision 0082.
+rows. A provider whose consumer draws no line in time draws one itself; where that crosses lines of the consumer's,
+those count and the provider's does not. See decision 0082.
 """
 
 import hashlib
@@ -19,7 +20,7 @@ from gongshu.share.dsp.states import Side
 from gongshu.share.evidence.book import EvidenceBook
 from gongshu.share.evidence.lines import MARKS
 from gongshu.share.evidence.model import EvidenceSettings
-from gongshu.share.evidence.tables import stream_marks
+from gongshu.share.evidence.tables import evidence_deliveries, stream_marks
 from gongshu.share.keeping.chain import moment
 from gongshu.share.ports import Clock
 from gongshu.share.tables import share_deliveries, share_follows, share_processes, share_streams
@@ -31,7 +32,7 @@ KEPT_FOR = timedelta(days=1)
 BASE = -1
 """The rows of the one mark of a stream that says up to where it stands in lines; its position is negative."""
 STRETCH = re.compile(r"(\d{1,19})-(\d{1,19})")
-_M, _P, _L = stream_marks.c, share_processes.c, share_deliveries.c
+_M, _P, _L, _D = stream_marks.c, share_processes.c, share_deliveries.c, evidence_deliveries.c
 
 
 class StreamMeter:
@@ -56,6 +57,9 @@ class StreamMeter:
                 stretch = self._stretch(connection, process_id)
                 if stretch is not None:  # another process of this node may have been first
                     self._write(connection, agreement, process, *stretch)
+                    if process.side == Side.CONSUMER:
+                        named = self._covered(connection, agreement, process, stretch[1])
+                        self._book.cover(connection, agreement, named)
         return len(due)
 
     def _stretch(self, connection: sa.Connection, process_id: str) -> tuple[int, int] | None:
@@ -85,8 +89,24 @@ class StreamMeter:
         pid = _P.process_id if agreement.side == Side.PROVIDER else _P.peer_pid
         mine = (pid == body["transfer"], _P.agreement_id == agreement.agreement_id, _P.side == agreement.side)
         process = connection.execute(sa.select(share_processes).where(*mine)).first()
-        if process is not None:
-            self._write(connection, agreement, process, int(stretch[1]), int(stretch[2]))
+        if process is None:
+            return
+        start, end, reached = int(stretch[1]), int(stretch[2]), _base_of(connection, process.process_id)
+        if process.side == Side.CONSUMER and reached > start:
+            # We have drawn lines of our own that the provider had not seen; a second one would count their rows twice.
+            self._book.cover(connection, agreement, self._covered(connection, agreement, process, reached))
+            return
+        self._write(connection, agreement, process, start, end)
+        if process.side == Side.PROVIDER:
+            self._book.cover(connection, agreement, self._covered(connection, agreement, process, end))
+
+    def _covered(self, connection: sa.Connection, agreement: Any, process: Any, reached: int) -> list[str]:
+        """Return what the provider alone drew a line over, up to where the consumer's own lines reach."""
+        line = _D.their_line if process.side == Side.PROVIDER else _D.own_line
+        mine = (_D.agreement_id == agreement.agreement_id, line == "", _D.delivery.startswith(f"{_transfer(process)} "))
+        names = connection.execute(sa.select(_D.delivery).where(*mine)).scalars().all()
+        ends = {name: STRETCH.search(name) for name in names}
+        return [name for name, stretch in ends.items() if stretch is not None and int(stretch[2]) <= reached]
 
     def _write(self, connection: sa.Connection, agreement: Any, process: Any, start: int, end: int) -> None:
         inside = (_M.process_id == process.process_id, _M.position > start, _M.position <= end)
@@ -94,7 +114,7 @@ class StreamMeter:
             sa.func.sum(_M.rows).label("rows"), sa.func.min(_M.at).label("begun"), sa.func.max(_M.at).label("ended")
         ).where(*inside, _M.rows > 0)
         found = connection.execute(counted).one()
-        transfer = process.process_id if process.side == Side.PROVIDER else process.peer_pid
+        transfer = _transfer(process)
         rows, now = int(found.rows or 0), self._clock()
         text = f"{transfer} {start}-{end} {rows}\n"
         fields = {
@@ -112,6 +132,11 @@ class StreamMeter:
         old = (_M.process_id == process.process_id, _M.rows > 0, _M.position < end, _M.at < now - KEPT_FOR)
         connection.execute(sa.delete(stream_marks).where(*old))
         _set_base(connection, process.process_id, end, now)
+
+
+def _transfer(process: Any) -> str:
+    """Return what both sides call a stream's transfer: the provider's id of it."""
+    return str(process.process_id if process.side == Side.PROVIDER else process.peer_pid)
 
 
 def _set_base(connection: sa.Connection, process_id: str, position: int, at: Any) -> None:

@@ -50,6 +50,7 @@ def test_every_standing_is_reached_and_every_open_one_can_be_left_by_us_alone() 
     for state in OPEN:
         assert next_state(state, Event.CONTRACT_ENDS) is S.ENDED
         assert next_state(state, Event.LINES_EQUAL) is S.AGREED
+        assert next_state(state, Event.LINES_COVER) is S.COVERED
     for state in (S.WAITING_OURS, S.WAITING_THEIRS):
         assert next_state(state, Event.OVERDUE) in OPEN
 

@@ -117,3 +117,51 @@ def test_marks_are_forgotten_a_day_after_their_line(street: Street) -> None:
     with street.shop.database.connect() as connection:
         kept = connection.execute(sa.select(stream_marks.c.position).order_by(stream_marks.c.position)).scalars().all()
     assert kept == [-20, 20]
+
+
+def counted(office: Office) -> int:
+    """The rows of all lines that count."""
+    found = office.evidence.metered(office.li)
+    return sum(each.ours.rows for each in found if each.ours and each.standing == "agreed")
+
+
+def cross(street: Street) -> None:
+    """Let the consumer draw a line that does not arrive, and the provider one over more, six hours later."""
+    mark(street.mill, 10, 4)
+    mark(street.mill, 20, 6)
+    mark(street.shop, 10, 4)
+    street.is_cut = True
+    street.meet()
+    street.clock.forward(hours=7)
+    street.mill.evidence.step()
+
+
+def test_lines_that_cross_count_no_row_twice(street: Street) -> None:
+    cross(street)
+    mark(street.shop, 20, 6)
+    street.clock.forward(hours=7)
+    street.is_cut = False
+    street.meet()
+    expected = [("0-10", 4, "agreed"), ("0-20", 10, "covered"), ("10-20", 6, "agreed")]
+    assert figures(street.mill) == expected
+    assert figures(street.shop) == [(name, rows if name != "0-20" else -1, how) for name, rows, how in expected]
+    assert counted(street.mill) == counted(street.shop) == 10
+    assert street.mill.status() == street.shop.status() == "active"
+
+
+def test_a_crossing_line_that_the_consumer_never_reaches_is_disputed_and_no_longer_once_it_does(
+    street: Street,
+) -> None:
+    cross(street)
+    street.clock.forward(hours=7)
+    street.is_cut = False
+    street.meet()
+    street.clock.forward(hours=7)
+    street.meet()
+    assert ("0-20", 10, "disputed") in figures(street.mill)
+    assert street.mill.status() == "disputed"
+    mark(street.shop, 20, 6)
+    street.meet()
+    assert ("0-20", 10, "covered") in figures(street.mill)
+    assert counted(street.mill) == counted(street.shop) == 10
+    assert street.mill.status() == street.shop.status() == "active"
