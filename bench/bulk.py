@@ -1,101 +1,133 @@
 """A bulk pull under a contract, encrypted where it arrives and metered on both sides, beside a bare download."""
 
+import json
 import os
 import ssl
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 
 import httpx
+import psutil
 import pyarrow as pa
-import uvicorn
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from bench.bulk_reference import PIECE_BYTES
-from bench.data import readings_by_second
+from bench.data import SEED, readings_by_second
 from bench.folder import folder as temporary
 from bench.result import Result
-from bench.share import MILL, SHOP, introduce, offer, served
-from gongshu.config import Home, read_config
-from gongshu.main import create_app
-from gongshu.model.access import Role, Subject
-from gongshu.model.ids import SubjectId
-from gongshu.node import Node, open_node
-from gongshu.share.dsp.states import State
+from bench.share import MILL, introduce, offer, served
+from gongshu.config import Home
+from gongshu.node import open_node
 
 ROOT = Path(__file__).parent.parent
 WAIT_S = 120.0
+PART_SECONDS = 5_000
+"""Seconds of data that are made, stored and forgotten at once: five million readings."""
+LOOK_EVERY_S = 0.2
 
 
 def bench_bulk_pull(seconds: int) -> list[Result]:
-    """Readings pulled from a served node and kept encrypted, beside the same Arrow bytes over HTTPS into a file."""
+    """Readings pulled from a served node and kept encrypted, beside the same rows as Arrow over HTTPS into a file."""
     with temporary() as folder:
         mill, shop = Home(folder / "mill"), Home(folder / "shop")
         introduce(mill, shop)
-        rows = readings_by_second(seconds)
-        dataset = offer(mill, rows)
-        reference_s, size = _download(folder, rows)
-        with served(mill):
-            kept_s = _pull(shop, dataset, len(rows))
+        dataset = _lay_down(folder, mill, seconds)
+        reference_s, size = _download(folder)
+        with served(mill) as pid:
+            kept_s, wire_bytes, peaks = _pull(shop, dataset, pid, seconds * 1000)
     readings = seconds * 1000
     ratio = reference_s / kept_s
     plain = f"uvicorn to httpx into a file, HTTPS, {size / 2**20:,.0f} MiB: {readings / reference_s / 1e6:.1f} M/s"
+    wire = f"LZ4 on the wire, {wire_bytes / 2**20:,.0f} MiB"
     return [
         Result(
-            f"{readings / 1e6:.0f} M readings under contract, kept encrypted",
+            f"{readings / 1e6:.0f} M readings under contract, kept encrypted; {wire}",
             readings / kept_s / 1e6,
             "M readings/s",
             plain,
             ratio,
             "≥ 0.6",
             ratio >= 0.6,
-        )
+        ),
+        Result("memory of the provider meanwhile, all its processes, at most", peaks[0], "MiB"),
+        Result("memory of the consumer meanwhile, at most", peaks[1], "MiB"),
     ]
 
 
-def _pull(home: Home, dataset: str, count: int) -> float:
-    node = open_node(home)
-    server = uvicorn.Server(
-        uvicorn.Config(create_app(node), port=read_config(home).port, log_level="error", access_log=False)
-    )
-    thread = threading.Thread(target=server.run, daemon=True)
+def _lay_down(folder: Path, mill: Home, seconds: int) -> str:
+    """Store the readings at the mill, and beside it as Arrow, a part at a time; return the offered dataset."""
+    dataset = ""
+    with pa.OSFile(str(folder / "rows.arrows"), "wb") as sink:
+        writer = None
+        for start in range(0, seconds, PART_SECONDS):
+            rows = readings_by_second(min(PART_SECONDS, seconds - start), seed=SEED + start)
+            writer = writer or pa.ipc.new_stream(sink, rows.schema)
+            writer.write_table(rows)
+            if not dataset:
+                dataset = offer(mill, rows)
+                continue
+            node = open_node(mill)
+            node.store.write("orders", rows, title="Orders (synthetic)", origin="import:bench", mode="append")
+            node.close()
+        assert writer is not None, "there are seconds"
+        writer.close()
+    return dataset
+
+
+def _pull(home: Home, dataset: str, provider: int, count: int) -> tuple[float, int, tuple[float, float]]:
+    """Return the seconds of a pull by a node in its own process, its bytes, and the memory of provider and consumer."""
+    command = [sys.executable, "-m", "bench.bulk_consumer", str(home.path), MILL, dataset]
+    with (
+        subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as consumer,
+        _watched(provider, consumer.pid) as peaks,
+    ):
+        told, _ = consumer.communicate()
+    assert consumer.returncode == 0, "the consumer failed"
+    seen = json.loads(told.splitlines()[-1])
+    assert seen["rows"] == count, f"{seen['rows']} rows came instead of {count}"
+    return seen["took_s"], seen["wire_bytes"], (peaks[provider] / 2**20, peaks[consumer.pid] / 2**20)
+
+
+@contextmanager
+def _watched(*pids: int) -> Iterator[dict[int, int]]:
+    """Yield the most memory that each process and its children have taken so far (PSS), while the block runs."""
+    peaks, is_over = dict.fromkeys(pids, 0), threading.Event()
+
+    def look() -> None:
+        while not is_over.wait(LOOK_EVERY_S):
+            for pid in pids:
+                peaks[pid] = max(peaks[pid], _memory(pid))
+
+    thread = threading.Thread(target=look, daemon=True)
     thread.start()
     try:
-        while not server.started:
-            time.sleep(0.05)
-        return _kept_s(node, dataset, count)
+        yield peaks
     finally:
-        server.should_exit = True
-        thread.join(30)
-        node.close()
+        is_over.set()
+        thread.join()
 
 
-def _kept_s(node: Node, dataset: str, count: int) -> float:
-    actor = Subject(SubjectId("user:bench"), SHOP, frozenset({Role.PRODUCT_OWNER}))
-    asked = node.share.negotiate(MILL, dataset, actor)
-    agreed = node.share.wait_for(asked.process_id, {State.FINALIZED}, WAIT_S)
-    transfer = node.share.transfer(agreed.agreement_id, actor)
-    node.share.wait_for(transfer.process_id, {State.STARTED}, WAIT_S)
-    began = time.perf_counter()
-    node.share.pull_into(transfer.process_id, "orders", actor)
-    took_s = time.perf_counter() - began
-    rows = [delivery.rows for delivery in node.share.deliveries()]
-    assert rows == [count], f"{rows} rows came instead of {count}"
-    return took_s
+def _memory(pid: int) -> int:
+    try:
+        tree = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+        return sum(process.memory_full_info().pss for process in tree)
+    except psutil.Error:
+        return 0  # one of them has just ended
 
 
-def _download(folder: Path, rows: pa.Table) -> tuple[float, int]:
-    """Return the seconds of a download onto the disk, and its bytes."""
+def _download(folder: Path) -> tuple[float, int]:
+    """Return the seconds of a download onto the disk, and its bytes; the files are gone afterwards."""
     source, target = folder / "rows.arrows", folder / "download"
-    with pa.OSFile(str(source), "wb") as sink, pa.ipc.new_stream(sink, rows.schema) as writer:
-        writer.write_table(rows)
     certificate, key = _certificate(folder)
     command = [sys.executable, "-m", "bench.bulk_reference", str(source), str(certificate), str(key)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
@@ -115,7 +147,10 @@ def _download(folder: Path, rows: pa.Table) -> tuple[float, int]:
         finally:
             process.terminate()
     assert target.stat().st_size == source.stat().st_size, "the download is cut"
-    return took_s, target.stat().st_size
+    size = target.stat().st_size
+    source.unlink()
+    target.unlink()
+    return took_s, size
 
 
 def _certificate(folder: Path) -> tuple[Path, Path]:
