@@ -23,7 +23,7 @@ from gongshu.console.widgets import error_notice, facts, notice, panel, table, t
 from gongshu.errors import GongshuError
 from gongshu.model.ids import PartyId
 from gongshu.share.model import AgreementStatus
-from gongshu.share.rights import DEALERS
+from gongshu.share.rights import DEALERS, USERS
 from gongshu.share.spaces.roles import Act, SpaceRole, may
 from gongshu.share.spaces.states import Standing
 
@@ -48,7 +48,8 @@ async def show_membership(view: View, operator: PartyId, space_id: str) -> None:
         mine = await view.ask(member.look, operator, space_id, "standing", view.subject)
     except GongshuError as error:
         error_notice(view, error)
-        await _show_last(view, operator, space_id, names)
+        if view.has_role(*USERS):
+            await _show_last(view, operator, space_id, names)
         return
     roles = [SpaceRole(role) for role in mine.get("roles", []) if role in _KNOWN]
     state = str(mine.get("state", ""))

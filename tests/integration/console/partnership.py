@@ -19,6 +19,7 @@ from gongshu.model.ids import DatasetId, PartyId, SubjectId
 from gongshu.node import Node, open_node
 from gongshu.secure.gate import SqlQuery
 from gongshu.share.automation import ASK_FIRST
+from gongshu.share.clearances.model import Kind
 from gongshu.share.contracts.api import create_partner_contracts_router
 from gongshu.share.crawl.api import create_stamp_router
 from gongshu.share.dsp.api import create_dsp_router
@@ -49,6 +50,7 @@ def live(mill: Node, folder: Path) -> None:
             _meet(mill, shop)
             _deal(mill, shop)
             _gather(mill, shop)
+        _guard(mill)
     finally:
         shop.close()
 
@@ -99,12 +101,19 @@ def _meet(mill: Node, shop: Node) -> None:
     shop.share.offer(_table(shop, "spindle", "Spindle temperature", temperatures), terms, person(shop))
 
 
-def _table(node: Node, name: str, title: str, columns: Mapping[str, object]) -> DatasetId:
+def _table(
+    node: Node,
+    name: str,
+    title: str,
+    columns: Mapping[str, object],
+    grade: Grade = Grade.ONE,
+    importance: Importance = Importance.GENERAL,
+) -> DatasetId:
     dataset = node.store.write(name, pa.table(dict(columns)), title=title, origin=f"import:{name}.csv")
     node.catalogue.confirm(
         dataset,
-        grade=Grade.ONE,
-        importance=Importance.GENERAL,
+        grade=grade,
+        importance=importance,
         category=node.catalogue.dataset(dataset).label.category,
         actor=SubjectId("user:li"),
         reason="test",
@@ -159,3 +168,22 @@ def _gather(mill: Node, shop: Node) -> None:
     entry = {"kind": "resource", "title": "主轴温度 (synthetic)", "description": ""}
     shop.spaces.membership.submit(mill.party_id, space, entry, person(shop))
     mill.spaces.host.request("第二个空间 (synthetic)", RULES, person(mill))
+
+
+def _guard(mill: Node) -> None:
+    """Data that need a clearance: one asked for by a second product owner, one for nobody yet."""
+    recipe = {"part_number": ["P-1", "P-2"], "temperature": [851.237, 849.114]}
+    recipes = _table(mill, "recipes", "淬火配方 (synthetic)", recipe, Grade.THREE)
+    load = {"hour": [1, 2], "load_mw": [12.5, 13.25]}
+    _table(mill, "grid_load", "用电负荷 (synthetic)", load, Grade.TWO, Importance.IMPORTANT)
+    bo = Subject(SubjectId("user:bo"), mill.party_id, frozenset({Role.PRODUCT_OWNER}))
+    knowers = [{"name": "甲 (synthetic)", "post": "热处理"}]
+    mill.share.clearances.request(
+        Kind.STRICT,
+        recipes,
+        SHOP,
+        {"knowers": knowers, "mark": {"temperature": 3}},
+        bo,
+        reason="joint fault analysis",
+        valid_until=mill.clock() + timedelta(days=30),
+    )

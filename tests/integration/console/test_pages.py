@@ -22,6 +22,7 @@ DETAILS = {
     "/assets?asset=plant-1/line-1/mill-01": "nav.assets",
     "/sharing/offer?dataset=plant_1_line_1_mill_01": "sharing.offer",
     "/hub?period=2026-10": "nav.hub",
+    "/sharing/clearances/new?dataset=grid_load": "clearances.ask",
 }
 
 
@@ -253,10 +254,10 @@ WRONG: dict[str, tuple[str, Callable[[Visit], None], str]] = {
     "offer": (
         "li",
         _click("/sharing/offer?dataset=plant_1_line_1_mill_01", "offer.go", until="tomorrow"),
-        "a day as 2027-12-31",
+        "形如 2027-12-31 的日期",
     ),
     "contract": ("li", _open("/sharing/contract/nothing"), "share.agreement_unknown"),
-    "transfers": ("li", _click("/sharing/transfers", "process_act.suspend"), "at least one chosen transfer"),
+    "transfers": ("li", _click("/sharing/transfers", "process_act.suspend"), "至少选一个传输"),
     "market": ("li", _click("/sharing/find", "market.go"), "127.0.0.1:"),
     "market-search": ("li", _open("/sharing/find?words=%20%3F"), "share.search_empty"),
     "spaces": ("li", _open("/sharing/spaces?space=nothing"), "space.unknown"),

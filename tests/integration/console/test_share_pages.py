@@ -1,0 +1,189 @@
+"""Pages of clearances, attachments, the ledger and spaces: who sees what, wrong input, and one walk through them."""
+
+import base64
+import hashlib
+import html
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from gongshu.console.guard import OTHER_POLICY
+from gongshu.console.texts import Language, read_texts
+from tests.integration.console.conftest import Visit, _token
+
+pytestmark = pytest.mark.browser
+NewVisit = Callable[..., Visit]
+
+
+def t(key: str, language: str = "zh", **fields: object) -> str:
+    return read_texts().get(key, Language(language), **fields)
+
+
+def page_of(address: str, path: str, name: str, language: str = "zh") -> str:
+    """The page as it is sent: what it shows stands in it as JSON."""
+    cookies = {"gongshu_session": _token(address, name), "gongshu_language": language}
+    answer = httpx.get(address + path, cookies=cookies, trust_env=False, timeout=60)
+    assert answer.status_code == 200
+    return html.unescape(html.unescape(answer.text))
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_pages_show_what_there_is(node_address: str, language: str) -> None:
+    shown = {path: page_of(node_address, path, "li", language) for path in SHOWN}
+    missing = [(path, key) for path, keys in SHOWN.items() for key in keys if t(key, language) not in shown[path]]
+    assert missing == []
+
+
+SHOWN = {
+    "/sharing/clearances": ("clearance_kind.strict", "clearances.ask", "trace.choose"),
+    "/sharing/clearances/new?dataset=grid_load": ("important.checked_by", "important.acceptable", "clearances.go"),
+    "/sharing/clearances/new?dataset=parts": ("clearances.not_needed",),
+    "/sharing/offer?dataset=grid_load": ("needs.ask", "clearance_kind.important", "offer.nobody_cleared"),
+    "/sharing/offer?dataset=parts": ("attach.choose", "offer.go"),
+    "/sharing": ("attach.none", "attach.offer"),
+    "/sharing/ledger": ("ledger.received", "ledger.given", "disputed.lapses", "notices.none_in", "proof.go"),
+}
+
+
+@pytest.mark.parametrize("name", ["chen", "root"])
+def test_who_answers_for_no_data_sees_no_clearance(node_address: str, name: str) -> None:
+    shown = page_of(node_address, "/sharing/clearances", name)
+    assert t("clearances.who") in shown
+    assert "recipes" not in shown
+    assert t("trace.choose") not in shown
+
+
+def test_a_viewer_sees_the_ledger_and_can_change_nothing(node_address: str) -> None:
+    assert t("ledger.received") in page_of(node_address, "/sharing/ledger", "chen")
+    offers = page_of(node_address, "/sharing", "chen")
+    assert t("attach.offer") in offers
+    assert t("attach.choose") not in offers
+    assert t("clearances.go") in page_of(node_address, "/sharing/clearances/new?dataset=grid_load", "li")
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "code"),
+    [
+        ("/sharing/clearance/nothing", "li", "share.clearance_unknown"),
+        ("/sharing/clearance/nothing", "chen", "secure.not_allowed"),
+        ("/sharing/clearances/new?dataset=nothing", "li", "govern.dataset_unknown"),
+        ("/sharing/clearances/new?dataset=%3Cscript%3E", "li", "govern.dataset_unknown"),
+        ("/sharing/spaces?space=x&operator=urn:nobody", "li", "secure.party_unknown"),
+        ("/sharing/spaces?space=x&operator=urn:nobody", "chen", "secure.not_allowed"),
+    ],
+)
+def test_a_wrong_address_gets_one_clear_error(node_address: str, path: str, name: str, code: str) -> None:
+    shown = page_of(node_address, path, name)
+    assert shown.count("gs-notice bad") == 1
+    assert code in shown
+
+
+def test_every_answer_tells_browsers_what_they_may_run(node_address: str) -> None:
+    session = {"gongshu_session": _token(node_address, "li")}
+    for path in ("/", "/sign-in", "/docs"):
+        answer = httpx.get(node_address + path, cookies=session, trust_env=False, timeout=60)
+        policy = answer.headers["content-security-policy"]
+        assert "frame-ancestors 'none'" in policy
+        assert "'unsafe-inline'" not in policy.split("style-src")[0]
+        for script in re.findall(r"<script(?![^>]*src=)[^>]*>(.*?)</script>", answer.text, re.DOTALL):
+            digest = hashlib.sha256(script.encode()).digest()
+            assert f"'sha256-{base64.b64encode(digest).decode()}'" in policy, "each script of ours may run"
+    answer = httpx.get(node_address + "/api/v1/share/offers", trust_env=False)
+    assert answer.headers["content-security-policy"] == OTHER_POLICY
+    assert (answer.headers["x-content-type-options"], answer.headers["referrer-policy"]) == ("nosniff", "same-origin")
+    hostile = httpx.get(node_address + "/sign-in", headers={"host": "x; script-src *"}, trust_env=False)
+    assert "*" not in hostile.headers.get("content-security-policy", "")
+
+
+def test_a_handler_that_data_bring_into_a_page_does_not_run(visit: NewVisit) -> None:
+    window = visit("li")
+    page = window.open("/docs")
+    assert window.faults == []
+    page = window.open("/sharing/ledger")
+    page.evaluate("document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=\"window.ran = 1\">')")
+    page.wait_for_timeout(300)
+    assert page.evaluate("window.ran") is None
+    assert any("Content Security Policy" in fault for fault in window.faults)
+    window.leave()
+
+
+def test_a_clearance_from_its_request_to_the_offer(visit: NewVisit) -> None:
+    steward = visit("li")
+    page = steward.open("/sharing/clearances")
+    page.get_by_role("link", name="recipes").first.click()
+    page.click("[data-test=approve]")
+    page.get_by_text(t("clearance.needs", roles=t("role.security_admin"))).wait_for()
+    address = page.url.removeprefix(steward.address)
+    guard = visit("zhao").open(address)
+    guard.click("[data-test=approve]")
+    guard.get_by_text(t("clearance_state.in_force")).first.wait_for()
+    page = steward.open("/sharing/offer?dataset=recipes")
+    page.get_by_text(t("needs.nothing")).wait_for()
+    page.locator("[data-test=make]").wait_for()
+    page = steward.open(address)
+    page.click("[data-test=revoke]")
+    page.fill("[data-test=reason]", "the analysis is over")
+    page.click("[data-test=go]")
+    page.get_by_text(t("clearance_lacks.revoked")).first.wait_for()
+    assert steward.faults == []
+
+
+def test_a_form_keeps_what_was_typed_when_it_is_refused(visit: NewVisit) -> None:
+    window = visit("li")
+    page = window.open("/sharing/clearances/new?dataset=grid_load")
+    page.fill("[data-test=checked_by]", "甲")
+    page.fill("[data-test=lawfulness]", "合同目的")
+    page.click("[data-test=go]")
+    page.wait_for_selector(".gs-notice.bad")
+    assert t("important.expected", count=6) in window.alert()
+    page.fill("[data-test=until]", "some day")
+    page.click("[data-test=go]")
+    page.get_by_text("形如 2027-12-31 的日期").wait_for()
+    assert page.locator(".gs-notice").count() == 1
+    assert page.input_value("[data-test=checked_by]") == "甲"
+    assert page.input_value("[data-test=lawfulness]") == "合同目的"
+    assert window.faults == []
+
+
+def test_evidence_and_a_leak_are_searched_from_the_page(visit: NewVisit, tmp_path: Path) -> None:
+    window = visit("li")
+    page = window.open("/sharing/ledger")
+    page.click("[data-test=verify]")
+    page.get_by_text("一个或两个文件").wait_for()
+    bundle = tmp_path / "evidence.jsonl"
+    bundle.write_bytes(_evidence(window))
+    forged = tmp_path / "forged.jsonl"
+    forged.write_bytes(bundle.read_bytes().replace(b'"uses', b'"used', 1).replace(b"consumer", b"customer", 1))
+    for file, expected in ((bundle, t("verdict.agrees")), (forged, "")):
+        page = window.open("/sharing/ledger")
+        page.set_input_files("[data-test=bundles] input[type=file]", str(file))
+        page.get_by_text(f"{file.name} ·").wait_for()
+        page.click("[data-test=verify]")
+        notice = page.locator(".gs-notice").first
+        notice.wait_for()
+        if expected:
+            page.get_by_text(expected, exact=True).first.wait_for()
+        else:
+            assert notice.get_attribute("class") in {"gs-notice bad", "gs-notice warn"}
+    leak = tmp_path / "leak.csv"
+    leak.write_text("part,temperature\nP-1,851.237\n", encoding="utf-8")
+    page = window.open("/sharing/clearances")
+    page.set_input_files("[data-test=leak] input[type=file]", str(leak))
+    page.get_by_text(t("trace.nobody")).wait_for()
+    assert window.faults == []
+
+
+def _evidence(window: Visit) -> bytes:
+    token: Any = {"Authorization": f"Bearer {_token(window.address, 'li')}"}
+    top = f"{window.address}/api/v1/share"
+    found = httpx.get(f"{top}/agreements", headers=token, trust_env=False, timeout=60).json()
+    agreement = next(each for each in found if each["side"] == "provider")["agreement_id"]
+    answer = httpx.get(
+        f"{top}/evidence", params={"agreement_id": agreement}, headers=token, trust_env=False, timeout=60
+    )
+    assert answer.status_code == 200
+    return answer.content
