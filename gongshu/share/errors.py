@@ -74,6 +74,14 @@ class PartyChanged(Refused):
     )
 
 
+class PartnerAddsTooMuch(Conflict):
+    """A partner has reached a bound on what it may add here."""
+
+    code = "share.partner_adds_too_much"
+    retry = Retry.LATER
+    template = "{party} has {most} {what} here, which is the bound. End some of them, or ask this node's people."
+
+
 class MoveIllegal(Conflict):
     """The protocol does not allow this message in the state the process is in."""
 

@@ -1,9 +1,11 @@
 """What other parties ask of us, checked before it reaches the engine: who asks, for which offer, back to where."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import orjson
+import sqlalchemy as sa
 
 from gongshu.database import Database
 from gongshu.errors import NotFound
@@ -18,7 +20,7 @@ from gongshu.share.data_addresses import require_data_address
 from gongshu.share.destination import read_destination
 from gongshu.share.dsp.messages import FORMAT_PUSH
 from gongshu.share.dsp.reader import Inbound, read_message
-from gongshu.share.dsp.states import Kind, Move, Side
+from gongshu.share.dsp.states import FINAL, Kind, Move, Side
 from gongshu.share.engine import Engine
 from gongshu.share.errors import (
     AddressRefused,
@@ -34,6 +36,8 @@ from gongshu.share.model import AgreementStatus, Offer
 from gongshu.share.odrl import canonical_text, message_offer, read_terms
 from gongshu.share.offers import OfferBook
 from gongshu.share.policy import SharePolicy
+from gongshu.share.quotas import OPEN_MAX, Quota
+from gongshu.share.tables import share_processes
 
 Json = dict[str, Any]
 
@@ -64,6 +68,7 @@ class Intake:
         self._parties = parties
         self._identities = identities
         self._own = own_party_id
+        self._open = {kind: Quota(f"open {kind}s", OPEN_MAX, partial(_open_of, kind)) for kind in Kind}
 
     def authenticate(self, scope: Mapping[str, Any], body: bytes | None) -> PartyId:
         """Return who sent a request (its ASGI scope), by the scheme of identity that this party is registered with.
@@ -138,6 +143,8 @@ class Intake:
         Raises: AddressRefused, OfferUnknown, AgreementUnknown, TermsUnknown, TermsForbid, MessageInvalid.
         """
         self._require_callback(party, inbound)
+        with self._database.connect() as connection:
+            self._open[inbound.kind].take(connection, party)
         if inbound.move is Move.REQUEST:
             values = self._contract_request(party, inbound)
         elif inbound.move is Move.OFFER:
@@ -249,6 +256,12 @@ class Intake:
         if record.counterparty == party and offer.get("target", target) != target:
             raise MessageInvalid(what=inbound.message_type, reason="its offer is for another dataset")
         return {"policy": canonical_text({**offer, "target": target})}
+
+
+def _open_of(kind: Kind, party: PartyId) -> "sa.Select[int]":
+    columns = share_processes.c
+    mine = (columns.counterparty == party, columns.kind == kind, columns.state.not_in(FINAL))
+    return sa.select(sa.func.count()).where(*mine)
 
 
 def _short(identity: str) -> str:

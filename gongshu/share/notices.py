@@ -24,6 +24,7 @@ from gongshu.share.dsp.reader import read_plain
 from gongshu.share.errors import MessageInvalid, NoticeInvalid
 from gongshu.share.model import Agreement
 from gongshu.share.ports import Clock, Reply
+from gongshu.share.quotas import NOTICES_MAX, Quota
 from gongshu.share.signals import new_urn
 
 _logger = logging.getLogger(__name__)
@@ -83,6 +84,7 @@ class NoticeBook:
         self._audit = audit
         self._clock = clock
         self._own = own_party_id
+        self._taken = Quota("notices", NOTICES_MAX, _taken_of)
 
     def queue(self, connection: sa.Connection, agreement: Agreement, purpose: str) -> None:
         """Sign and queue a notice for each party that the terms name, inside the caller's transaction."""
@@ -173,6 +175,7 @@ class NoticeBook:
         with self._database.begin() as connection:
             known = sa.select(columns.notice_id).where(columns.notice_id == claims["id"], columns.sender == sender)
             if connection.execute(known).first() is None:
+                self._taken.take(connection, sender)
                 connection.execute(
                     sa.insert(share_notices_received).values(
                         notice_id=claims["id"],
@@ -214,6 +217,10 @@ class NoticeBook:
         with self._database.connect() as connection:
             rows = list(connection.execute(query.limit(limit).offset(offset)))
         return [_notice(row, row.sender, row.received_at, None, "") for row in rows]
+
+
+def _taken_of(sender: PartyId) -> "sa.Select[int]":
+    return sa.select(sa.func.count()).where(share_notices_received.c.sender == sender)
 
 
 def _notice(row: Any, party: str, at: datetime, sent_at: datetime | None, last_error: str) -> Notice:

@@ -29,6 +29,7 @@ from gongshu.share.evidence.tables import evidence_entries, evidence_partners
 from gongshu.share.keeping.chain import canonical, hash_of, is_signed, link_fault
 from gongshu.share.keeping.ports import Post
 from gongshu.share.ports import Clock
+from gongshu.share.quotas import ENTRIES_MAX
 
 PATH = "/share/evidence"
 BATCH = 200
@@ -166,6 +167,8 @@ class Exchange:
         body, signature = _parts(item)
         if fault := entry_fault(body):
             raise EntryRefused(sequence=0, agreement_id=str(body.get("contract", ""))[:200], reason=fault)
+        if body["sequence"] > ENTRIES_MAX:
+            raise _refused(body, f"a contract has at most {ENTRIES_MAX} entries")
         key = self._parties.get(party).public_key
         text = canonical(body)
         with self._database.begin() as connection:

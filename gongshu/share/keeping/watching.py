@@ -33,6 +33,7 @@ from gongshu.share.keeping.tables import deletion_proofs, receipt_faults, usage_
 from gongshu.share.model import Agreement, AgreementStatus
 from gongshu.share.policy import SharePolicy
 from gongshu.share.ports import Clock
+from gongshu.share.quotas import ENTRIES_MAX, FAULTS_MAX, PROOFS_MAX
 from gongshu.share.tables import share_agreements, share_deliveries
 from gongshu.share.terms import Phase, Terms
 
@@ -82,6 +83,8 @@ class Watch:
         body, signature = _entry(entry, "a receipt")
         if fault := receipt_fault(body):
             raise MessageInvalid(what="a receipt", reason=fault)
+        if body["sequence"] > ENTRIES_MAX:
+            raise MessageInvalid(what="a receipt", reason=f"a contract has at most {ENTRIES_MAX} receipts")
         agreement = self._agreement(party, body["contract"], "A receipt")
         text, sequence = canonical(body), body["sequence"]
         if not is_signed(RECEIPT_DOMAIN, text, signature, self._parties.get(party).public_key):
@@ -155,6 +158,10 @@ class Watch:
         with self._database.begin() as connection:
             mine = (_P.fingerprint == key["fingerprint"], _P.agreement_id == key["agreement_id"])
             if connection.execute(sa.select(_P.body).where(*mine)).first() is None:
+                held = sa.select(sa.func.count()).where(_P.agreement_id == agreement.agreement_id)
+                if connection.execute(held).scalar_one() >= PROOFS_MAX:
+                    reason = f"a contract has at most {PROOFS_MAX} of them"
+                    raise ReceiptInvalid(what="A deletion proof", agreement_id=agreement.agreement_id, reason=reason)
                 values = {"counterparty": party, "body": text, "signature": signature, "received_at": self._clock()}
                 connection.execute(sa.insert(deletion_proofs).values(**key, **values))
                 details = {"key": key["fingerprint"], "files": len(proof["files"]), "reason": proof["reason"][:300]}
@@ -286,6 +293,9 @@ class Watch:
         with self._database.begin() as connection:
             mine = (_F.agreement_id == agreement_id, _F.kind == kind, _F.sequence == sequence)
             if connection.execute(sa.select(_F.fault_id).where(*mine)).first() is not None:
+                return False
+            held = sa.select(sa.func.count()).where(_F.agreement_id == agreement_id, _F.kind == kind)
+            if connection.execute(held).scalar_one() >= FAULTS_MAX:
                 return False
             values = {"agreement_id": agreement_id, "kind": kind, "sequence": sequence, "seen": seen}
             connection.execute(sa.insert(receipt_faults).values(**values, at=self._clock()))
