@@ -3,12 +3,18 @@
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 
-class Dealer(LoadScopeScheduling):  # type: ignore[misc]
-    """Whole modules of integration tests first, so that their servers, nodes and browsers start once; largest first.
+def is_dealt_whole(nodeid: str) -> bool:
+    """True for tests with real servers, nodes and browsers, which start once a module."""
+    return nodeid.startswith(("tests/integration/", "tests/scenario/"))
 
-    After them come the other tests one by one, in the order in which they were collected: many short ones even out
-    the end.
-    """
+
+def scope_of(nodeid: str) -> str:
+    """Return what is dealt out in one piece: a module, or else the test alone."""
+    return nodeid.partition("::")[0] if is_dealt_whole(nodeid) else nodeid
+
+
+class Dealer(LoadScopeScheduling):  # type: ignore[misc]
+    """Deals in the order of the collection: whole modules first; many short tests even out the end."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return nodeid.partition("::")[0] if nodeid.startswith("tests/integration/") else nodeid
+        return scope_of(nodeid)

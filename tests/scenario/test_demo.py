@@ -10,6 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+pytestmark = pytest.mark.disk
+
 STEPS = ["collect", "store", "catalogue", "grade", "quality", "gate", "share", "apply", "report", "audit"]
 
 

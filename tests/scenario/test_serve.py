@@ -14,7 +14,12 @@ import httpx
 import psutil
 import pytest
 
-from gongshu.config import Home
+from gongshu.config import Home, NodeConfig
+from tests.metadata import new_home
+
+pytestmark = pytest.mark.disk
+
+CONFIG = NodeConfig(party_id="urn:gongshu:party:test", title="测试厂 (synthetic)", port=0)
 
 
 def run(home: Path, *words: str) -> "subprocess.CompletedProcess[str]":
@@ -22,8 +27,8 @@ def run(home: Path, *words: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
-def init(home: Path, port: int = 0) -> str:
-    made = run(home, "init", "--party", "urn:gongshu:party:test", "--title", "测试厂 (synthetic)", "--port", str(port))
+def init(home: Path) -> str:
+    made = run(home, "init", "--party", CONFIG.party_id, "--title", CONFIG.title, "--port", "0")
     assert made.returncode == 0, made.stderr
     return made.stdout.split("code=")[1].strip()
 
@@ -56,11 +61,19 @@ def home(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def running(home: Path) -> Iterator[tuple[str, str, "subprocess.Popen[str]"]]:
+def made(home: Path) -> Path:
+    """A node's home as `gongshu init` leaves it."""
+    return new_home(home, CONFIG).path
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str, Path]]:
+    """The address, the one-time code and the home of a node that runs."""
+    home = tmp_path_factory.mktemp("running") / "node"
     code = init(home)
     server = serve(home)
     try:
-        yield address_of(home, server), code, server
+        yield address_of(home, server), code, home
     finally:
         if server.poll() is None:
             server.send_signal(signal.SIGTERM)
@@ -68,7 +81,7 @@ def running(home: Path) -> Iterator[tuple[str, str, "subprocess.Popen[str]"]]:
 
 
 def test_a_new_node_has_no_password_and_makes_its_first_account_once(
-    running: tuple[str, str, "subprocess.Popen[str]"],
+    running: tuple[str, str, Path],
 ) -> None:
     address, code, _ = running
     with httpx.Client(base_url=address, trust_env=False) as http:
@@ -85,23 +98,21 @@ def test_a_new_node_has_no_password_and_makes_its_first_account_once(
         assert (bad.status_code, bad.json()["code"]) == (422, "request.invalid")
 
 
-def test_stopping_the_node_stops_its_children(home: Path) -> None:
-    init(home)
-    server = serve(home)
-    address_of(home, server)
+def test_stopping_the_node_stops_its_children(made: Path) -> None:
+    server = serve(made)
+    address_of(made, server)
     children = psutil.Process(server.pid).children(recursive=True)
     assert any("gongshu.lake.writer" in " ".join(child.cmdline()) for child in children)
     server.send_signal(signal.SIGTERM)
     _, error = server.communicate(timeout=30)
     assert "Traceback" not in error
     assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
-    assert not (Home(home).run / "address").exists()
+    assert not (Home(made).run / "address").exists()
 
 
-def test_killing_the_node_ends_its_children(home: Path) -> None:
-    init(home)
-    server = serve(home)
-    address_of(home, server)
+def test_killing_the_node_ends_its_children(made: Path) -> None:
+    server = serve(made)
+    address_of(made, server)
     children = psutil.Process(server.pid).children(recursive=True)
     os.kill(server.pid, signal.SIGKILL)
     server.communicate(timeout=30)
@@ -113,23 +124,24 @@ def test_a_port_in_use_is_one_clear_line(home: Path) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
-        init(home, other.getsockname()[1])
+        new_home(home, CONFIG.model_copy(update={"port": other.getsockname()[1]}))
         refused = run(home, "serve")
     assert refused.returncode == 1
     assert "[serve.port_taken]" in refused.stderr
     assert "Traceback" not in refused.stderr
 
 
-def test_one_home_is_served_by_one_process(running: tuple[str, str, "subprocess.Popen[str]"], home: Path) -> None:
+def test_one_home_is_served_by_one_process(running: tuple[str, str, Path]) -> None:
+    address, _, home = running
     second = run(home, "serve")
     assert second.returncode == 1
     assert "[serve.already_running]" in second.stderr
-    assert (Home(home).run / "address").read_text(encoding="utf-8") == running[0]
+    assert (Home(home).run / "address").read_text(encoding="utf-8") == address
 
 
 def test_a_missing_or_broken_configuration_is_one_clear_line(home: Path) -> None:
     assert "[config.missing]" in run(home, "serve").stderr
-    init(home)
+    new_home(home, CONFIG)
     (home / "gongshu.toml").write_text("port = 'x'\n", encoding="utf-8")
     broken = run(home, "status")
     assert broken.returncode == 1
@@ -139,7 +151,7 @@ def test_a_missing_or_broken_configuration_is_one_clear_line(home: Path) -> None
     assert "[init.node_exists]" in again.stderr
 
 
-def test_the_page_of_interfaces_needs_no_other_server(running: tuple[str, str, "subprocess.Popen[str]"]) -> None:
+def test_the_page_of_interfaces_needs_no_other_server(running: tuple[str, str, Path]) -> None:
     address, _, _ = running
     with httpx.Client(base_url=address, trust_env=False) as http:
         page = http.get("/docs").text

@@ -16,6 +16,8 @@ from gongshu.model.ids import SourceId
 from gongshu.supervise import Supervisor
 from tests.integration.gather.conftest import Rooms
 
+pytestmark = pytest.mark.disk
+
 PATIENCE_S = 30.0
 
 

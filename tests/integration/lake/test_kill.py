@@ -16,6 +16,8 @@ from gongshu.lake import Lake, ReadingsRelation
 from gongshu.lake.errors import QueryWorkerLost
 from tests.integration.lake.producer import BATCH_ROWS, INTERVAL_S
 
+pytestmark = pytest.mark.disk
+
 PRODUCERS = 4
 KILLS = 50
 ALL = {"readings": ReadingsRelation(None)}

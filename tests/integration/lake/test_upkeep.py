@@ -22,6 +22,8 @@ from gongshu.lake.sqlite_log import SqliteLog
 from gongshu.lake.warehouse import Warehouse
 from tests.unit.lake.made import START, readings
 
+pytestmark = pytest.mark.disk
+
 ALL = {"readings": ReadingsRelation(None)}
 SQL = "SELECT series_id, time, value_double FROM readings ORDER BY ALL"
 

@@ -18,6 +18,8 @@ from gongshu.lake import Lake
 from gongshu.lake.writer import Pace, Writer, main
 from tests.unit.lake.made import readings
 
+pytestmark = pytest.mark.disk
+
 COMMIT_ROWS = 1000
 
 

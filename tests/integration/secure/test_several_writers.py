@@ -21,6 +21,8 @@ from gongshu.secure.policy import PolicyService
 from tests.conftest import Clock
 from tests.integration.secure.conftest import OWN
 
+pytestmark = pytest.mark.disk
+
 WRITER = """
 import sys
 from datetime import UTC, datetime

@@ -26,6 +26,8 @@ from tests.integration.share.worker import FileClock
 from tests.metadata import new_database
 from tests.unit.share.world import MILL, ORDERS, SHOP, Site, World, subject
 
+pytestmark = pytest.mark.disk
+
 ROOT = Path(__file__).parents[3]
 CONTRACTS = 50
 LEASES_S = 61
