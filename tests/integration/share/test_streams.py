@@ -11,12 +11,14 @@ import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 
+from gongshu.model.access import Role, Subject
 from gongshu.model.grade import Grade, Importance
 from gongshu.model.ids import AssetId, DatasetId, SourceId, SubjectId
 from gongshu.model.reading import READING_SCHEMA, ValueType
 from gongshu.model.series import SeriesSighting
 from gongshu.secure.errors import Denied
 from gongshu.secure.gate import DatasetQuery
+from gongshu.share.clearances.model import Kind
 from gongshu.share.dsp.messages import FORMAT_STREAM
 from gongshu.share.dsp.states import State
 from gongshu.share.errors import PeerUnreachable
@@ -184,6 +186,26 @@ def test_a_running_stream_ends_when_what_permits_it_does(
         mill.clock.ahead = shop.clock.ahead = timedelta()
         mill.share.steady.reset(mill.li)
         shop.share.steady.reset(shop.li)
+
+
+def test_a_clearance_that_is_revoked_ends_the_stream_that_runs_by_it(pair: Sites) -> None:
+    mill, shop = pair
+    machine, book = Machine(mill), mill.share.clearances
+    mill.share.desk.register_place(shop.party, "CN-33", "test", mill.li)
+    machine.grade(Grade.THREE)
+    record = {"knowers": [{"name": "tester (synthetic)", "post": "process"}], "mark": {"value": 3}}
+    until_then, asked = mill.clock() + timedelta(days=30), (Kind.STRICT, DatasetId(machine.dataset), shop.party)
+    made = book.request(*asked, record, mill.li, reason="fault", valid_until=until_then)
+    for name, role in (("user:steward", Role.STEWARD), ("user:guard", Role.SECURITY_ADMIN)):
+        book.approve(made.clearance_id, Subject(SubjectId(name), mill.party, frozenset({role})))
+    machine.grow(100)
+    stream = follow(pair, machine, Terms(parties=frozenset({shop.party})), "cleared")
+    until(lambda: sent_rows(mill, stream) == 100)
+    book.revoke(made.clearance_id, mill.li, "over")
+    until(lambda: all(line.outcome != "open" for line in mill.share.deliveries(agreement_id=stream.agreement_id)))
+    machine.grow(50)
+    shop.share.wait_for(stream.process_id, {State.SUSPENDED}, 30)
+    assert sent_rows(mill, stream) == 100
 
 
 def test_a_follower_that_lost_its_lease_while_it_wrote_appends_nothing(

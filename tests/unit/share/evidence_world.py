@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
+from gongshu.database import Database
 from gongshu.errors import GongshuError
 from gongshu.model.access import Role, Subject
 from gongshu.model.ids import PartyId, SubjectId
@@ -35,10 +36,18 @@ CONTRACT = "urn:uuid:contract-1"
 class Office:
     """One party's end."""
 
-    def __init__(self, folder: Path, party: PartyId, side: Side, clock: Clock, settings: EvidenceSettings) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        party: PartyId,
+        side: Side,
+        clock: Clock,
+        settings: EvidenceSettings,
+        database: Database | None = None,
+    ) -> None:
         folder.mkdir(exist_ok=True)
         self.party, self.side, self.clock = party, side, clock
-        self.database = new_database(folder / "metadata.db")
+        self.database = database or new_database(folder / "metadata.db")
         self.keys = KeyStore(folder / "keys")
         self.audit = AuditLog(self.database, self.keys, clock)
         self.parties = PartyRegistry(self.database, self.audit, clock)
@@ -131,10 +140,13 @@ class Office:
 class Street:
     """Both offices and the wire between them."""
 
-    def __init__(self, folder: Path, settings: EvidenceSettings | None = None) -> None:
+    def __init__(
+        self, folder: Path, settings: EvidenceSettings | None = None, database: Database | None = None
+    ) -> None:
+        """`database` is the mill's, where it is not to be a new one."""
         self.clock = Clock()
         bounds = settings or EvidenceSettings()
-        self.mill = Office(folder / "mill", MILL, Side.PROVIDER, self.clock, bounds)
+        self.mill = Office(folder / "mill", MILL, Side.PROVIDER, self.clock, bounds, database)
         self.shop = Office(folder / "shop", SHOP, Side.CONSUMER, self.clock, bounds)
         self.mill.knows(self.shop)
         self.shop.knows(self.mill)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from gongshu.database import Database
 from gongshu.model.access import Role, Subject
 from gongshu.model.dataset import Column
 from gongshu.model.grade import Grade, GradeLabel, GradeStanding, Importance
@@ -50,9 +51,9 @@ BOTH = person("user:both", Role.STEWARD, Role.SECURITY_ADMIN)
 class Desk:
     """One provider's clearances on a real database."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, database: Database | None = None) -> None:
         self.clock, self.audit = Clock(), Memory()
-        self.database = new_database(folder / "mill.db")
+        self.database = database or new_database(folder / "mill.db")
         self.parties = PartyRegistry(self.database, self.audit, self.clock)
         for party in (SHOP, SPY):
             keys = KeyStore(folder / party.rsplit(":", 1)[1])

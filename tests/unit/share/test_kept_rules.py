@@ -13,13 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlglot import parse_one
 
-from gongshu.model.ids import PartyId
+from gongshu.model.access import Role, Subject
+from gongshu.model.ids import DatasetId, PartyId, SubjectId
+from gongshu.secure.gate.copies import CopyRead
 from gongshu.secure.guard.aggregate import aggregate_fault, with_group_min
 from gongshu.secure.keys import KeyStore
+from gongshu.share.dsp.states import Side
 from gongshu.share.errors import CopyKeyGone, VaultUnsafe
+from gongshu.share.keeping.judging import Place, judge_reading
 from gongshu.share.keeping.onward import IGNORED, why_looser
 from gongshu.share.keeping.spool import SealedSpool, open_spool
 from gongshu.share.keeping.vault import KeyVault, file_key
+from gongshu.share.model import Agreement, AgreementStatus
 from gongshu.share.terms import Comparison, Operation, RowCondition, Terms
 
 DAY = datetime(2027, 1, 1, tzinfo=UTC)
@@ -185,3 +190,33 @@ def test_figures_over_groups_pass_with_small_groups_left_out(sql: str) -> None:
 )
 def test_whatever_could_give_a_single_row_is_no_figure(sql: str) -> None:
     assert aggregate_fault(parse_one(sql, dialect="duckdb")) is not None
+
+
+@pytest.mark.parametrize("asked", ["", "marketing", "Quality", "quality ", "quality\0"])
+def test_a_copy_is_read_for_the_purposes_of_every_one_of_its_contracts_alone(asked: str) -> None:
+    both = [_contract("a", Terms(purposes=frozenset({"quality"}))), _contract("b", Terms(unrestricted=True))]
+    assert _judged(both, "quality") is None
+    for contracts in (both, both[::-1]):
+        assert "a: " in str(_judged(contracts, asked))
+    assert _judged(both[1:], asked) is None
+
+
+def test_what_is_read_counts_as_what_it_is_for_the_contract() -> None:
+    held = [_contract("a", Terms(operations=frozenset({Operation.AGGREGATE})))]
+    assert _judged(held, "quality", is_aggregate=True) is None
+    for other in ({}, {"action": "export"}, {"action": "export", "is_aggregate": True}):
+        assert _judged(held, "quality", **other) is not None
+    assert "no contract" in str(_judged([], "quality"))
+
+
+def _contract(name: str, terms: Terms) -> Agreement:
+    given: dict[str, Any] = dict.fromkeys((part.name for part in fields(Agreement)), "")
+    given |= {"agreement_id": name, "terms": terms, "agreed_at": DAY, "side": Side.CONSUMER, "uses": 0}
+    return Agreement(**given | {"status": AgreementStatus.ACTIVE, "policy": {}})
+
+
+def _judged(contracts: list[Agreement], purpose: str, **more: Any) -> str | None:
+    reader = Subject(SubjectId("user:li"), PartyId("shop"), frozenset({Role.ANALYST}))
+    read = CopyRead(DatasetId("copy"), reader, more.pop("action", "read"), purpose, **more)
+    place, kind = Place(PartyId("shop")), "delivery"
+    return judge_reading(contracts, read, place, now=DAY, highest=DAY, received_at=DAY, reads=0, kind=kind)
