@@ -87,8 +87,9 @@ def _token(address: str, name: str) -> str:
 class Visit:
     """A person's browser window, which remembers what went wrong in it."""
 
-    def __init__(self, context: Any, address: str) -> None:
+    def __init__(self, context: Any, address: str, name: str) -> None:
         self.address = address
+        self.name = name
         self.faults: list[str] = []
         self.page = context.new_page()
         self.page.set_default_timeout(15_000)
@@ -114,8 +115,10 @@ class Visit:
         return str(self.page.locator(".gs-notice").first.inner_text())
 
     def leave(self) -> None:
-        """Go to an empty page and forget what went wrong."""
+        """Go to an empty page, forget what went wrong and, if nobody was signed in at first, who is now."""
         self.page.goto("about:blank")
+        if not self.name:
+            self.page.context.clear_cookies(name="gongshu_session")
         self.faults.clear()
 
     def close(self) -> None:
@@ -136,7 +139,7 @@ def new_window(browser: Any, node_address: str) -> Callable[..., Visit]:
         if name:
             cookie = {"name": "gongshu_session", "value": _token(node_address, name), "url": node_address}
             context.add_cookies([cookie | {"httpOnly": True, "sameSite": "Strict"}])
-        return Visit(context, node_address)
+        return Visit(context, node_address, name)
 
     return make
 
@@ -149,12 +152,12 @@ def kept_window(new_window: Callable[..., Visit]) -> Callable[..., Visit]:
 
 @pytest.fixture
 def visit(new_window: Callable[..., Visit], kept_window: Callable[..., Visit]) -> Iterator[Callable[..., Visit]]:
-    """Open a window as a person; where nobody is signed in, or where it is `own`, one that no other test sees."""
+    """Open a window as a person (none: nobody is signed in); if it is `own`, one that no other test sees."""
     own_windows: list[Visit] = []
     kept_windows: list[Visit] = []
 
     def make(name: str = "li", language: str = "zh", width: int = 1440, *, own: bool = False) -> Visit:
-        windows, opening = (own_windows, new_window) if own or not name else (kept_windows, kept_window)
+        windows, opening = (own_windows, new_window) if own else (kept_windows, kept_window)
         windows.append(opening(name, language, width))
         return windows[-1]
 
