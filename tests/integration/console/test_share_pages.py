@@ -149,6 +149,17 @@ def test_a_form_keeps_what_was_typed_when_it_is_refused(visit: NewVisit) -> None
     assert window.faults == []
 
 
+def test_a_counter_offer_begins_with_the_terms_on_the_table(visit: NewVisit) -> None:
+    window = visit("li")
+    page = window.open("/sharing/agreements")
+    page.get_by_role("link", name="parts").first.click()
+    page.get_by_text(t("process.counter"), exact=True).click()
+    assert page.input_value("[data-test=purposes]") == "quality"
+    assert page.input_value("[data-test=uses]") == "5"
+    assert page.locator("[data-test=no_onward]").get_attribute("aria-checked") == "true"
+    assert window.faults == []
+
+
 def test_evidence_and_a_leak_are_searched_from_the_page(visit: NewVisit, tmp_path: Path) -> None:
     window = visit("li")
     page = window.open("/sharing/ledger")
