@@ -162,23 +162,26 @@ def set_transfer_rules(connection: sa.Connection, agreement_id: str, rules: dict
     return connection.execute(change.values(transfer_rules=rules)).rowcount == 1
 
 
-def activate_agreement(connection: sa.Connection, agreement_id: str) -> None:
-    """Let a pending agreement count from now on; what it replaces ends with that.
+def activate_agreement(connection: sa.Connection, agreement_id: str) -> bool:
+    """Let a pending agreement count from now on; what it replaces ends with that. True if reactions were queued.
 
     A contract that both parties owe a signature stays pending until both are there.
     """
     contract = connection.execute(_FIND_CONTRACT, {"asked_id": agreement_id}).first()
     needs_both = contract is not None and contract.needs_both
     if needs_both and connection.execute(_COUNT_SIGNED, {"asked_id": agreement_id}).scalar() != 2:
-        return
+        return False
     changed = connection.execute(_ACTIVATE, {"asked_id": agreement_id})
     if changed.rowcount == 1 and contract is not None and contract.replaces:
         retire_agreement(connection, contract.replaces, f"replaced by {agreement_id}")
-        for record in transfers_under(connection, contract.replaces):
+        ending = transfers_under(connection, contract.replaces)
+        for record in ending:
             reason = "the agreement was replaced by a newer one"
             queue_reaction(
                 connection, record.process_id, Action.TERMINATE, record.updated_at, actor="system:share", reason=reason
             )
+        return bool(ending)
+    return False
 
 
 def retire_agreement(connection: sa.Connection, agreement_id: str, reason: str) -> bool:

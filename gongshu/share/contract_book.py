@@ -5,8 +5,9 @@ a partner whose node says that it signs; the partner's signature comes back with
 before both hold. With another connector the contract is one-sided and shown as such. See decision 0069.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -74,29 +75,29 @@ _FIRST_BODY, _NEWEST_BODY = _BODIES.order_by(_M.sequence), _BODIES.order_by(_M.s
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
-    """A contract that its provider has signed."""
+class Signed:
+    """What is kept of a contract in the transaction that queues our message about it."""
 
-    document: Json
-    statement: dict[str, str]
-    needs_both: bool
+    agreement_id: str
+    statements: tuple[Mapping[str, str], ...]
+    contract: Contract | None = None
+    """None where it is kept already, and these are further signatures."""
+    document: Json = field(default_factory=dict)
+    needs_both: bool = True
     """The partner's node signs too: without its signature nothing becomes final."""
-
-    @property
-    def content(self) -> Json:
-        """What is added to the message that carries the agreement."""
-        return {CONTRACT: {"document": self.document, "signatures": [self.statement]}} if self.needs_both else {}
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
-    """What became of a contract that the provider sent."""
+class Judged:
+    """What a contract, or what is still missing of it, comes to before our next message."""
 
     fault: str = ""
+    """Why there is no such message, but an end."""
     waiting: str = ""
     """Why a person has to look before we sign."""
-    content: Mapping[str, Any] | None = None
-    """What is added to our verification."""
+    content: Mapping[str, Any] = field(default_factory=dict)
+    """What is added to the message."""
+    signed: Signed | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +144,7 @@ class ContractBook:
 
     # ---- provider ---------------------------------------------------------------------------------------------------
 
-    def draft(self, record: Record, policy: Mapping[str, Any], terms: Terms, dataset: Dataset) -> Draft:
+    def draft(self, record: Record, policy: Mapping[str, Any], terms: Terms, dataset: Dataset) -> Judged:
         """Return our signed contract for an agreement that is about to be sent.
 
         Raises: ContractInvalid if the request names an agreement to replace that cannot be.
@@ -171,37 +172,38 @@ class ContractBook:
         )
         document = contract_document(contract)
         statement = sign_contract(document, self._keys, self._own, self._clock())
-        return Draft(document, statement, SIGNS_CONTRACTS in abilities)
+        needs_both = SIGNS_CONTRACTS in abilities
+        content = {CONTRACT: {"document": document, "signatures": [statement]}} if needs_both else {}
+        return Judged(content=content, signed=Signed(agreement_id, (statement,), contract, document, needs_both))
 
-    def insert(self, connection: sa.Connection, draft: Draft) -> None:
-        """Keep a draft with its agreement, in the same transaction."""
-        contract = read_contract(draft.document)
-        _insert(connection, draft.document, contract, needs_both=draft.needs_both)
-        _keep(connection, contract.agreement_id, draft.statement, self._clock())
+    def keep(self, connection: sa.Connection, signed: Signed) -> None:
+        """Keep a contract and its signatures; what is kept already stays as it is. Raises: ContractInvalid."""
+        if signed.contract is not None:
+            _insert(connection, signed.document, signed.contract, needs_both=signed.needs_both)
+        for statement in signed.statements:
+            _keep(connection, signed.agreement_id, statement, self._clock())
 
-    def why_not_final(self, record: Record) -> str | None:
-        """Return why the provider must not finalise yet: a signature that is owed is missing or does not hold."""
+    def countersigned(self, record: Record) -> Judged:
+        """Return the signature with which the provider may finalise, or why it must not finalise yet."""
         with self._database.connect() as connection:
             row = connection.execute(_FIND, {"asked_id": record.agreement_id}).first()
             if row is None or not row.needs_both:
-                return None
+                return Judged()
             body = _newest_body(connection, record.process_id, "in", "ContractAgreementVerificationMessage")
         statement = orjson.loads(body).get(SIGNATURE) if body else None
         if not isinstance(statement, dict):
-            return "the partner's node signs contracts, and has not signed this one"
+            return Judged("the partner's node signs contracts, and has not signed this one")
         document = orjson.loads(row.document)
         known = {str(record.counterparty): self._known_key(record.counterparty)}
         problems = check_contract(document, [statement], known_keys=known, both=False)
         if problems or statement.get("party") != record.counterparty:
-            return f"the partner's signature is not accepted: {'; '.join(problems) or 'it is another party'}"
-        with self._database.begin() as connection:
-            _keep(connection, record.agreement_id, statement, self._clock())
-        return None
+            return Judged(f"the partner's signature is not accepted: {'; '.join(problems) or 'it is another party'}")
+        return Judged(signed=Signed(record.agreement_id, (statement,)))
 
     # ---- consumer ---------------------------------------------------------------------------------------------------
 
-    def receive(self, record: Record, agreement: Agreement, *, may_sign: bool) -> Received:
-        """Judge the contract that came with an agreement, sign it, and keep it with both signatures.
+    def receive(self, record: Record, agreement: Agreement, *, may_sign: bool) -> Judged:
+        """Judge the contract that came with an agreement, and sign it.
 
         A contract with attachments is signed only once a person said so (`may_sign`). Without a contract there is
         nothing to sign: the provider's node is of another kind.
@@ -212,15 +214,16 @@ class ContractBook:
             try:
                 version, before = self._replaced(connection, agreement.agreement_id, record, replaced)
             except ContractInvalid as invalid:
-                return Received(fault=str(invalid))
+                return Judged(fault=str(invalid))
+            earlier = _signature_of(connection, agreement.agreement_id, self._own)
         sent = orjson.loads(body).get(CONTRACT) if body else None
         if sent is None:
-            return Received()
+            return Judged()
         try:
             document, (statement,) = sent["document"], sent["signatures"]
             contract = read_contract(document)
         except (KeyError, TypeError, ValueError):
-            return Received(fault="the contract document cannot be read")
+            return Judged(fault="the contract document cannot be read")
         known = {str(record.counterparty): self._known_key(record.counterparty)}
         problems = check_contract(document, [statement], known_keys=known, both=False)
         expected = replace(
@@ -239,15 +242,13 @@ class ContractBook:
         ]
         if problems or differing:
             what = "; ".join(problems) or f"it says something else about {', '.join(differing)}"
-            return Received(fault=f"the contract document is not accepted: {what}")
+            return Judged(fault=f"the contract document is not accepted: {what}")
         if contract.attachments and not may_sign:
-            return Received(waiting="the contract has attachments; read them, then approve")
-        own = sign_contract(document, self._keys, self._own, self._clock())
-        with self._database.begin() as connection:
-            _insert(connection, document, contract, needs_both=True)
-            _keep(connection, contract.agreement_id, statement, self._clock())
-            kept = _keep(connection, contract.agreement_id, own, self._clock())
-        return Received(content={SIGNATURE: kept})
+            return Judged(waiting="the contract has attachments; read them, then approve")
+        # One signed earlier, and kept then, is the one that counts.
+        own = earlier or sign_contract(document, self._keys, self._own, self._clock())
+        signed = Signed(contract.agreement_id, (statement, own), contract, document)
+        return Judged(content={SIGNATURE: own}, signed=signed)
 
     # ---- looking ----------------------------------------------------------------------------------------------------
 
@@ -341,7 +342,8 @@ def _newest_body(
 
 
 def _insert(connection: sa.Connection, document: Json, contract: Contract, *, needs_both: bool) -> None:
-    text = canonical_bytes(document).decode()
+    raw = canonical_bytes(document)
+    text = raw.decode()
     known = connection.execute(_FIND_DOCUMENT, {"asked_id": contract.agreement_id}).scalar()
     if known is not None:
         if known != text:
@@ -350,7 +352,7 @@ def _insert(connection: sa.Connection, document: Json, contract: Contract, *, ne
     values = {
         "agreement_id": contract.agreement_id,
         "document": text,
-        "document_hash": document_hash(document),
+        "document_hash": hashlib.sha256(raw).hexdigest(),
         "version": contract.version,
         "replaces": contract.replaces.agreement_id if contract.replaces else "",
         "needs_both": needs_both,
@@ -358,13 +360,14 @@ def _insert(connection: sa.Connection, document: Json, contract: Contract, *, ne
     connection.execute(_INSERT, values)
 
 
-def _keep(
-    connection: sa.Connection, agreement_id: str, statement: Mapping[str, str], at: datetime
-) -> Mapping[str, str]:
-    """Keep a party's signature and return the one that is kept: the first, so that a repetition changes nothing."""
-    asked = {"asked_id": agreement_id, "asked_party": statement["party"]}
-    known = connection.execute(_FIND_SIGNATURE, asked).scalar()
-    if known is None:
+def _signature_of(connection: sa.Connection, agreement_id: str, party: str) -> Mapping[str, str] | None:
+    known = connection.execute(_FIND_SIGNATURE, {"asked_id": agreement_id, "asked_party": party}).scalar()
+    return orjson.loads(known) if known else None
+
+
+def _keep(connection: sa.Connection, agreement_id: str, statement: Mapping[str, str], at: datetime) -> None:
+    """Keep a party's signature: the first one, so that a repetition changes nothing."""
+    if _signature_of(connection, agreement_id, statement["party"]) is None:
         values = {
             "agreement_id": agreement_id,
             "party_id": statement["party"],
@@ -372,6 +375,3 @@ def _keep(
             "kept_at": at.astimezone(UTC),
         }
         connection.execute(_INSERT_SIGNATURE, values)
-        return statement
-    found: Mapping[str, str] = orjson.loads(known)
-    return found

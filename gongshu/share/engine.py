@@ -5,7 +5,8 @@ sends. A change of state, the message that caused it, what follows from it and t
 together, so that a kill at any moment leaves a process that goes on. This module must not know HTTP.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,6 +19,7 @@ from gongshu.model.audit import AuditEvent, AuditSink
 from gongshu.share import processes as store
 from gongshu.share.agreements import activate_agreement, retire_agreement, revoke_tokens
 from gongshu.share.automation import DEFAULT_RULES, Action, Rules, occasion_of
+from gongshu.share.desk import REACTION_LEASE, SENDING_LEASE, Entry, Reaction
 from gongshu.share.dsp.messages import build_message
 from gongshu.share.dsp.states import (
     FINAL,
@@ -52,6 +54,14 @@ class Engine:
         self._audit = audit
         self._clock = clock
         self._signals = signals
+        self._desk = signals.desk
+
+    @contextmanager
+    def begin(self, kind: Kind | None) -> Iterator[sa.Connection]:
+        """Yield a connection in one transaction; what is queued within is done at once after it, if there is room."""
+        with self._desk.taking(), self._database.begin() as connection:
+            yield connection
+        self._signals.notify(kind, is_work=False)
 
     # ---- our own messages -------------------------------------------------------------------------------------------
 
@@ -72,16 +82,15 @@ class Engine:
         now = self._clock()
         side = Side.PROVIDER if move is Move.OFFER else Side.CONSUMER
         process_id = new_urn()
-        with self._database.begin() as connection:
+        with self.begin(kind) as connection:
             fixed = {"process_id": process_id, "kind": kind, "side": side, "state": State.NEW}
             times = {"created_at": now, "updated_at": now, "created_by": actor}
-            store.insert_process(connection, {**values, **fixed, **times})
+            record = store.insert_process(connection, {**values, **fixed, **times})
             if also is not None:
-                store.update_process(connection, process_id, also(connection, process_id))
-            record = self.locked(connection, process_id)
-            self.send(connection, record, move, content, actor=actor)
-        self._signals.notify(kind)
-        return self.record(process_id)
+                further = dict(also(connection, process_id))
+                store.update_process(connection, process_id, further)
+                record = replace(record, **further)
+            return self.send(connection, record, move, content, actor=actor)
 
     def send(
         self,
@@ -92,8 +101,8 @@ class Engine:
         *,
         actor: str = SYSTEM,
         changes: Mapping[str, Any] | None = None,
-    ) -> None:
-        """Queue a message of ours for a locked process. Raises: MoveIllegal."""
+    ) -> Record:
+        """Queue a message of ours for a locked process and return what it is now. Raises: MoveIllegal."""
         now = self._clock()
         step = decide(record.process, move, record.side, now)
         if isinstance(step, Refusal):
@@ -110,32 +119,45 @@ class Engine:
             content=content,
             answers=taken[0] if taken else None,
         )
+        at_once = self._desk.has_room_to_send()
+        entry = Entry(message_id, record.process_id, move, orjson.dumps(document).decode(), attempts=0)
         store.queue_message(
             connection,
             message_id=message_id,
             process_id=record.process_id,
             move=move,
-            document=orjson.dumps(document).decode(),
-            attempts=0,
+            document=entry.document,
+            attempts=int(at_once),
             next_at=now,
+            lease_until=now + SENDING_LEASE if at_once else None,
             created_at=now,
         )
         if move is Move.FINALIZE:
-            activate_agreement(connection, record.agreement_id)
-        self.save(connection, record, step, {**(changes or {}), "pending_message": message_id, "waiting": ""}, actor)
+            self.activate(connection, record.agreement_id)
+        noted = {"pending_message": message_id, "pending_sent": at_once, "waiting": ""}
+        after = self.save(connection, record, step, {**(changes or {}), **noted}, actor)
+        if at_once:
+            self._desk.take_message(after, entry)
+        else:
+            self._desk.leave()
+        return after
+
+    def activate(self, connection: sa.Connection, agreement_id: str) -> None:
+        """Let the agreement of a negotiation that is final count, within `begin`."""
+        if activate_agreement(connection, agreement_id):
+            self._desk.leave()
 
     # ---- what became of our messages --------------------------------------------------------------------------------
 
-    def confirm(self, process_id: str, message_id: str, *, peer_pid: str | None = None) -> None:
+    def confirm(self, kind: Kind, process_id: str, message_id: str, *, peer_pid: str | None = None) -> None:
         """The other side acknowledged our message: its state counts. Nothing happens if that was known already."""
-        with self._database.begin() as connection:
+        with self.begin(kind) as connection:
             record = store.find_process(connection, process_id, lock=True)
             if record is None or record.pending_message != message_id:
                 store.drop_message(connection, message_id)
                 return
             learned = {"peer_pid": peer_pid} if peer_pid and record.peer_pid is None else {}
             self.save(connection, record, confirm(record.process, self._clock()), learned, SYSTEM)
-        self._signals.notify(record.kind)
 
     def end_here(self, process_id: str, reason: str, *, state: State = State.TERMINATED) -> None:
         """End a process on our side alone, because the other side cannot be told or has ended it itself."""
@@ -227,6 +249,8 @@ class Engine:
         if after.pending is None:
             values["pending_message"] = None
             self._settle_outgoing(connection, record, step)
+            if record.pending is not None and store.has_reactions(connection, record.process_id):
+                self._desk.leave()  # they waited for the message that was under way
         if Effect.STOP_DATA in step.effects and record.kind is Kind.TRANSFER:
             revoke_tokens(connection, record.process_id, now)
         if after.state in FINAL:
@@ -235,7 +259,8 @@ class Engine:
         values |= changes
         store.update_process(connection, record.process_id, values)
         if after.state is not record.state:
-            self._entered(connection, record, after.state, changes, actor)
+            is_idle = after.pending is None
+            self._entered(connection, record, after.state, changes, actor, is_idle=is_idle)
         return replace(record, **values)
 
     def _settle_outgoing(self, connection: sa.Connection, record: Record, step: Step) -> None:
@@ -245,7 +270,9 @@ class Engine:
             store.log_sent(connection, record, self._clock())
         store.drop_outgoing(connection, record.process_id)
 
-    def _entered(self, connection: sa.Connection, record: Record, after: State, changes: Json, actor: str) -> None:
+    def _entered(
+        self, connection: sa.Connection, record: Record, after: State, changes: Json, actor: str, *, is_idle: bool
+    ) -> None:
         now = self._clock()
         if after is State.TERMINATED and record.kind is Kind.NEGOTIATION:
             agreement_id = str(changes.get("agreement_id", record.agreement_id))
@@ -264,9 +291,22 @@ class Engine:
         if occasion is None or after in (State.COMPLETED, State.TERMINATED):
             return
         rules = Rules.from_json(record.rules) if record.rules is not None else DEFAULT_RULES[record.kind, record.side]
-        for step in rules.steps.get(occasion, ()):
+        for number, step in enumerate(rules.steps.get(occasion, ())):
             due = now + timedelta(milliseconds=step.after_ms)
-            store.queue_reaction(connection, record.process_id, step.action, due, actor=SYSTEM)
+            is_next = number == 0 and step.after_ms == 0 and is_idle
+            self._queue_reaction(connection, record.process_id, step.action, due, at_once=is_next)
+
+    def _queue_reaction(
+        self, connection: sa.Connection, process_id: str, action: Action, due: datetime, *, at_once: bool
+    ) -> None:
+        """Note what a rule wants; `at_once`, if there is room, without being found in the database first."""
+        at_once = at_once and self._desk.has_room_to_react()
+        until = due + REACTION_LEASE if at_once else None
+        sequence = store.queue_reaction(connection, process_id, action, due, actor=SYSTEM, lease_until=until)
+        if at_once:
+            self._desk.take_reaction(Reaction(sequence, process_id, action, SYSTEM, ""))
+        else:
+            self._desk.leave()
 
 
 def _earlier(one: datetime | None, other: datetime | None) -> datetime | None:

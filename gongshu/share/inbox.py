@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from gongshu.database import Database
 from gongshu.model.ids import PartyId
 from gongshu.share import processes as store
-from gongshu.share.agreements import activate_agreement, insert_agreement
+from gongshu.share.agreements import insert_agreement
 from gongshu.share.dsp.messages import ANSWERS, build_state
 from gongshu.share.dsp.reader import Inbound
 from gongshu.share.dsp.states import Kind, Move, Refusal, Side, State, decide, shown_state
@@ -20,7 +20,7 @@ from gongshu.share.errors import MessageInvalid, MoveIllegal, ProcessUnknown
 from gongshu.share.model import Record
 from gongshu.share.odrl import text_hash
 from gongshu.share.ports import Clock
-from gongshu.share.signals import Signals, new_urn
+from gongshu.share.signals import new_urn
 
 Json = dict[str, Any]
 
@@ -36,11 +36,10 @@ class Answer:
 class Inbox:
     """Receives for one node."""
 
-    def __init__(self, database: Database, engine: Engine, clock: Clock, signals: Signals) -> None:
+    def __init__(self, database: Database, engine: Engine, clock: Clock) -> None:
         self._database = database
         self._engine = engine
         self._clock = clock
-        self._signals = signals
 
     def receive_first(self, counterparty: PartyId, inbound: Inbound, values: Mapping[str, Any]) -> Answer:
         """Store a process that the other side begins; a request repeated under its pid finds the existing one."""
@@ -67,15 +66,13 @@ class Inbox:
     ) -> Answer:
         now, process_id = self._clock(), new_urn()
         who = f"partner:{counterparty}"
-        with self._database.begin() as connection:
+        with self._engine.begin(kind) as connection:
             fixed = {"process_id": process_id, "kind": kind, "side": side, "state": State.NEW}
             times = {"created_at": now, "updated_at": now, "created_by": who}
             peer = {"counterparty": counterparty, "peer_pid": peer_pid}
-            store.insert_process(connection, {**values, **fixed, **times, **peer})
-            record = self._engine.locked(connection, process_id)
+            record = store.insert_process(connection, {**values, **fixed, **times, **peer})
             _reached_before(connection, counterparty, inbound, process_id)
             record = self._accept(connection, record, inbound, {}) or record
-        self._signals.notify(kind)
         return Answer(201, state_document(record))
 
     def receive(
@@ -92,7 +89,7 @@ class Inbox:
         Raises: ProcessUnknown if it is not this party's; MessageInvalid if its pids do not fit; MoveIllegal if the
             table does not allow it. None of them changes anything.
         """
-        with self._database.begin() as connection:
+        with self._engine.begin(inbound.kind) as connection:
             record = store.find_process(connection, process_id, lock=True)
             if record is None or record.counterparty != counterparty or record.kind is not inbound.kind:
                 raise ProcessUnknown(process_id=process_id[:200])
@@ -104,7 +101,6 @@ class Inbox:
                 if agreement is not None and not insert_agreement(connection, record, agreement, self._clock()):
                     raise MessageInvalid(what=inbound.message_type, reason="its agreement's @id is taken")
                 record = accepted
-        self._signals.notify(record.kind)
         return Answer(200, state_document(record))
 
     def _accept(self, connection: sa.Connection, record: Record, inbound: Inbound, changes: Json) -> Record | None:
@@ -128,7 +124,7 @@ class Inbox:
         if move in (Move.TERMINATE, Move.TRANSFER_TERMINATE):
             changes = {**changes, "reason": _reason_of(inbound.document)}
         if move is Move.FINALIZE:
-            activate_agreement(connection, record.agreement_id)
+            self._engine.activate(connection, record.agreement_id)
         who = f"partner:{record.counterparty}"
         after = self._engine.save(connection, record, step, {**changes, "waiting": ""}, who)
         store.log_message(

@@ -6,7 +6,6 @@ If it did, so be it; if not, the same bytes go again under the same `@id`. Nothi
 
 import hashlib
 from collections.abc import Callable
-from datetime import timedelta
 from random import Random
 from typing import Any
 
@@ -17,6 +16,7 @@ from gongshu.database import Database
 from gongshu.errors import NotFound, Unavailable
 from gongshu.model.audit import AuditEvent, AuditSink
 from gongshu.share import processes as store
+from gongshu.share.desk import SENDING_LEASE
 from gongshu.share.dsp.messages import encode, path_of, state_path
 from gongshu.share.dsp.reader import read_document
 from gongshu.share.dsp.states import Move, Side, State, Verdict, has_meaning, reconcile
@@ -27,9 +27,6 @@ from gongshu.share.ports import Clock, Reply, Wire
 from gongshu.share.sending import Outcome, Retries, judge_status, plan_delay
 from gongshu.share.signals import Signals
 from gongshu.share.tables import share_outbox, share_processes
-
-LEASE = timedelta(seconds=45)
-"""Longer than a request can take; after a crash the message waits so long for its next sender."""
 
 _O = share_outbox.c
 _IDS: sa.BindParameter[Any] = sa.bindparam("ids", expanding=True)
@@ -102,7 +99,7 @@ class Outbox:
                     claimed.append((record, entry))
             if claimed:
                 mine = [entry.message_id for _, entry in claimed]
-                connection.execute(_LEASE_THEM, {"ids": mine, "until": now + LEASE})
+                connection.execute(_LEASE_THEM, {"ids": mine, "until": now + SENDING_LEASE})
                 connection.execute(_UNDER_WAY, {"ids": [record.process_id for record, _ in claimed]})
         return claimed
 
@@ -170,7 +167,7 @@ class Outbox:
     def _follow(self, record: Record, entry: Any, verdict: tuple[Verdict, State]) -> bool:
         kind, peer_state = verdict
         if kind is Verdict.ADOPT:
-            self._engine.confirm(record.process_id, entry.message_id)
+            self._engine.confirm(record.kind, record.process_id, entry.message_id)
             return True
         if kind is Verdict.END and peer_state is not State.FINALIZED:
             self._engine.end_here(record.process_id, "the other side ended it", state=peer_state)
@@ -184,7 +181,7 @@ class Outbox:
             if peer_pid is None and self._engine.record(record.process_id).peer_pid is None:
                 self._retry(record, entry, attempts, "the answer does not name the process")
                 return
-        self._engine.confirm(record.process_id, entry.message_id, peer_pid=peer_pid)
+        self._engine.confirm(record.kind, record.process_id, entry.message_id, peer_pid=peer_pid)
 
     def _refused(self, record: Record, entry: Any, attempts: int, reply: Reply) -> None:
         reason = f"the other side refused {Move(entry.move)}: {reply_reason(reply)}"

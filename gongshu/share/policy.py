@@ -35,8 +35,13 @@ class SharePolicy:
         self._facts = facts or NoFacts()
         self._clearances = clearances or NoClearances()
 
-    def why_not_offer(self, dataset_id: str, terms: Terms, party: PartyId, phase: Phase) -> str | None:
-        """Return why this party may not see or negotiate an offer now, None if it may."""
+    def why_not_offer(
+        self, dataset_id: str, terms: Terms, party: PartyId, phase: Phase, *, dataset: Dataset | None = None
+    ) -> str | None:
+        """Return why this party may not see or negotiate an offer now, None if it may.
+
+        `dataset` is the one of this id, where the caller has read it for this very judgement.
+        """
         known = self._facts.facts_of(party, terms)
         case = Circumstances(
             self._clock(),
@@ -47,7 +52,7 @@ class SharePolicy:
             connector=known.connector,
             keeps_terms=known.keeps_terms,
         )
-        return judge_terms(terms, case) or self.why_not_grade(dataset_id, terms, [party])
+        return judge_terms(terms, case) or self.why_not_grade(dataset_id, terms, [party], dataset=dataset)
 
     def why_not_use(
         self, agreement: Agreement, phase: Phase, *, purpose: str = "", columns: frozenset[str] = frozenset()
@@ -99,10 +104,12 @@ class SharePolicy:
         end = end_of(agreement.terms, agreement.agreed_at)
         return agreement.status is AgreementStatus.ACTIVE and (end is None or self._clock() <= end)
 
-    def why_not_grade(self, dataset_id: str, terms: Terms, parties: Collection[PartyId]) -> str | None:
+    def why_not_grade(
+        self, dataset_id: str, terms: Terms, parties: Collection[PartyId], *, dataset: Dataset | None = None
+    ) -> str | None:
         """Return why the grade keeps the dataset from one of these parties now, None if it may go to all of them."""
         try:
-            dataset = self.dataset(dataset_id)
+            dataset = dataset or self.dataset(dataset_id)
         except NotFound:
             return "the dataset is gone"
         now = self._clock()

@@ -25,13 +25,12 @@ _REACT = sa.insert(share_reactions)
 _FIND_OUTGOING = sa.select(share_outbox).where(share_outbox.c.message_id == sa.bindparam("message_id"))
 _DROP_OUTGOING = sa.delete(share_outbox).where(share_outbox.c.process_id == sa.bindparam("process_id"))
 _DROP_MESSAGE = sa.delete(share_outbox).where(share_outbox.c.message_id == sa.bindparam("message_id"))
-_DROP_REACTIONS = sa.delete(share_reactions).where(share_reactions.c.process_id == sa.bindparam("process_id"))
-_LOCK_SEVERAL = (
-    sa.select(share_processes)
-    .where(_P.process_id.in_(sa.bindparam("ids", expanding=True)))
-    .order_by(_P.process_id)
-    .with_for_update()
+_HAS_REACTIONS = (
+    sa.select(share_reactions.c.sequence).where(share_reactions.c.process_id == sa.bindparam("process_id")).limit(1)
 )
+_DROP_REACTIONS = sa.delete(share_reactions).where(share_reactions.c.process_id == sa.bindparam("process_id"))
+_FIND_SEVERAL = sa.select(share_processes).where(_P.process_id.in_(sa.bindparam("ids", expanding=True)))
+_LOCK_SEVERAL = _FIND_SEVERAL.order_by(_P.process_id).with_for_update()
 _FIND_BY_PEER = sa.select(share_processes).where(
     _P.counterparty == sa.bindparam("counterparty"),
     _P.kind == sa.bindparam("kind"),
@@ -50,6 +49,11 @@ _LAST_RECEIVED = (
     .limit(1)
 )
 """Built once: putting a statement together costs more processor time than SQLite needs to carry it out."""
+_UNSET: Mapping[str, Any] = {
+    column.name: column.default.arg if isinstance(column.default, sa.ColumnDefault) else None
+    for column in share_processes.columns
+}
+"""What a process holds that nobody has said anything about."""
 
 
 def record_of(row: Any) -> Record:
@@ -81,6 +85,11 @@ def find_by_peer(
     return record_of(row) if row else None
 
 
+def find_processes(connection: sa.Connection, ids: Sequence[str]) -> dict[str, Record]:
+    """Return processes by id."""
+    return {row.process_id: record_of(row) for row in connection.execute(_FIND_SEVERAL, {"ids": list(ids)})}
+
+
 def list_processes(
     connection: sa.Connection, kind: Kind, *, limit: int, offset: int, waiting: bool, counterparty: PartyId | None
 ) -> list[Record]:
@@ -102,9 +111,11 @@ def transfers_under(connection: sa.Connection, agreement_id: str) -> list[Record
     return [record_of(row) for row in connection.execute(query)]
 
 
-def insert_process(connection: sa.Connection, values: Mapping[str, Any]) -> None:
-    """Store a new process."""
-    connection.execute(_INSERT, dict(values))
+def insert_process(connection: sa.Connection, values: Mapping[str, Any]) -> Record:
+    """Store a new process and return it."""
+    whole = {**_UNSET, **values}
+    connection.execute(_INSERT, whole)
+    return Record(**whole)
 
 
 def update_process(connection: sa.Connection, process_id: str, values: Mapping[str, Any]) -> None:
@@ -163,11 +174,25 @@ def log_sent(connection: sa.Connection, record: Record, at: datetime) -> None:
 
 
 def queue_reaction(
-    connection: sa.Connection, process_id: str, action: str, due_at: datetime, *, actor: str, reason: str = ""
-) -> None:
-    """Note what is to be done next."""
+    connection: sa.Connection,
+    process_id: str,
+    action: str,
+    due_at: datetime,
+    *,
+    actor: str,
+    reason: str = "",
+    lease_until: datetime | None = None,
+) -> int:
+    """Note what is to be done next, and return the note's number."""
     values = {"process_id": process_id, "action": action, "due_at": due_at, "actor": actor}
-    connection.execute(_REACT, {**values, "reason": reason[:REASON_MAX]})
+    result = connection.execute(_REACT, {**values, "reason": reason[:REASON_MAX], "lease_until": lease_until})
+    assert result.inserted_primary_key is not None, "its number is its key"
+    return int(result.inserted_primary_key[0])
+
+
+def has_reactions(connection: sa.Connection, process_id: str) -> bool:
+    """True if something is to be done with a process."""
+    return connection.execute(_HAS_REACTIONS, {"process_id": process_id}).first() is not None
 
 
 def drop_reactions(connection: sa.Connection, process_id: str) -> None:

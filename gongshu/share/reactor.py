@@ -5,7 +5,7 @@ transaction that removes the reaction. If the process changed in between, it is 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,13 +14,14 @@ import orjson
 import sqlalchemy as sa
 
 from gongshu.database import Database
-from gongshu.errors import GongshuError
+from gongshu.errors import GongshuError, NotFound
 from gongshu.model.audit import AuditEvent, AuditSink
 from gongshu.model.ids import PartyId
 from gongshu.share import processes as store
 from gongshu.share.agreements import find_agreement, insert_agreement
 from gongshu.share.automation import Action
-from gongshu.share.contract_book import ContractBook, Draft
+from gongshu.share.contract_book import ContractBook, Judged, Signed
+from gongshu.share.desk import REACTION_LEASE, Reaction
 from gongshu.share.dsp.states import FINAL, Move, State, can_send, termination_of
 from gongshu.share.engine import Engine
 from gongshu.share.errors import ContractInvalid, TermsUnknown
@@ -37,7 +38,6 @@ Json = dict[str, Any]
 
 AGREEMENT_AHEAD_MAX = timedelta(seconds=60)
 """How far an agreement's time may lie ahead of our clock, or before the negotiation; two clocks are never equal."""
-LEASE = timedelta(seconds=60)
 
 _R = share_reactions.c
 _IS_IDLE = ~(
@@ -76,8 +76,8 @@ class Plan:
     content: Mapping[str, Any] = field(default_factory=dict)
     changes: Mapping[str, Any] = field(default_factory=dict)
     agreement: Json | None = None
-    draft: Draft | None = None
-    """The signed contract document of that agreement."""
+    signed: Signed | None = None
+    """What is to be kept of its contract document."""
     waiting: str = ""
     """Set when a person is asked instead."""
 
@@ -111,12 +111,24 @@ class Reactor:
 
     def perform_due(self, *, limit: int = 50) -> int:
         """Perform the reactions that are due; return how many were."""
-        claimed = self._claim(limit)
-        for reaction in claimed:
-            self._perform(reaction)
-        return len(claimed)
+        return self.perform(self._claim(limit))
 
-    def _claim(self, limit: int) -> list[Any]:
+    def perform(self, reactions: Sequence[Reaction]) -> int:
+        """Perform reactions that nobody else performs meanwhile, and return how many; one transaction for all.
+
+        If it cannot be kept, each gets one of its own, so that none keeps another from its way.
+        """
+        planned = self._planned(reactions)
+        try:
+            self._store(planned)
+        except (GongshuError, sa.exc.SQLAlchemyError):
+            if len(planned) < 2:
+                raise
+            for one in planned:
+                self._store([one])
+        return len(reactions)
+
+    def _claim(self, limit: int) -> list[Reaction]:
         now = self._clock()
         asked = {"now": now, "at_most": limit}
         with self._database.connect() as connection:
@@ -126,23 +138,42 @@ class Reactor:
             rows = list(connection.execute(_TAKE, asked))
             first = {row.process_id: row for row in reversed(rows)}
             ids = [row.sequence for row in first.values()]
-            connection.execute(_LEASE_THEM, {"ids": ids, "until": now + LEASE})
-        return list(first.values())
+            connection.execute(_LEASE_THEM, {"ids": ids, "until": now + REACTION_LEASE})
+        return [Reaction(row.sequence, row.process_id, row.action, row.actor, row.reason) for row in first.values()]
 
-    def _perform(self, reaction: Any) -> None:
-        record = self._engine.record(reaction.process_id)
-        plan = self._plan(record, Action(reaction.action), str(reaction.reason))
-        with self._database.begin() as connection:
-            current = store.find_process(connection, reaction.process_id, lock=True)
-            mine = {"mine": reaction.sequence}
-            if current is None or current.state in FINAL:
-                connection.execute(_DONE, mine)
-            elif current == record:
-                connection.execute(_DONE, mine)
-                self._carry_out(connection, record, plan, reaction.actor)
-            else:  # it moved on while this was planned: plan again
-                connection.execute(_FREE_AGAIN, mine)
-        self._signals.notify(record.kind)
+    def _planned(self, reactions: Sequence[Reaction]) -> list[tuple[Reaction, Record, Plan | None]]:
+        if not reactions:
+            return []
+        with self._database.connect() as connection:
+            records = store.find_processes(connection, [reaction.process_id for reaction in reactions])
+        found = [(reaction, records[reaction.process_id]) for reaction in reactions]
+        return [(reaction, record, self._plan_idle(record, reaction)) for reaction, record in found]
+
+    def _plan_idle(self, record: Record, reaction: Reaction) -> Plan | None:
+        """Return the plan; None while a message is under way, and for what has ended."""
+        if record.pending is not None or record.state in FINAL:
+            return None
+        return self._plan(record, Action(reaction.action), reaction.reason)
+
+    def _store(self, planned: Sequence[tuple[Reaction, Record, Plan | None]]) -> None:
+        if not planned:
+            return
+        kinds = {record.kind for _, record, _ in planned}
+        with self._engine.begin(kinds.pop() if len(kinds) == 1 else None) as connection:
+            current: dict[str, Record | None] = {
+                **store.lock_processes(connection, [record.process_id for _, record, _ in planned])
+            }
+            for reaction, record, plan in planned:
+                mine, now = {"mine": reaction.sequence}, current[record.process_id]
+                if now is not None and now.state in FINAL:
+                    connection.execute(_DONE, mine)
+                elif plan is not None and now == record:
+                    if connection.execute(_DONE, mine).rowcount == 1:
+                        self._carry_out(connection, record, plan, reaction.actor)
+                        current[record.process_id] = None
+                else:  # it moved on while this was planned: plan again
+                    connection.execute(_FREE_AGAIN, mine)
+                    self._signals.desk.leave()
 
     def _carry_out(self, connection: sa.Connection, record: Record, plan: Plan, actor: str) -> None:
         if plan.waiting:
@@ -154,8 +185,8 @@ class Reactor:
         elif plan.move is not None and can_send(record.process, plan.move):
             if plan.agreement is not None:
                 insert_agreement(connection, record, plan.agreement, self._clock())
-            if plan.draft is not None and self._contracts is not None:
-                self._contracts.insert(connection, plan.draft)
+            if plan.signed is not None and self._contracts is not None:
+                self._contracts.keep(connection, plan.signed)
             self._engine.send(connection, record, plan.move, plan.content, actor=actor, changes=plan.changes)
 
     # ---- planning ---------------------------------------------------------------------------------------------------
@@ -178,8 +209,8 @@ class Reactor:
         if action in (Action.CHECK, Action.VERIFY):
             return self._plan_verification(record, action)
         if action is Action.FINALIZE:
-            unsigned = self._contracts.why_not_final(record) if self._contracts is not None else None
-            return _terminate(record, unsigned) if unsigned else Plan(Move.FINALIZE)
+            judged = self._contracts.countersigned(record) if self._contracts is not None else Judged()
+            return _terminate(record, judged.fault) if judged.fault else Plan(Move.FINALIZE, signed=judged.signed)
         if action is Action.START:
             return self._plan_start(record)
         if action in (Action.OFFER, Action.COUNTER):
@@ -197,7 +228,12 @@ class Reactor:
 
     def _plan_agreement(self, record: Record, *, must_be_same: bool) -> Plan:
         terms = read_terms(orjson.loads(record.policy))
-        why_not = self._policy.why_not_offer(record.dataset_id, terms, record.counterparty, Phase.NEGOTIATION)
+        try:
+            dataset = self._policy.dataset(record.dataset_id)
+        except NotFound:
+            return _terminate(record, "the dataset is gone")
+        asked = (record.dataset_id, terms, record.counterparty, Phase.NEGOTIATION)
+        why_not = self._policy.why_not_offer(*asked, dataset=dataset)
         if why_not:
             return _terminate(record, why_not)
         if must_be_same and terms.bounds != read_terms(orjson.loads(record.own_policy)).bounds:
@@ -211,11 +247,11 @@ class Reactor:
             assignee=record.counterparty,
             at=self._clock(),
         )
-        draft = None
+        draft = Judged()
         if self._contracts is not None:
-            draft = self._contracts.draft(record, agreement, terms, self._policy.dataset(record.dataset_id))
-        content = {"agreement": agreement, **(draft.content if draft else {})}
-        return Plan(Move.AGREE, content, {"agreement_id": agreement_id}, agreement, draft)
+            draft = self._contracts.draft(record, agreement, terms, dataset)
+        content = {"agreement": agreement, **draft.content}
+        return Plan(Move.AGREE, content, {"agreement_id": agreement_id}, agreement, draft.signed)
 
     def _plan_verification(self, record: Record, action: Action) -> Plan:
         """Verify an agreement: after checking it, or (`VERIFY`) because a person or a rule said so."""
@@ -228,7 +264,9 @@ class Reactor:
         received = self._contracts.receive(record, agreement, may_sign=action is Action.VERIFY)
         if received.fault:
             return _terminate(record, received.fault)
-        return Plan(waiting=received.waiting) if received.waiting else Plan(Move.VERIFY, received.content or {})
+        if received.waiting:
+            return Plan(waiting=received.waiting)
+        return Plan(Move.VERIFY, received.content, signed=received.signed)
 
     def _plan_start(self, record: Record) -> Plan:
         if record.state is State.SUSPENDED and not record.held:

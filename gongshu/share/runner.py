@@ -66,7 +66,9 @@ class Runner:
         self._chores = tuple(chores)
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
-        self._slow_at_s = 0.0
+        self._desk = signals.desk
+        self._looked = -1
+        self._look_at_s = self._slow_at_s = 0.0
 
     def start(self) -> None:
         """Start the thread; a second call does nothing."""
@@ -79,41 +81,67 @@ class Runner:
         """Stop after the messages under way have been answered or have failed."""
         if self._thread is not None:
             self._stopping.set()
-            self._signals.notify()
+            self._desk.ask_to_look()
             self._thread.join()
             self._thread = None
 
     def step(self) -> None:
         """Do everything that is due now, in this thread; tests and one-shot commands use it."""
-        while self._work(None) + self._work_slowly():
+        while self._work() + self._work_slowly():
             pass
 
     def _run(self) -> None:
         with ThreadPoolExecutor(SENDERS, thread_name_prefix="share-send") as pool:
+            self._desk.open()
             while not self._stopping.is_set():
-                seen = self._signals.count
-                pause_s = LOOK_S
-                try:
-                    is_busy = self._work(pool) > 0
-                    pause_s = 0.0 if is_busy else min(LOOK_S, self._until_next_s())
-                    if pause_s == 0.0 and (not is_busy or time.monotonic() >= self._slow_at_s):
-                        self._work_slowly()
-                        self._slow_at_s = time.monotonic() + SLOW_EVERY_S
-                except Exception as error:  # noqa: BLE001  # supervisor: sharing goes on after a database was away
-                    code = error.code if isinstance(error, GongshuError) else type(error).__name__
-                    _logger.error("sharing stopped for a moment: %s (%s)", code, error)
-                    self._stopping.wait(AFTER_ERROR_S)
+                self._work_once(pool)
                 if not self._stopping.is_set():
-                    self._signals.wait(seen, pause_s)
+                    self._desk.wait(self._looked, self._look_at_s - time.monotonic())
+            self._desk.close()
+            self._work_once(pool)
 
-    def _work(self, pool: ThreadPoolExecutor | None) -> int:
+    def _work_once(self, pool: ThreadPoolExecutor) -> None:
+        try:
+            self._clear_desk(pool)
+            is_asked = self._desk.asked != self._looked or time.monotonic() >= self._look_at_s
+            if is_asked and not self._stopping.is_set():
+                self._look(pool)
+        except Exception as error:  # noqa: BLE001  # supervisor: sharing goes on after a database was away
+            code = error.code if isinstance(error, GongshuError) else type(error).__name__
+            _logger.error("sharing stopped for a moment: %s (%s)", code, error)
+            self._stopping.wait(AFTER_ERROR_S)
+
+    def _clear_desk(self, pool: ThreadPoolExecutor) -> None:
+        """Do what this process has queued itself."""
+        self._send(pool, self._desk.messages())
+        while reactions := self._desk.reactions(AT_A_TIME):
+            self._reactor.perform(reactions)
+            self._send(pool, self._desk.messages())
+
+    def _look(self, pool: ThreadPoolExecutor) -> None:
+        """Do what is due in the database, and note when to look there again."""
+        self._looked = self._desk.asked
+        self._look_at_s = time.monotonic() + AFTER_ERROR_S  # where it cannot be read
+        count = self._reactor.perform_due(limit=AT_A_TIME)
+        places = self._desk.free_places()
+        claimed = self._outbox.claim_due(limit=places) if places > 0 else []
+        self._desk.add_sending(len(claimed))
+        self._send(pool, claimed)
+        pause_s = 0.0 if count or claimed else min(LOOK_S, self._until_next_s())
+        if pause_s == 0.0 and (not (count or claimed) or time.monotonic() >= self._slow_at_s):
+            self._work_slowly()
+            self._slow_at_s = time.monotonic() + SLOW_EVERY_S
+        self._look_at_s = time.monotonic() + pause_s
+
+    def _send(self, pool: ThreadPoolExecutor, messages: Sequence[tuple[Record, Any]]) -> None:
+        for record, entry in messages:
+            pool.submit(self._deliver, record, entry)
+
+    def _work(self) -> int:
         count = self._reactor.perform_due(limit=AT_A_TIME)
         for record, entry in self._outbox.claim_due():
             count += 1
-            if pool is None:
-                self._outbox.deliver(record, entry)
-            else:
-                pool.submit(self._deliver, record, entry)
+            self._outbox.deliver(record, entry)
         return count
 
     def _work_slowly(self) -> int:
@@ -125,10 +153,15 @@ class Runner:
         except Exception as error:  # noqa: BLE001  # supervisor: the lease ends and the message is taken up again
             code = error.code if isinstance(error, GongshuError) else type(error).__name__
             _logger.error("a message of %s was not sent: %s (%s)", record.process_id, code, error)
+        finally:
+            self._desk.end_sending()
 
     def _until_next_s(self) -> float:
         with self._database.connect() as connection:
-            moments = [part.next_due(connection) for part in (self._reactor, self._outbox, self._watchdog)]
+            parts = (self._reactor, self._watchdog)
+            moments = [part.next_due(connection) for part in parts]
+            if self._desk.free_places() > 0:  # else a sender that is done asks to look
+                moments.append(self._outbox.next_due(connection))
             moments += [chore.next_due(connection) for chore in self._chores]
         due = [moment for moment in moments if moment is not None]
         return max(0.0, (min(due) - self._clock()).total_seconds()) if due else LOOK_S

@@ -123,7 +123,7 @@ class ShareService(Looking):
         self._book = OfferBook(database, gate, self._policy, audit, clock, keeping.require_onward)
         self.flows = self._open_flows(spool)
         self.delivery = self.flows.delivery
-        inbox = Inbox(database, self.engine, clock, signals)
+        inbox = Inbox(database, self.engine, clock)
         self.intake = Intake(
             *(database, self.engine, inbox, self._book, self._policy, parties, peers), own_party_id=own_party_id
         )

@@ -3,6 +3,7 @@
 import secrets
 import threading
 
+from gongshu.share.desk import Desk
 from gongshu.share.dsp.states import Kind
 
 
@@ -14,6 +15,7 @@ class Signals:
         self._count = 0
         self._data_condition = threading.Condition()
         self._data_count = 0
+        self.desk = Desk()
 
     @property
     def count(self) -> int:
@@ -25,8 +27,11 @@ class Signals:
         """How often something happened that can let data flow."""
         return self._data_count
 
-    def notify(self, kind: Kind | None = None) -> None:
-        """Wake everyone who waits; for a change of a negotiation, not those who carry data."""
+    def notify(self, kind: Kind | None = None, *, is_work: bool = True) -> None:
+        """Wake everyone who waits; for a change of a negotiation, not those who carry data.
+
+        `is_work` says that something may be due now that does not lie at the desk.
+        """
         with self._condition:
             self._count += 1
             self._condition.notify_all()
@@ -34,6 +39,8 @@ class Signals:
             with self._data_condition:
                 self._data_count += 1
                 self._data_condition.notify_all()
+        if is_work:
+            self.desk.ask_to_look()
 
     def wait(self, seen: int, timeout_s: float) -> int:
         """Return the count as soon as it is not `seen` any more, or after the time."""

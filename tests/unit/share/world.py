@@ -194,7 +194,7 @@ class Site:
         self.policy = SharePolicy(self.shelf, clock)
         self.book = OfferBook(self.database, self.gate, self.policy, self.audit, clock)
         self.engine = Engine(self.database, self.audit, clock, self.signals)
-        inbox = Inbox(self.database, self.engine, clock, self.signals)
+        inbox = Inbox(self.database, self.engine, clock)
         self.intake = Intake(
             self.database, self.engine, inbox, self.book, self.policy, self.parties, doors, own_party_id=party
         )

@@ -1,0 +1,128 @@
+"""Work that a process queued and does at once: only what was kept, only while there is room, and never twice."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from gongshu.share.desk import SENDING_MAX, Desk
+from gongshu.share.dsp.states import Kind, State
+from gongshu.share.runner import Runner
+from gongshu.share.tables import share_outbox, share_reactions
+from tests.conftest import Clock
+from tests.unit.share.test_flow import TERMS, offered, only
+from tests.unit.share.world import MILL, Site, World
+
+
+@pytest.fixture
+def world(tmp_path: Path, clock: Clock) -> Any:
+    made = World(tmp_path, clock)
+    yield made
+    made.close()
+
+
+def due(site: Site) -> int:
+    """How many messages and reactions somebody who looks into the database would take."""
+    with site.database.connect() as connection:
+        counts = [
+            connection.execute(sa.select(sa.func.count()).where(table.c.lease_until.is_(None))).scalar_one()
+            for table in (share_outbox, share_reactions)
+        ]
+    return sum(counts)
+
+
+def work(site: Site) -> int:
+    """Do what lies at the desk, as the runner's thread does."""
+    desk, count = site.signals.desk, 0
+    count += site.reactor.perform(desk.reactions(50))
+    for record, entry in desk.messages():
+        site.outbox.deliver(record, entry)
+        desk.end_sending()
+        count += 1
+    return count
+
+
+def test_a_contract_is_made_from_the_desks_alone(world: World) -> None:
+    offer_id = offered(world)
+    world.mill.signals.desk.open()
+    world.shop.signals.desk.open()
+    record = world.shop.ask_contract(MILL, offer_id, TERMS, more=world.shop.contracts.declaration)
+    while work(world.shop) + work(world.mill):
+        assert due(world.mill) == due(world.shop) == 0
+    assert world.shop.engine.record(record.process_id).state is State.FINALIZED
+    assert only(world.mill, Kind.NEGOTIATION).state is State.FINALIZED
+    assert world.shop.signals.desk.free_places() == world.mill.signals.desk.free_places() == SENDING_MAX
+
+
+def test_what_a_lost_process_had_at_its_desk_is_taken_up_when_the_lease_ends(world: World) -> None:
+    offer_id = offered(world)
+    world.shop.signals.desk.open()
+    record = world.shop.ask_contract(MILL, offer_id, TERMS)
+    world.shop.signals.desk.messages()
+    world.settle(rounds=3, seconds=1)
+    assert world.shop.engine.record(record.process_id).state is State.NEW
+    world.clock.forward(seconds=60)
+    world.settle()
+    assert world.shop.engine.record(record.process_id).state is State.FINALIZED
+
+
+def test_a_full_desk_leaves_the_rest_in_the_database_and_looks_there_when_a_sender_is_done(world: World) -> None:
+    offer_id = offered(world)
+    desk = world.shop.signals.desk
+    desk.open()
+    for _ in range(SENDING_MAX + 2):
+        world.shop.ask_contract(MILL, offer_id, TERMS)
+    assert (len(desk.messages()), due(world.shop), desk.free_places()) == (SENDING_MAX, 2, 0)
+    asked = desk.asked
+    desk.end_sending()
+    assert desk.asked > asked
+
+
+def test_what_was_rolled_back_is_not_done_and_gives_its_place_back() -> None:
+    desk = Desk()
+    desk.open()
+
+    def lost() -> None:
+        with desk.taking():
+            assert desk.has_room_to_send()
+            desk.take_message(None, None)  # type: ignore[arg-type]
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        lost()
+    assert desk.messages() == []
+    assert desk.free_places() == SENDING_MAX
+
+
+def test_nothing_is_taken_outside_a_transaction_or_when_nobody_works_there() -> None:
+    desk = Desk()
+    with desk.taking():
+        assert not desk.has_room_to_send()
+        assert not desk.has_room_to_react()
+    desk.open()
+    assert not desk.has_room_to_send()
+    assert not desk.has_room_to_react()
+
+
+def test_a_reaction_that_another_process_performed_meanwhile_says_nothing_twice(world: World) -> None:
+    offer_id = offered(world)
+    world.mill.signals.desk.open()
+    world.shop.ask_contract(MILL, offer_id, TERMS)
+    world.shop.runner.step()
+    (reaction,) = world.mill.signals.desk.reactions(9)
+    world.mill.reactor.perform([reaction, reaction])
+    world.mill.reactor.perform([reaction])
+    assert len(world.mill.signals.desk.messages()) == 1
+
+
+def test_a_runner_that_stops_has_done_what_lay_at_its_desk(world: World) -> None:
+    offer_id = offered(world)
+    runner: Runner = world.shop.runner
+    runner.start()
+    try:
+        world.shop.ask_contract(MILL, offer_id, TERMS)
+    finally:
+        runner.stop()
+    assert len(world.net.sent) == 1
+    assert not world.shop.signals.desk.has_room_to_send()
