@@ -25,7 +25,7 @@ from gongshu.model.ids import DatasetId, PartyId, SubjectId
 from gongshu.packs import load_packs
 from gongshu.secure.keys import KeyStore
 from gongshu.secure.parties import Party, PartyRegistry
-from gongshu.secure.peer_identity import PeerIdentities
+from gongshu.secure.peer_identity import PeerIdentities, request_line
 from gongshu.secure.peer_tokens import PeerTokens
 from gongshu.share.agreements import proof_of
 from gongshu.share.api import create_dsp_router
@@ -220,7 +220,7 @@ class Kit:
 
     def call(self, connector: Connector, method: str, path: str, document: Any = None) -> httpx.Response:
         body = b"" if document is None else orjson.dumps(document)
-        claims = {"request": f"{method} {PATH}{path}"}
+        claims = {"request": request_line(method, PATH + path)}
         if method == "POST":
             claims["body"] = hashlib.sha256(body).hexdigest()
         headers = {"Authorization": self._tokens.issue(OWN, claims=claims)}
