@@ -73,6 +73,11 @@ class NodeConfig(BaseModel):
     tls_partner_ca: str = Field(
         default="", description="Authorities that vouch for partners' certificates, PEM; empty: only registered ones"
     )
+    partner_networks: str = Field(
+        default="",
+        description="Networks of ours, by commas, in which parties of trust lists may lie; registered by hand they may",
+        examples=["10.20.0.0/16,fd00:1::/64"],
+    )
     database_url: str = Field(default="", description="SQLAlchemy URL; empty means SQLite in the home folder")
     warehouse: str = Field(
         default="", description="Folder of the Iceberg tables; empty means `lake/` in the home folder"

@@ -7,6 +7,7 @@ nothing: `gongshu.main` starts the dispatcher of the data space and the child pr
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_network
 
 from gongshu.apply.service import AppService
 from gongshu.config import ConfigInvalid, Home, NodeConfig, read_config
@@ -113,7 +114,8 @@ def public_address(home: Home, config: NodeConfig) -> str:
 def tls_settings(home: Home, config: NodeConfig) -> TlsSettings:
     """Return where the files of TLS lie.
 
-    Raises: ConfigInvalid if the certificate or the key is named alone; KeysUnsafe if others can read the key.
+    Raises: ConfigInvalid if the certificate or the key is named alone, or a network is none; KeysUnsafe if others can
+        read the key.
     """
     if bool(config.tls_certificate) != bool(config.tls_key):
         raise ConfigInvalid(file=home.config_file, reason="tls_certificate and tls_key belong together")
@@ -121,7 +123,11 @@ def tls_settings(home: Home, config: NodeConfig) -> TlsSettings:
     certificate, key, authorities = (home.path / name if name else None for name in named)
     if key is not None and key.is_file():
         require_private(key)
-    return TlsSettings(certificate, key, authorities)
+    try:
+        inside = tuple(ip_network(part.strip()) for part in config.partner_networks.split(",") if part.strip())
+    except ValueError as cause:
+        raise ConfigInvalid(file=home.config_file, reason=f"partner_networks: {cause}") from cause
+    return TlsSettings(certificate, key, authorities, inside)
 
 
 def open_node(home: Home, *, clock: Callable[[], datetime] = utc_now, identities: Sequence[PeerIdentity] = ()) -> Node:

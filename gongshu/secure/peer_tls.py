@@ -18,6 +18,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from gongshu.secure.errors import CertificateUnusable
+from gongshu.secure.reach import Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,8 @@ class TlsSettings:
     key: Path | None = None
     partner_ca: Path | None = None
     """Certificates of the authorities whose partner certificates we take, PEM; none: only pinned certificates."""
+    inside: tuple[Network, ...] = ()
+    """Networks of our own in which parties that came by trust lists may lie."""
 
     def own_certificate(self) -> str:
         """Return our own certificate in PEM, without its intermediates; empty without TLS.

@@ -13,6 +13,7 @@ from gongshu.model.ids import PartyId
 from gongshu.secure.parties import PartyRegistry
 from gongshu.secure.peer_identity import PeerIdentities, request_line
 from gongshu.secure.peer_tls import TlsSettings, client_context
+from gongshu.secure.reach import OutsideTransport
 from gongshu.share.addresses import is_under, join
 from gongshu.share.dsp.messages import VERSION
 from gongshu.share.dsp.reader import read_document
@@ -41,7 +42,7 @@ class HttpWire:
         self._lock = threading.Lock()
         self._tls = tls or TlsSettings()
         self._clients: dict[str, httpx.Client] = {}
-        """By the registered certificate; parties without one share the client of the key ''."""
+        """By where the party came from and its registered certificate; parties without one share a client."""
         self._finalizer = weakref.finalize(self, _close_all, self._clients)
 
     def close(self) -> None:
@@ -145,18 +146,21 @@ class HttpWire:
         """Return the client that takes this party's certificate and no other. Raises: PartyUnknown, PartyInvalid."""
         registered = self._parties.get(party)
         with self._lock:
-            found = self._clients.get(registered.certificate)
+            # Of an address that came by a trust list nobody here has looked where it leads.
+            key = f"{'listed ' if registered.space else ''}{registered.certificate}"
+            found = self._clients.get(key)
             if found is None:
+                verify = client_context(self._tls, certificate=registered.certificate, pin=registered.certificate_pin)
+                limits = httpx.Limits(max_connections=32, keepalive_expiry=30.0)
                 found = httpx.Client(
-                    verify=client_context(
-                        self._tls, certificate=registered.certificate, pin=registered.certificate_pin
-                    ),
+                    verify=verify,
+                    transport=OutsideTransport(verify, limits, self._tls.inside) if registered.space else None,
                     follow_redirects=False,
                     trust_env=False,
                     timeout=httpx.Timeout(ANSWER_S, connect=CONNECT_S),
-                    limits=httpx.Limits(max_connections=32, keepalive_expiry=30.0),
+                    limits=limits,
                 )
-                self._clients[registered.certificate] = found
+                self._clients[key] = found
             return found
 
     def _too_much(self, party: PartyId, address: str) -> PeerUnreachable:

@@ -10,6 +10,7 @@ import httpx
 from gongshu.secure.errors import PeerTokenRejected
 from gongshu.secure.parties import Party
 from gongshu.secure.peer_tls import TlsSettings, client_context
+from gongshu.secure.reach import OutsideTransport
 
 ANSWER_BYTES_MAX = 1024 * 1024
 ANSWER_S = 8.0
@@ -58,15 +59,19 @@ class HttpFetch:
 
     def _client(self, party: Party) -> httpx.Client:
         with self._lock:
-            found = self._clients.get(party.certificate)
+            key = f"{'listed ' if party.space else ''}{party.certificate}"
+            found = self._clients.get(key)
             if found is None:
+                verify = client_context(self._tls, certificate=party.certificate, pin=party.certificate_pin)
+                limits = httpx.Limits(max_connections=32)
                 found = httpx.Client(
-                    verify=client_context(self._tls, certificate=party.certificate, pin=party.certificate_pin),
+                    verify=verify,
+                    transport=OutsideTransport(verify, limits, self._tls.inside) if party.space else None,
                     follow_redirects=False,
                     trust_env=False,
                     timeout=httpx.Timeout(ANSWER_S, connect=CONNECT_S),
                 )
-                self._clients[party.certificate] = found
+                self._clients[key] = found
             return found
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_network
 from pathlib import Path
 
 import pyarrow as pa
@@ -41,6 +42,8 @@ from gongshu.share.sending import Retries
 from gongshu.share.service import ShareService, ShareSettings
 from tests.metadata import new_database
 
+LOOPBACK = (ip_network("127.0.0.0/8"),)
+"""Where members of trust lists lie in these tests."""
 FAST = ShareSettings(body_timeout_s=1.0, retries=Retries(first_ms=100, longest_s=1.0, attempts_max=8))
 
 
@@ -80,7 +83,12 @@ class Site:
     """One party's node, without console, collectors and writer."""
 
     def __init__(
-        self, folder: Path, name: str, *, settings: ShareSettings = FAST, tls: TlsSettings = TlsSettings()
+        self,
+        folder: Path,
+        name: str,
+        *,
+        settings: ShareSettings = FAST,
+        tls: TlsSettings = TlsSettings(inside=LOOPBACK),
     ) -> None:
         folder.mkdir(exist_ok=True)
         self.folder, self.name = folder, name

@@ -17,6 +17,8 @@ from gongshu.secure.peer_tls import TlsSettings
 from gongshu.secure.trust_documents import write_trust_list
 from gongshu.secure.trust_lists import TrustLists
 from gongshu.share.arriving import read_data_address
+from gongshu.share.errors import PeerUnreachable
+from gongshu.share.peer import HttpWire
 from gongshu.share.terms import Terms
 from tests.integration.share.site import Site
 from tests.integration.share.test_end_to_end import Sites, started
@@ -85,3 +87,14 @@ def test_a_member_that_goes_loses_its_running_delivery_and_the_door(sites: Sites
     assert mill.share.deliveries()[0].outcome == "stopped"
     assert httpx.get(address.endpoint, headers=headers).status_code == 403
     assert get(shop, mill, "/catalog/datasets/orders").status_code == 404
+
+
+def test_a_list_does_not_make_us_call_our_own_network(valley: Valley) -> None:
+    """The address of a member came by a list: nobody of ours looked where it leads."""
+    mill, shop = valley.mill, valley.shop
+    wire = HttpWire(mill.parties, mill.identities, mill.clock)
+    with pytest.raises(PeerUnreachable, match="partner_networks"):
+        wire.base_of(shop.party)
+    mill.parties.replace(replace(mill.parties.get(shop.party), space="", valid_until=None))
+    assert wire.base_of(shop.party).startswith(shop.address)
+    wire.close()
