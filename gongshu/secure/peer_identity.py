@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, runtime_checkable
 from urllib.parse import unquote, urlsplit
 
 from gongshu.database import Database
@@ -77,6 +77,14 @@ class PeerIdentity(Protocol):
 
         Raises: PeerTokenRejected when it is one of this form and wrong.
         """
+
+
+@runtime_checkable
+class Revocable(Protocol):
+    """What a scheme offers beside `PeerIdentity` whose proofs can be taken back by a third party."""
+
+    def why_not_standing(self, party: PartyId) -> str | None:
+        """Return why what the party showed last does not hold now; None while it does, or if nothing is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +183,17 @@ class PeerIdentities:
             f"{scope['method']} {target}",
             urlsplit(self._public_address()).path.rstrip("/"),
         )
+
+    def why_not_standing(self, party: PartyId) -> str | None:
+        """Return why what this party proved when it last asked does not hold any more, None while it does.
+
+        Asked while rows flow, for schemes that rest on something that others can take back.
+        """
+        try:
+            scheme: object = self.find(self._parties.get(party).identity)
+        except PartyUnknown:
+            return "its party is not registered any more"
+        return scheme.why_not_standing(party) if isinstance(scheme, Revocable) else None
 
     def party_of(self, proof: Proof) -> PartyId:
         """Return the registered party that this request proves; the first scheme that knows the form decides.

@@ -4,6 +4,7 @@ Order: transfer, party, agreement and its hash, terms, grade; the gate is asked 
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
@@ -47,13 +48,22 @@ class Admission:
     """The judgements of a provider's data plane."""
 
     def __init__(
-        self, database: Database, engine: Engine, policy: SharePolicy, parties: PartyRegistry, tokens: TokenDesk
+        self,
+        database: Database,
+        engine: Engine,
+        policy: SharePolicy,
+        parties: PartyRegistry,
+        tokens: TokenDesk,
+        *,
+        standing: Callable[[PartyId], str | None],
     ) -> None:
+        """`standing` says why what a party proved when it last asked does not hold any more."""
         self._database = database
         self._engine = engine
         self._policy = policy
         self._parties = parties
         self._tokens = tokens
+        self._why_not_standing = standing
 
     def flowing(self, transfer_id: str, counterparty: PartyId | None = None) -> Record:
         """Return a transfer of ours as provider through which data may flow.
@@ -93,6 +103,8 @@ class Admission:
             self._parties.get(record.counterparty)
         except NotFound as gone:
             raise TermsForbid(agreement_id=record.agreement_id, reason="its party is not registered any more") from gone
+        if why_not := self._why_not_standing(record.counterparty):
+            raise TermsForbid(agreement_id=record.agreement_id, reason=why_not)
         judged = replace(agreement, uses=max(0, agreement.uses - own_uses))
         why_not = self._policy.why_not_use(judged, phase, purpose=purpose, columns=columns)
         if why_not:

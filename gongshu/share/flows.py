@@ -98,7 +98,7 @@ class Flows:
     ) -> None:
         self._stopping = threading.Event()
         tokens = TokenDesk(database, clock, settings.token_valid_s)
-        admission = Admission(database, engine, policy, parties, tokens)
+        admission = Admission(database, engine, policy, parties, tokens, standing=peer_wire.why_not_standing)
         meter = Meter(database, audit, clock, notices)
 
         def place_of(record: Record) -> str:

@@ -49,6 +49,10 @@ class HttpWire:
         """Close the connections; whoever forgets it has them closed when the object goes."""
         self._finalizer()
 
+    def why_not_standing(self, party: PartyId) -> str | None:
+        """Return why what the party proved when it last asked does not hold any more, None while it does."""
+        return self._identities.why_not_standing(party)
+
     def post(self, party: PartyId, base: str, path: str, body: bytes) -> Reply:
         """Send one message. Raises: PartyUnknown, PeerUnreachable, PeerAnswerInvalid."""
         return self._call(party, "POST", self._address(party, base, path), body)

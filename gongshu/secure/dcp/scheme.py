@@ -85,6 +85,10 @@ class DcpIdentity:
         self._verifier.require_member(proved)
         return proved.party.party_id
 
+    def why_not_standing(self, party: PartyId) -> str | None:
+        """Return why what the party showed last does not hold now; None while it does, or if it showed nothing yet."""
+        return self._verifier.why_not_standing(party)
+
     def _is_of_scheme(self, issuer: object) -> bool:
         try:
             is_did = isinstance(issuer, str) and issuer.startswith("did:web:")

@@ -44,6 +44,7 @@ class Verifier:
         self._statuses = statuses
         self._clock = clock
         self._kept: dict[str, tuple[tuple[Credential, ...], datetime]] = {}
+        self._latest: dict[PartyId, tuple[Credential, ...]] = {}
         self._lock = threading.Lock()
 
     def require_member(self, proved: IdToken) -> None:
@@ -58,6 +59,24 @@ class Verifier:
             self._require_standing(credential, proved.party)
         if not any(MEMBERSHIP in credential.types for credential in shown):
             raise PeerTokenRejected(reason=f"it shows no {MEMBERSHIP}")
+        with self._lock:
+            if len(self._latest) >= KEPT_MAX:
+                self._latest.pop(next(iter(self._latest)))
+            self._latest[proved.party.party_id] = shown
+
+    def why_not_standing(self, party: PartyId) -> str | None:
+        """Return why what a party showed last does not hold now; None while it does, or if nothing is known of it.
+
+        Cost: its status lists, twice a minute.
+        """
+        with self._lock:
+            shown = self._latest.get(party, ())
+        try:
+            for credential in shown:
+                self._require_standing(credential, self._resolver.party(party))
+        except PeerTokenRejected as refused:
+            return str(refused)
+        return None
 
     def read(self, token: object) -> Credential:
         """Return what a credential says, signed by an issuer that is registered here and valid now.

@@ -16,10 +16,12 @@ from gongshu.secure.parties import Party
 from gongshu.secure.peer_tls import TlsSettings
 from gongshu.secure.trust_documents import write_trust_list
 from gongshu.secure.trust_lists import TrustLists
+from gongshu.share.admission import Admission
 from gongshu.share.arriving import read_data_address
-from gongshu.share.errors import PeerUnreachable
+from gongshu.share.errors import PeerUnreachable, TermsForbid
 from gongshu.share.peer import HttpWire
-from gongshu.share.terms import Terms
+from gongshu.share.terms import Phase, Terms
+from gongshu.share.tokens import TokenDesk
 from tests.integration.share.site import Site
 from tests.integration.share.test_end_to_end import Sites, started
 from tests.integration.share.test_hostile import get
@@ -98,3 +100,17 @@ def test_a_list_does_not_make_us_call_our_own_network(valley: Valley) -> None:
     mill.parties.replace(replace(mill.parties.get(shop.party), space="", valid_until=None))
     assert wire.base_of(shop.party).startswith(shop.address)
     wire.close()
+
+
+@pytest.mark.parametrize("phase", [Phase.TRANSFER, Phase.ACCESS])
+def test_what_a_third_party_took_back_ends_what_runs(sites: Sites, phase: Phase) -> None:
+    """`permitted` is asked before the first row and each second while rows flow."""
+    mill = sites[0]
+    started(sites, Terms(unrestricted=True), mill.publish())
+    record = mill.share.transfers()[0]
+    parts = (mill.database, mill.share.engine, mill.share._policy, mill.parties)
+    tokens = TokenDesk(mill.database, mill.clock, 300)
+    sound = Admission(*parts, tokens, standing=mill.identities.why_not_standing)
+    assert sound.permitted(record, phase).agreement_id == record.agreement_id
+    with pytest.raises(TermsForbid, match="revoked"):
+        Admission(*parts, tokens, standing=lambda party: "revoked").permitted(record, phase)

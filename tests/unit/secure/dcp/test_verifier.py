@@ -352,3 +352,15 @@ def test_an_old_presentation_is_not_kept_beyond_its_own_minute(rig: ClaimsRig) -
     for clock in (rig.clock, rig.far_clock):
         clock.now += timedelta(seconds=61)
     refused(rig, "no presentation")
+
+
+def test_a_revocation_is_seen_within_a_minute_by_what_runs(rig: ClaimsRig) -> None:
+    """No further request is made: rows flow, and the door is asked each second."""
+    assert rig.door.why_not_standing(SHOP) is None, "nothing is known of it yet"
+    rig.door.party_of(rig.prove(None))
+    assert rig.door.why_not_standing(SHOP) is None
+    rig.issuer.revoke(7)
+    rig.forward(59)
+    assert "revocation" in (rig.door.why_not_standing(SHOP) or "")
+    rig.parties.remove(SHOP)
+    assert "not registered" in (rig.door.why_not_standing(SHOP) or "")
