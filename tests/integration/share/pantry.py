@@ -12,28 +12,20 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from gongshu.database import Database
-from gongshu.govern.catalogue import CatalogueService
-from gongshu.govern.store import DatasetStore
-from gongshu.lake import Lake
-from gongshu.model.access import Role, Subject
-from gongshu.model.ids import DatasetId, PartyId, SubjectId
-from gongshu.packs import load_packs
-from gongshu.secure.audit import AuditLog
-from gongshu.secure.gate import Gate, SqlQuery
-from gongshu.secure.keys import KeyStore
-from gongshu.secure.parties import Party, PartyRegistry
-from gongshu.secure.policy import PolicyService
+from gongshu.model.ids import DatasetId, PartyId
+from gongshu.secure.gate import SqlQuery
+from gongshu.secure.parties import Party
 from gongshu.share.agreements import find_agreement, proof_of
 from gongshu.share.dsp.states import Kind, Side, State
 from gongshu.share.evidence.service import EvidenceService
-from gongshu.share.keeping.judging import Place
-from gongshu.share.keeping.service import Keeping, KeepingSettings
+from gongshu.share.keeping.service import KeepingSettings
 from gongshu.share.model import Agreement, AgreementStatus, Record
 from gongshu.share.odrl import agreement_policy, canonical_text, text_hash
 from gongshu.share.ports import Reply
 from gongshu.share.tables import share_agreements, share_deliveries, share_processes
 from gongshu.share.terms import Terms
 from tests.conftest import Clock
+from tests.integration.share.household import Household
 from tests.metadata import new_database
 
 MILL, SHOP = PartyId("urn:gongshu:party:mill"), PartyId("urn:gongshu:party:shop")
@@ -51,7 +43,7 @@ def rows(count: int = 100) -> pa.Table:
     )
 
 
-class Pantry:
+class Pantry(Household):
     """One node; it is the shop unless it is made for another party."""
 
     def __init__(
@@ -72,40 +64,15 @@ class Pantry:
 
     def open(self) -> None:
         """Put the services together, as a process does that starts."""
-        folder = self.folder
-        self.database = self.given or new_database(folder / "metadata.db")
-        self.keys = KeyStore(folder / "keys")
-        self.audit = AuditLog(self.database, self.keys, self.clock)
-        self.lake = Lake.open(log_file=folder / "log.db", warehouse=folder / "lake", query_memory_mb=128)
-        self.catalogue = CatalogueService(self.database, load_packs(), self.audit, self.clock)
-        self.parties = PartyRegistry(self.database, self.audit, self.clock)
-        self.keeping = Keeping(
-            database=self.database,
-            keys=self.keys,
-            parties=self.parties,
-            catalogue=self.catalogue,
-            storage=self.lake,
-            audit=self.audit,
-            clock=self.clock,
-            vault=folder / "vault",
-            folder=folder / "lake" / "sealed",
-            place=Place(self.party, "CN-33", self.keys.fingerprint()),
+        super().__init__(
+            self.folder,
+            self.party,
+            self.clock,
+            self.given or new_database(self.folder / "metadata.db"),
+            country="CN-33",
             settings=self.settings,
             ticks=self.clock.ticks,
         )
-        self.store = DatasetStore(self.lake, self.catalogue, self.keeping.keeper)
-        policies = PolicyService(self.database, self.audit, self.clock)
-        self.gate = Gate(
-            self.catalogue,
-            self.lake,
-            policies,
-            self.audit,
-            self.clock,
-            keys=self.keys,
-            own_party_id=self.party,
-            copies=self.keeping.law,
-        )
-        self.li = Subject(SubjectId("user:li"), self.party, frozenset({Role.STEWARD, Role.PRODUCT_OWNER}))
 
     def close(self) -> None:
         self.lake.close()

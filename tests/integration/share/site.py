@@ -15,31 +15,20 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
 from gongshu.errors import GongshuError
-from gongshu.govern.catalogue import CatalogueService
-from gongshu.govern.store import DatasetStore
-from gongshu.lake import Lake
 from gongshu.main import server_config
-from gongshu.model.access import Role, Subject
 from gongshu.model.grade import Grade, Importance
 from gongshu.model.ids import DatasetId, PartyId, SubjectId
-from gongshu.packs import load_packs
-from gongshu.secure.audit import AuditLog
-from gongshu.secure.gate import Gate
-from gongshu.secure.keys import KeyStore
-from gongshu.secure.parties import Party, PartyRegistry
+from gongshu.secure.parties import Party
 from gongshu.secure.peer_identity import PeerIdentities, SchemeParts, installed_schemes
 from gongshu.secure.peer_tls import TlsSettings
 from gongshu.secure.peer_tokens import PeerTokens
-from gongshu.secure.policy import PolicyService
 from gongshu.share.api import create_dsp_router, create_router
 from gongshu.share.clearances.api import create_clearances_router
-from gongshu.share.clearances.book import ClearanceBook
 from gongshu.share.contracts.api import create_contracts_router, create_partner_contracts_router
 from gongshu.share.keeping.api import create_keeping_router, create_told_router
-from gongshu.share.keeping.judging import Place
-from gongshu.share.keeping.service import Keeping
 from gongshu.share.sending import Retries
 from gongshu.share.service import ShareService, ShareSettings
+from tests.integration.share.household import Household
 from tests.metadata import new_database
 
 LOOPBACK = (ip_network("127.0.0.0/8"),)
@@ -79,7 +68,7 @@ def new_app() -> FastAPI:
     return app
 
 
-class Site:
+class Site(Household):
     """One party's node, without console, collectors and writer."""
 
     def __init__(
@@ -94,41 +83,8 @@ class Site:
         self.folder, self.name = folder, name
         self.party = PartyId(f"urn:gongshu:party:{name}")
         self.clock = MovedClock()
-        self.database = new_database(folder / "metadata.db")
-        self.keys = KeyStore(folder / "keys")
-        self.audit = AuditLog(self.database, self.keys, self.clock)
-        self.lake = Lake.open(log_file=folder / "log.db", warehouse=folder / "lake", query_memory_mb=256)
-        self.catalogue = CatalogueService(self.database, load_packs(), self.audit, self.clock)
-        self.parties = PartyRegistry(self.database, self.audit, self.clock)
-        self.keeping = Keeping(
-            database=self.database,
-            keys=self.keys,
-            parties=self.parties,
-            catalogue=self.catalogue,
-            storage=self.lake,
-            audit=self.audit,
-            clock=self.clock,
-            vault=folder / "vault",
-            folder=folder / "lake" / "sealed",
-            place=Place(self.party, "CN", self.keys.fingerprint()),
-        )
-        self.store = DatasetStore(self.lake, self.catalogue, self.keeping.keeper)
+        super().__init__(folder, self.party, self.clock, new_database(folder / "metadata.db"))
         self.peers = PeerTokens(self.keys, self.parties, self.party, self.clock, database=self.database)
-        policies = PolicyService(self.database, self.audit, self.clock)
-        self.clearances = ClearanceBook(
-            self.database, self.catalogue, self.parties, load_packs(), self.audit, self.clock, self.party
-        )
-        self.gate = Gate(
-            self.catalogue,
-            self.lake,
-            policies,
-            self.audit,
-            self.clock,
-            keys=self.keys,
-            own_party_id=self.party,
-            copies=self.keeping.law,
-            clearing=self.clearances,
-        )
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.tls = tls
         scheme = "http" if tls.certificate is None else "https"
@@ -157,7 +113,6 @@ class Site:
             spool=folder / "run",
             tls=tls,
         )
-        self.li = Subject(SubjectId("user:li"), self.party, frozenset({Role.PRODUCT_OWNER, Role.STEWARD}))
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
 
