@@ -47,6 +47,8 @@ BUSY_MS = 30_000
 """Longest wait for another writer."""
 RACES_MAX = 9
 """How often a writer that was overtaken begins anew. Ours: each time one of the others has finished."""
+CONNECTIONS_KEPT = 16
+"""Open connections to a file. Beyond SQLAlchemy's 5 each would be opened, set up and closed for one statement."""
 _PREPARING = threading.Lock()
 """Alembic keeps its context in module variables, so threads of one process take turns."""
 
@@ -88,7 +90,9 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self.engine = sa.create_engine(url, pool_pre_ping=not url.startswith("sqlite"), hide_parameters=True)
+        is_file = url.startswith("sqlite")
+        pool = {"pool_size": CONNECTIONS_KEPT} if is_file and ":memory:" not in url else {}
+        self.engine = sa.create_engine(url, pool_pre_ping=not is_file, hide_parameters=True, **pool)
         self._turn = threading.RLock()
         if self.is_sqlite:
             event.listen(self.engine, "connect", _configure_sqlite)

@@ -1,6 +1,7 @@
 """What other parties ask of us, checked before it reaches the engine: who asks, for which offer, back to where."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 
@@ -76,6 +77,10 @@ class Intake:
         Raises: PeerTokenRejected.
         """
         return self._identities.party_of(self._identities.proof_of(scope, body))
+
+    def one_look(self) -> AbstractContextManager[None]:
+        """Around one request from proof to answer: it rests on one state of the register of parties."""
+        return self._parties.one_look()
 
     # ---- catalogue --------------------------------------------------------------------------------------------------
 

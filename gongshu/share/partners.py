@@ -31,6 +31,17 @@ KEEPS_TERMS = "keeps_terms"
 SIGNS_CONTRACTS = "signs_contracts"
 
 _REQUESTS_LOOKED_AT = 20
+_M = share_messages.c
+_NEWEST_REQUESTS = (
+    sa.select(_M.body)
+    .where(
+        _M.counterparty == sa.bindparam("asked_party"),
+        _M.message_type == "ContractRequestMessage",
+        _M.direction == "in",
+    )
+    .order_by(_M.sequence.desc())
+    .limit(_REQUESTS_LOOKED_AT)
+)
 
 
 def _is_still(table: sa.Table) -> sa.Exists:
@@ -280,12 +291,7 @@ class PartnerBook:
 
 def declared_abilities(connection: sa.Connection, party: PartyId) -> frozenset[str]:
     """Return what the party's node said it can do, in the newest of its contract requests that says so."""
-    columns = share_messages.c
-    query = sa.select(columns.body).where(
-        columns.direction == "in", columns.counterparty == party, columns.message_type == "ContractRequestMessage"
-    )
-    newest = query.order_by(columns.sequence.desc()).limit(_REQUESTS_LOOKED_AT)
-    for body in connection.execute(newest).scalars():
+    for body in connection.execute(_NEWEST_REQUESTS, {"asked_party": party}).scalars():
         declared = orjson.loads(body).get(ABILITIES)
         if declared is not None:
             names = declared if isinstance(declared, list) else [declared]

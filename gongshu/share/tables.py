@@ -81,6 +81,7 @@ share_messages = sa.Table(
     sa.Column("body", sa.Text, nullable=False),
     sa.Column("at", UtcTime, nullable=False),
     sa.UniqueConstraint("direction", "counterparty", "message_id"),
+    sa.Index("ix_share_messages_newest", "counterparty", "message_type", "sequence"),
 )
 """What was received (`in`; the uniqueness makes it the inbox) and what the other side acknowledged (`out`). The hash is
 over the bytes on the wire; the stored body leaves out the data address, which holds a token."""

@@ -204,7 +204,8 @@ async def _answer(
         is_post = request.method == "POST"
 
         def whole() -> Response:
-            return work(share.intake.authenticate(request.scope, body if is_post else None), body)
+            with share.intake.one_look():
+                return work(share.intake.authenticate(request.scope, body if is_post else None), body)
 
         return await run_in_threadpool(whole)
     except GongshuError as error:
