@@ -137,9 +137,13 @@ class HttpWire:
     ) -> Reply:
         if body:
             headers = {**headers, "Content-Type": "application/json"}
+        headers = {**headers, "Accept-Encoding": "identity"}
         deadline = time.monotonic() + ANSWER_S
         try:
             with client.stream(method, address, content=body or None, headers=headers) as response:
+                if response.headers.get("content-encoding", "identity").strip().lower() != "identity":
+                    # It would inflate without a bound, and we did not ask for it.
+                    raise PeerUnreachable(party=party, address=address[:200], reason="its answer is packed")
                 content = _read_bounded(response, deadline, lambda: self._too_much(party, address))
                 names = {name.lower(): value for name, value in response.headers.items()}
                 return Reply(response.status_code, content, names)
@@ -179,7 +183,7 @@ def _close_all(clients: dict[str, httpx.Client]) -> None:
 
 def _read_bounded(response: httpx.Response, deadline: float, too_much: Callable[[], Exception]) -> bytes:
     parts, size = [], 0
-    for part in response.iter_bytes():
+    for part in response.iter_raw():
         size += len(part)
         if size > ANSWER_BYTES_MAX or time.monotonic() > deadline:
             raise too_much()

@@ -39,7 +39,7 @@ class HttpFetch:
 
     def __call__(self, party: Party, address: str, *, body: bytes | None = None, authorization: str = "") -> bytes:
         """Return the answer. Raises: PeerTokenRejected."""
-        headers = {"Accept": "application/json"}
+        headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
         if body is not None:
             headers |= {"Content-Type": "application/json", "Authorization": authorization}
         deadline, parts, size = time.monotonic() + ANSWER_S, [], 0
@@ -48,7 +48,10 @@ class HttpFetch:
             with self._client(party).stream(method, address, content=body, headers=headers) as response:
                 if not response.is_success:
                     raise PeerTokenRejected(reason=f"{address[:200]} answers with status {response.status_code}")
-                for part in response.iter_bytes():
+                if response.headers.get("content-encoding", "identity").strip().lower() != "identity":
+                    # It would inflate without a bound, and we did not ask for it.
+                    raise PeerTokenRejected(reason=f"{address[:200]} answers with a packed body")
+                for part in response.iter_raw():
                     size += len(part)
                     if size > ANSWER_BYTES_MAX or time.monotonic() > deadline:
                         raise PeerTokenRejected(reason=f"{address[:200]} answers too long or too slowly")
