@@ -4,7 +4,8 @@ Order: token, transfer, agreement and its hash, terms, grade; then the gate; the
 then rows leave. While they leave, each batch asks whether the transfer was stopped. See decision 0043.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +18,7 @@ from gongshu.model.dataset import Dataset
 from gongshu.model.ids import PartyId, SubjectId
 from gongshu.secure.gate import RowBound
 from gongshu.share.admission import Admission, Flow, Watch
+from gongshu.share.ahead import read_ahead
 from gongshu.share.clearances.marks import Marker, bind, is_marked
 from gongshu.share.destination import Destination
 from gongshu.share.dsp.messages import FORMAT_PUSH, build_data_address
@@ -229,10 +231,12 @@ class _Metered:
             self._rows.close()
             raise
         try:
-            for piece in encode_batches(self._rows.schema, self._batches(flow), encoding, packed=packed):
-                size_bytes += len(piece)
-                hashed.update(piece)
-                yield piece
+            # The helper that reads ahead has to be done before the rows are closed under it.
+            with closing(self._batches(flow)) as batches:
+                for piece in encode_batches(self._rows.schema, batches, encoding, packed=packed):
+                    size_bytes += len(piece)
+                    hashed.update(piece)
+                    yield piece
             outcome = "complete"
         except TransferStopped:
             outcome = "stopped"
@@ -245,10 +249,11 @@ class _Metered:
     def close(self) -> None:
         self._rows.close()
 
-    def _batches(self, flow: Flow) -> Iterator[pa.RecordBatch]:
+    def _batches(self, flow: Flow) -> Generator[pa.RecordBatch]:
         watch = Watch(self._admission, flow)
         bind(self._rows, flow.delivery_id)
-        for batch in self._rows.batches():
-            watch.require_going_on()
-            self._count += batch.num_rows
-            yield batch
+        with closing(read_ahead(self._rows.batches())) as batches:
+            for batch in batches:
+                watch.require_going_on()
+                self._count += batch.num_rows
+                yield batch

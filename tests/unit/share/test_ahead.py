@@ -1,0 +1,43 @@
+"""Reading ahead changes when batches are read, and nothing else."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+
+import pyarrow as pa
+import pytest
+
+from gongshu.share.ahead import WAITING_BYTES_MAX, read_ahead
+
+
+def batch(number: int, size_bytes: int = 8) -> pa.RecordBatch:
+    """Return a batch that is known by its first value."""
+    return pa.record_batch({"a": pa.array([number] + [0] * (size_bytes // 8 - 1), pa.int64())})
+
+
+def test_batches_keep_their_order_and_an_error_comes_behind_them() -> None:
+    def source() -> Iterator[pa.RecordBatch]:
+        for number in range(100):
+            yield batch(number)
+        raise ValueError("cut")
+
+    batches = read_ahead(source())
+    taken = [next(batches).column(0)[0].as_py() for _ in range(100)]
+    assert taken == list(range(100))
+    with pytest.raises(ValueError, match="cut"):
+        next(batches)
+
+
+def test_who_closes_early_finds_the_source_unused_afterwards() -> None:
+    threads = threading.active_count()
+    asked = []
+
+    def source() -> Iterator[pa.RecordBatch]:
+        for number in range(1000):
+            asked.append(number)
+            yield batch(number, WAITING_BYTES_MAX // 2)
+
+    with closing(read_ahead(source())) as batches:
+        assert next(batches).column(0)[0].as_py() == 0
+    assert threading.active_count() == threads
+    assert len(asked) <= 5, "no more than may wait was read"
