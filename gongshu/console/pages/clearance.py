@@ -34,8 +34,7 @@ def create_pages(console: Console) -> None:
             text(f"{found.dataset_id} → {party}", "p")
             ui.html(chip_html(view.t(f"clearance_state.{state.value}"), STATE_KIND[state]), sanitize=False)
         if state is not State.IN_FORCE:
-            kind = "good" if state is State.REQUESTED else "warn"
-            notice(lacking(view, found, state), found.ended_why, kind=kind)
+            notice(lacking(view, found, state), found.ended_why, kind="warn")
         with grid():
             with panel(view.t("clearance.about"), span="span-6 narrow-12"):
                 _show_about(view, found, party)
