@@ -42,7 +42,7 @@ def bench_negotiations(seconds: int) -> list[Result]:
     of PostgreSQL. On disk is beside on disk: each commit of either connector waits for it. Ours prove each message with
     a signed token, the EDCs (0.14.1) use the mock of identity. EDC waits a second between two looks for work as it
     comes, so it is also measured with a tenth of that, and with its state in memory alone, which no restart survives.
-    Five modules of its stores are of 0.13.0, the nearest release that is published everywhere; the negotiation's is not.
+    Five modules of its stores are of 0.13.0, the nearest release that is published everywhere; not the negotiation's.
     Fewer negotiations with a smaller --seconds.
     """
     count = max(20, min(COUNT, COUNT * seconds // USUAL_SECONDS))
