@@ -68,26 +68,25 @@ async def show_waiting(view: View, record: Record) -> None:
     if not found:
         return
     text(view.t("attach.read_first"))
-    show_files(view, found, record.agreement_id, record.process_id)
+    show_files(view, found, record.agreement_id)
 
 
-def show_files(view: View, found: Sequence[Attachment], agreement_id: str, process_id: str = "") -> None:
-    """Show files with size and whole hash, each to be downloaded; `process_id` for a contract not signed yet."""
+def show_files(view: View, found: Sequence[Attachment], agreement_id: str) -> None:
+    """Show files with size and whole hash, each to be downloaded."""
     for each in found:
         size = " ".join(size_text(each.size_bytes))
         with ui.element("div").classes("gs-file"):
             text(f"{each.name} · {size}")
             ui.html(f"<code>sha256 {html.escape(each.sha256)}</code>", sanitize=False)
-            _download(view, each.name, agreement_id, process_id)
+            _download(view, each.name, agreement_id)
 
 
-def _download(view: View, name: str, agreement_id: str, process_id: str) -> None:
+def _download(view: View, name: str, agreement_id: str) -> None:
     problem = ui.element("div")
 
     async def fetch() -> None:
         with view.trying(problem):
-            desk = view.node.share.desk
-            content = await view.ask(desk.attachment, agreement_id, name, view.subject, process_id=process_id)
+            content = await view.ask(view.node.share.desk.attachment, agreement_id, name, view.subject)
             ui.download.content(content, name, UNKNOWN_TYPE)
 
     if view.has_role(*USERS):

@@ -152,20 +152,20 @@ class ContractDesk:
         require_right(actor, LOOKERS, "see the data space")
         return self._contracts.awaiting(process_id)
 
-    def attachment(self, agreement_id: str, name: str, actor: Subject, *, process_id: str = "") -> bytes:
+    def attachment(self, agreement_id: str, name: str, actor: Subject) -> bytes:
         """Return the bytes of an attachment of a contract, fetched from the provider if they are not here yet.
 
-        `process_id` names the negotiation of a contract that we have not signed yet, which a person reads before.
+        A contract that we have not signed yet has them too: a person reads them before.
         Raises: NotAllowed, AgreementUnknown, AttachmentInvalid if they are not what the contract says, wire errors.
         """
         require_right(actor, USERS, "read attachments")
-        if process_id:
-            with self._database.connect() as connection:
-                party = find_agreement(connection, agreement_id).counterparty
-            files = self._contracts.awaiting(process_id)
-        else:
+        try:
             contract = self._contracts.find(agreement_id).contract
             files, party = contract.attachments, contract.provider.party_id
+        except AgreementUnknown:
+            with self._database.connect() as connection:
+                agreement = find_agreement(connection, agreement_id)
+            files, party = self._contracts.awaiting(agreement.negotiation_id), agreement.counterparty
         listed = next((part for part in files if part.name == name), None)
         if listed is None:
             raise AttachmentInvalid(name=name[:200], reason="the contract has no such attachment")

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 from gongshu.share.contract_check import check_chain, check_contract
+from gongshu.share.contracts.attaching import NewAttachment
 from gongshu.share.dsp.states import State
 from gongshu.share.errors import (
     AttachmentInvalid,
@@ -41,9 +42,9 @@ def agreed(sites: Sites, terms: Terms, *, dataset: str = "", replaces: str = "",
     name = dataset or f"orders_{next(NUMBERS)}"
     if not dataset:
         mill.publish(name, rows=260)
-    offer = mill.share.offer(mill.catalogue.dataset(name).dataset_id, terms, mill.li)  # type: ignore[arg-type]
-    if attachment:
-        mill.share.desk.attach(offer.offer_id, "质量.txt", "text/plain", attachment, mill.li)
+    files = [NewAttachment("质量.txt", "text/plain", attachment)] if attachment else []
+    dataset_id = mill.catalogue.dataset(name).dataset_id  # type: ignore[arg-type]
+    offer = mill.share.offer(dataset_id, terms, mill.li, attachments=files)
     asked = shop.share.negotiate(mill.party, name, shop.li, offer_id=offer.offer_id, replaces=replaces)
     wanted = State.AGREED if attachment else State.FINALIZED
     done = shop.share.wait_for(asked.process_id, {wanted}, 30)
@@ -179,6 +180,11 @@ def test_an_attachment_is_read_before_the_contract_is_signed(sites: Sites) -> No
     assert waiting.status is AgreementStatus.PENDING
     process = next(record for record in shop.share.negotiations(waiting=True))
     assert "attachments" in process.waiting
+    (listed,) = shop.share.desk.awaiting(process.process_id, shop.li)
+    assert (listed.name, listed.size_bytes) == ("质量.txt", 6)
+    assert shop.share.desk.attachment(waiting.agreement_id, "质量.txt", shop.li).decode() == "合格"
+    with pytest.raises(AttachmentInvalid):
+        shop.share.desk.attachment(waiting.agreement_id, "other.txt", shop.li)
     shop.share.approve(process.process_id, shop.li)
     shop.share.wait_for(process.process_id, {State.FINALIZED}, 30)
     assert shop.share.desk.attachment(waiting.agreement_id, "质量.txt", shop.li).decode() == "合格"
@@ -187,6 +193,18 @@ def test_an_attachment_is_read_before_the_contract_is_signed(sites: Sites) -> No
         shop.share.desk.attachment(waiting.agreement_id, "other.txt", shop.li)
     with pytest.raises(AttachmentInvalid):
         mill.share.desk.give_attachment(mill.party, b'{"agreement": "x", "name": "y"}')
+
+
+def test_an_offer_with_a_file_that_cannot_be_attached_is_no_offer(sites: Sites) -> None:
+    mill = sites[0]
+    name = f"orders_{next(NUMBERS)}"
+    mill.publish(name, rows=10)
+    dataset_id, before = mill.catalogue.dataset(name).dataset_id, len(mill.share.offers(limit=1000))  # type: ignore[arg-type]
+    good = NewAttachment("a.txt", "text/plain", b"a")
+    for bad in (NewAttachment("", "text/plain", b"a"), NewAttachment("../a", "text/plain", b"a"), good):
+        with pytest.raises(AttachmentInvalid):
+            mill.share.offer(dataset_id, Terms(uses_max=1), mill.li, attachments=[good, bad])
+    assert len(mill.share.offers(limit=1000)) == before
 
 
 def test_programs_see_contracts_and_facts_over_http(sites: Sites) -> None:
