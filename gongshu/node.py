@@ -145,13 +145,8 @@ def open_node(home: Home, *, clock: Callable[[], datetime] = utc_now, identities
     peers = PeerTokens(keys, parties, own, clock, database=database)
     policies = PolicyService(database, audit, clock)
     clearances = ClearanceBook(database, catalogue, parties, packs, audit, clock, own)
-    gate = Gate(
-        *(catalogue, lake, policies, audit, clock),
-        keys=keys,
-        own_party_id=own,
-        copies=keeping.law,
-        clearing=clearances,
-    )
+    named = (catalogue, lake, policies, audit, clock)
+    gate = Gate(*named, keys=keys, own_party_id=own, copies=keeping.law, clearing=clearances)
     schemes = SchemeParts(own, keys, parties, peers, database, audit, clock, ground.address, ground.tls)
     doors = PeerIdentities(parties, [*_offered(schemes), *identities], own_party_id=own, public_address=ground.address)
     share = _open_share(ground, gate, keeping, clearances, doors)
