@@ -135,7 +135,7 @@ def sentences(value: ast.expr | None) -> Iterator[str]:
     elif isinstance(value, ast.BoolOp):
         for each in value.values:
             yield from sentences(each)
-    elif isinstance(value, ast.List):
+    elif isinstance(value, ast.List | ast.Tuple):
         for each in value.elts:
             yield from sentences(each)
     elif isinstance(value, ast.Constant) and isinstance(value.value, str):
