@@ -24,6 +24,7 @@ from gongshu.packs import Packs, load_packs
 from gongshu.secure.audit import AuditLog
 from gongshu.secure.dcp.fetching import HttpFetch
 from gongshu.secure.gate import Gate
+from gongshu.secure.gate.examining import ExaminedLake
 from gongshu.secure.identity.service import IdentityService
 from gongshu.secure.keys import KeyStore, require_private
 from gongshu.secure.parties import Party, PartyRegistry
@@ -141,7 +142,7 @@ def open_node(home: Home, *, clock: Callable[[], datetime] = utc_now, identities
     database, packs, keys, audit, lake = ground.database, ground.packs, ground.keys, ground.audit, ground.lake
     catalogue, parties, own, title = ground.catalogue, ground.parties, ground.own_party_id, ground.config.title
     keeping = _open_keeping(ground)
-    store = DatasetStore(lake, catalogue, keeping.keeper)
+    store, examined = DatasetStore(lake, catalogue, keeping.keeper), ExaminedLake(lake, keeping.law, own)
     peers = PeerTokens(keys, parties, own, clock, database=database)
     policies = PolicyService(database, audit, clock)
     clearances = ClearanceBook(database, catalogue, parties, packs, audit, clock, own)
@@ -150,7 +151,7 @@ def open_node(home: Home, *, clock: Callable[[], datetime] = utc_now, identities
     schemes = SchemeParts(own, keys, parties, peers, database, audit, clock, ground.address, ground.tls)
     doors = PeerIdentities(parties, [*_offered(schemes), *identities], own_party_id=own, public_address=ground.address)
     share = _open_share(ground, gate, keeping, clearances, doors)
-    wire, ends = HttpWire(parties, doors, clock, tls=ground.tls), end_transfers_with(database, share.engine)
+    wire = HttpWire(parties, doors, clock, tls=ground.tls)
     us = Own(own, title, ground.config.division, ground.address)
     return Node(
         config=ground.config,
@@ -163,7 +164,7 @@ def open_node(home: Home, *, clock: Callable[[], datetime] = utc_now, identities
         audit=audit,
         catalogue=catalogue,
         store=store,
-        quality=QualityService(database, lake, catalogue, packs, audit, clock),
+        quality=QualityService(database, examined, catalogue, packs, audit, clock),
         identity=IdentityService(database, audit, clock, own_party_id=own),
         parties=parties,
         peers=peers,
@@ -174,10 +175,7 @@ def open_node(home: Home, *, clock: Callable[[], datetime] = utc_now, identities
         sources=SourceService(database, catalogue, audit, clock, home),
         keeping=keeping,
         share=share,
-        evidence=EvidenceService(
-            *(database, keys, parties, audit, clock, own, ends, post_with(wire, parties)),
-            counted=keeping.counted_instead,
-        ),
+        evidence=_open_evidence(ground, share, keeping, wire),
         exporter=Exporter(database, keys, parties, audit, clock, own),
         ledger=SovereigntyLedger(database, keeping, catalogue, clock),
         crawl=CrawlService(database, wire, parties, catalogue, packs, audit, clock, own),
@@ -253,6 +251,15 @@ def _open_share(
         clearances=clearances,
         spool=ground.home.run,
         tls=ground.tls,
+    )
+
+
+def _open_evidence(ground: _Ground, share: ShareService, keeping: Keeping, wire: HttpWire) -> EvidenceService:
+    return EvidenceService(
+        *(ground.database, ground.keys, ground.parties, ground.audit, ground.clock, ground.own_party_id),
+        end_transfers_with(ground.database, share.engine),
+        post_with(wire, ground.parties),
+        counted=keeping.counted_instead,
     )
 
 

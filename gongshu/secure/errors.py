@@ -4,7 +4,7 @@ GongshuError
 ├── InvalidInput      SqlInvalid, PolicyInvalid, PasswordTooWeak, AccountInvalid, TokenLifeInvalid, PartyInvalid,
 │                     CertificateUnusable, ClaimsMessageInvalid, ClaimsUnsupported, TrustListInvalid
 ├── NotAuthenticated  TokenRejected, LoginFailed, LoginThrottled, PeerTokenRejected, CodeRejected
-├── Refused           Denied, SqlRefused, NotAllowed
+├── Refused           CopyNotExamined, Denied, SqlRefused, NotAllowed
 ├── NotFound          AccountUnknown, PartyUnknown, IdentitySchemeUnknown, TrustListUnknown
 ├── Conflict          AccountExists, RolesConflict, FirstAccountExists, PartyKeyDiffers
 ├── Unavailable       QueryFailed
@@ -142,6 +142,16 @@ class PeerTokenRejected(NotAuthenticated):
 
     code = "secure.peer_token_rejected"
     template = "The partner's token is not accepted: {reason}."
+
+
+class CopyNotExamined(Refused):
+    """Rules of quality cannot run on what was received under a contract."""
+
+    code = "secure.copy_not_examined"
+    template = (
+        "{dataset} holds data received under a contract, and rules of quality do not run on it: {reason}. "
+        "Ask for figures with `gongshu sql`, or agree on other terms with the provider."
+    )
 
 
 class Denied(Refused):

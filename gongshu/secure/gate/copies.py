@@ -55,6 +55,10 @@ class CopyLaw(Protocol):
         """Return the verdict on a copy and on what was derived from one; None for a dataset of our own."""
         ...
 
+    def is_counted(self, dataset_id: DatasetId) -> bool:
+        """Return whether a contract of a copy bounds how often it may be read."""
+        ...
+
     def begin(self, reads: Sequence[CopyRead]) -> tuple[int, ...]:
         """Write down that copies are about to be read, durably, and return what `finish` is to be told."""
         ...
@@ -75,6 +79,11 @@ class NoCopies:
         """Return None: no dataset of this node is a copy."""
         del read
         return None
+
+    def is_counted(self, dataset_id: DatasetId) -> bool:
+        """Return False: there is no copy."""
+        del dataset_id
+        return False
 
     def begin(self, reads: Sequence[CopyRead]) -> tuple[int, ...]:
         """Return nothing: there is nothing to count."""

@@ -125,6 +125,13 @@ class CopyLawService:
                 return list(found.values())
         raise CopyForbidden(dataset=dataset_id, reason="its lineage is too deep to be followed")
 
+    def is_counted(self, dataset_id: DatasetId) -> bool:
+        """Return whether a contract of a copy bounds how often it may be read."""
+        with self._database.connect() as connection:
+            version = store.current_version(connection, dataset_id)
+            bound = [] if version is None else agreements_of(connection, version)
+        return any(agreement.terms.uses_max is not None for agreement in bound)
+
     def begin(self, reads: Sequence[CopyRead]) -> tuple[int, ...]:
         """Count and write down readings, each once under each of its contracts.
 

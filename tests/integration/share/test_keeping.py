@@ -14,12 +14,15 @@ import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 
+from gongshu.govern.quality.service import QualityService
 from gongshu.lake import TableRelation
 from gongshu.lake.errors import QueryMemoryExceeded, TableUnknown
 from gongshu.model.access import Request, Role, Subject
 from gongshu.model.ids import DatasetId, PartyId, SubjectId
-from gongshu.secure.errors import Denied, QueryFailed
+from gongshu.packs import load_packs
+from gongshu.secure.errors import CopyNotExamined, Denied, QueryFailed
 from gongshu.secure.gate import CopyRead, DatasetQuery
+from gongshu.secure.gate.examining import ExaminedLake
 from gongshu.share.errors import CopyForbidden
 from gongshu.share.keeping.tables import kept_files
 from gongshu.share.keeping.vault import KeyVault, file_key
@@ -375,3 +378,27 @@ def test_a_kill_in_the_middle_leaves_no_row_in_clear_and_nothing_to_see(tmp_path
         assert list(sealed.iterdir()) == []
     finally:
         pantry.close()
+
+
+def test_rules_of_quality_look_at_a_copy_where_its_contract_covers_figures(pantry: Pantry, name: str) -> None:
+    lake = ExaminedLake(pantry.lake, pantry.keeping.law, pantry.party)
+    quality = QualityService(pantry.database, lake, pantry.catalogue, load_packs(), pantry.audit, pantry.clock)
+    free = pantry.agree(Terms(operations=frozenset({Operation.READ, Operation.AGGREGATE})))
+    kept = pantry.keep(free, name)
+    report = quality.run(kept)
+    assert report.rows == 100
+    assert report.judged > 0
+    told = pantry.keeping.receipts(free.agreement_id)
+    assert {(r.body["operation"], r.body["purpose"]) for r in told} == {("aggregate", "data quality")}
+    refused = {
+        "export": (Terms(operations=frozenset({Operation.EXPORT})), ""),
+        "uses": (Terms(uses_max=9), "use them up"),
+        "groups": (Terms(aggregate_min=5), "smallest size"),
+        "purpose": (Terms(purposes=frozenset({"audits"})), "purpose"),
+    }
+    for kind, (terms, word) in refused.items():
+        other = pantry.keep(pantry.agree(terms), f"{name}_{kind}")
+        with pytest.raises(CopyNotExamined, match=f"rules of quality do not run on it.*{word}"):
+            quality.run(other)
+    plain = pantry.store.write(f"{name}_plain", rows(10), title="plain", origin="import:x")
+    assert quality.run(plain).rows == 10

@@ -264,6 +264,25 @@ def test_deletion_after_delivery_ends_data_one_by_one_under_a_contract_that_goes
     assert len(list((pair.shop.folder / "vault").glob("*.key"))) == 1
 
 
+def test_what_was_derived_is_deleted_with_the_oldest_of_its_sources(pair: Pair) -> None:
+    shop = pair.shop
+    short, long = shop.agree(Terms(delete_after_s=3600)), shop.agree(FREE)
+    sources = [shop.keep(short, "old"), shop.keep(long, "other")]
+    pair.clock.forward(minutes=50)
+    shop.keep(short, "new", transfer="t2")
+    made = shop.store.write("made", rows(), title="made", origin="app:x", parents=sources)
+    shop.keeping.step(pair.post)
+    assert "made" in {each.version.dataset_id for each in shop.keeping.kept()}
+    pair.clock.forward(minutes=11)
+    shop.keeping.step(pair.post)
+    assert len(list((shop.folder / "lake" / "sealed").iterdir())) == 2, "what came later, and what may stay"
+    verdict = shop.keeping.law.judge(CopyRead(made, shop.li, "read", "quality"))
+    assert verdict is not None
+    assert verdict.rows is None or verdict.rows.files == ()
+    pair.read("new")
+    pair.read("other")
+
+
 def test_an_overdue_proof_raises_one_alarm_and_a_false_one_is_refused(pair: Pair) -> None:
     _, theirs = pair.agree(Terms(no_onward=True, until=pair.clock() + timedelta(days=1)))
     pair.mill.deliver(theirs)
