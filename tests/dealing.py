@@ -2,6 +2,8 @@
 
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
+PAGES = "tests/integration/console/"
+
 
 def is_dealt_whole(nodeid: str) -> bool:
     """True for tests with real servers, nodes and browsers, which start once a module."""
@@ -9,7 +11,9 @@ def is_dealt_whole(nodeid: str) -> bool:
 
 
 def scope_of(nodeid: str) -> str:
-    """Return what is dealt out in one piece: a module, or else the test alone."""
+    """Return what is dealt out in one piece: the pages, which share one node; a module; or else the test alone."""
+    if nodeid.startswith(PAGES):
+        return PAGES
     return nodeid.partition("::")[0] if is_dealt_whole(nodeid) else nodeid
 
 
