@@ -51,12 +51,6 @@ def find_agreement(connection: sa.Connection, agreement_id: str) -> Agreement:
     return agreement_of(row)
 
 
-def proof_of(party: PartyId) -> sa.ColumnElement[str]:
-    """Return, as a part of a statement, by what the party proves itself now; empty if it is not registered."""
-    registered = sa.select(parties.c.proof).where(parties.c.party_id == party)
-    return sa.func.coalesce(registered.scalar_subquery(), "")
-
-
 def require_bound(agreement: Agreement) -> Agreement:
     """Return the agreement if its counterparty is still who it was made with. Raises: PartyChanged."""
     why_not = agreement.why_unbound
@@ -134,7 +128,10 @@ def _shown(row: Any) -> Agreement:
 
 
 def insert_agreement(connection: sa.Connection, record: Record, policy: dict[str, Any], at: datetime) -> bool:
-    """Keep the agreement of a negotiation as pending; False if its id is taken by another negotiation."""
+    """Keep the agreement of a negotiation as pending; False if its id is taken by another negotiation.
+
+    It is with whom the negotiation began with, by the key of then.
+    """
     agreement_id = str(policy["@id"])
     owner = connection.execute(_OWNER, {"asked_id": agreement_id}).scalar()
     if owner is not None:
@@ -152,7 +149,7 @@ def insert_agreement(connection: sa.Connection, record: Record, policy: dict[str
         "uses": 0,
         "agreed_at": at,
     }
-    connection.execute(_INSERT.values(**values, bound_to=proof_of(record.counterparty)))
+    connection.execute(_INSERT, {**values, "bound_to": record.bound_to})
     return True
 
 

@@ -12,6 +12,7 @@ from gongshu.database import Database
 from gongshu.model.ids import PartyId
 from gongshu.share import processes as store
 from gongshu.share.agreements import insert_agreement
+from gongshu.share.bindings import read_proof
 from gongshu.share.dsp.messages import ANSWERS, build_state
 from gongshu.share.dsp.reader import Inbound
 from gongshu.share.dsp.states import Kind, Move, Refusal, Side, State, decide, shown_state
@@ -47,6 +48,9 @@ class Inbox:
         for _ in range(2):
             with self._database.connect() as connection:
                 known = store.find_by_peer(connection, counterparty, kind, side, peer_pid)
+                is_theirs = known is not None and _is_with(connection, known, counterparty, kind)
+            if known is not None and not is_theirs:
+                break  # who had this id before began it
             if known is not None:
                 return Answer(201, state_document(known))
             try:
@@ -91,7 +95,7 @@ class Inbox:
         """
         with self._engine.begin(inbound.kind) as connection:
             record = store.find_process(connection, process_id, lock=True)
-            if record is None or record.counterparty != counterparty or record.kind is not inbound.kind:
+            if record is None or not _is_with(connection, record, counterparty, inbound.kind):
                 raise ProcessUnknown(process_id=process_id[:200])
             if _reached_before(connection, counterparty, inbound, process_id):
                 return Answer(200, state_document(record))
@@ -143,9 +147,17 @@ class Inbox:
     def state_for(self, counterparty: PartyId, process_id: str, kind: Kind) -> Json:
         """Return the document that shows a process to its other side. Raises: ProcessUnknown."""
         found = self._engine.record(process_id)
-        if found.counterparty != counterparty or found.kind is not kind:
+        with self._database.connect() as connection:
+            is_theirs = _is_with(connection, found, counterparty, kind)
+        if not is_theirs:
             raise ProcessUnknown(process_id=process_id[:200])
         return state_document(found)
+
+
+def _is_with(connection: sa.Connection, record: Record, counterparty: PartyId, kind: Kind) -> bool:
+    """True if a process is this party's, and the party still who it began with. Source: decision 0090."""
+    is_named = record.counterparty == counterparty and record.kind is kind
+    return is_named and record.bound_to == read_proof(connection, counterparty)
 
 
 def state_document(record: Record) -> Json:

@@ -98,6 +98,8 @@ class Record:
     updated_at: datetime
     deadline_at: datetime | None
     ends_at: datetime | None
+    bound_to: str = ""
+    """By what the counterparty proved itself when it began; another key under its id has no part in it."""
 
     @property
     def process(self) -> Process:

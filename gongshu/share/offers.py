@@ -12,6 +12,7 @@ from gongshu.model.audit import AuditEvent, AuditSink
 from gongshu.model.ids import DatasetId, PartyId
 from gongshu.secure.errors import Denied
 from gongshu.share.automation import Rules
+from gongshu.share.bindings import proof_of
 from gongshu.share.contracts.attaching import NewAttachment, insert_attachment
 from gongshu.share.errors import GradeForbids, NameTaken, OfferTaken, OfferUnknown, TermsInvalid
 from gongshu.share.model import Offer
@@ -20,10 +21,10 @@ from gongshu.share.offerable import require_offerable
 from gongshu.share.policy import SharePolicy
 from gongshu.share.ports import Clock, GateDoor
 from gongshu.share.signals import new_urn
-from gongshu.share.tables import share_offer_parties, share_offers
+from gongshu.share.tables import share_offer_parties, share_offers, share_published_names
 from gongshu.share.terms import Phase, Terms
 
-_O = share_offers.c
+_O, _N = share_offers.c, share_published_names.c
 
 ID_MAX = 400
 """Longest id of a dataset in a catalogue; as long as those of others that are kept."""
@@ -85,7 +86,7 @@ class OfferBook:
         with self._database.begin() as connection:
             if connection.execute(sa.select(_O.offer_id).where(_O.offer_id == chosen)).first():
                 raise OfferTaken(offer_id=chosen[:200])
-            self._require_free(connection, name, dataset_id)
+            self._take_name(connection, name, dataset_id)
             connection.execute(
                 sa.insert(share_offers).values(
                     offer_id=chosen,
@@ -102,7 +103,9 @@ class OfferBook:
                 )
             )
             for party in sorted(terms.parties):
-                connection.execute(sa.insert(share_offer_parties).values(offer_id=chosen, party_id=party))
+                connection.execute(
+                    sa.insert(share_offer_parties).values(offer_id=chosen, party_id=party, bound_to=proof_of(party))
+                )
             for new in attachments:
                 insert_attachment(connection, chosen, new, self._clock())
             details = {"dataset": dataset_id, "published_as": name, "policy_hash": text_hash(text)}
@@ -111,9 +114,11 @@ class OfferBook:
                 self._write(actor, "offer.attached", chosen, {"name": new.name, "sha256": new.sha256})
         return self.get(chosen)
 
-    def _require_free(self, connection: sa.Connection, name: str, dataset_id: DatasetId) -> None:
-        other = sa.select(_O.dataset_id).where(_O.published_as == name, _O.dataset_id != dataset_id)
-        if connection.execute(other.limit(1)).first():
+    def _take_name(self, connection: sa.Connection, name: str, dataset_id: DatasetId) -> None:
+        owner = connection.execute(sa.select(_N.dataset_id).where(_N.published_as == name)).scalar()
+        if owner is None:
+            connection.execute(sa.insert(share_published_names).values(published_as=name, dataset_id=dataset_id))
+        elif owner != dataset_id:
             raise NameTaken(published_as=name[:200])
 
     def require_shareable(self, dataset_id: DatasetId, terms: Terms, actor: Subject) -> None:
@@ -205,7 +210,9 @@ class OfferBook:
 
     def _is_visible_to(self, party: PartyId) -> sa.ColumnElement[bool]:
         named = sa.select(share_offer_parties.c.offer_id).where(
-            share_offer_parties.c.offer_id == _O.offer_id, share_offer_parties.c.party_id == party
+            share_offer_parties.c.offer_id == _O.offer_id,
+            share_offer_parties.c.party_id == party,
+            share_offer_parties.c.bound_to == proof_of(party),
         )
         in_time = sa.or_(_O.until.is_(None), _O.until >= self._clock())
         return sa.and_(_O.withdrawn_at.is_(None), in_time, sa.or_(_O.is_open, named.exists()))

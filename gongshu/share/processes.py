@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from gongshu.model.ids import PartyId
+from gongshu.share.bindings import read_proof
 from gongshu.share.dsp.states import FINAL, Kind, Move, Side, State
 from gongshu.share.model import Record
 from gongshu.share.tables import share_messages, share_outbox, share_processes, share_reactions
@@ -112,8 +113,8 @@ def transfers_under(connection: sa.Connection, agreement_id: str) -> list[Record
 
 
 def insert_process(connection: sa.Connection, values: Mapping[str, Any]) -> Record:
-    """Store a new process and return it."""
-    whole = {**_UNSET, **values}
+    """Store a new process, bound to by what its other side proves itself now, and return it."""
+    whole = {**_UNSET, **values, "bound_to": read_proof(connection, values["counterparty"])}
     connection.execute(_INSERT, whole)
     return Record(**whole)
 

@@ -31,7 +31,17 @@ share_offer_parties = sa.Table(
     metadata,
     sa.Column("offer_id", sa.ForeignKey("share_offers.offer_id"), primary_key=True),
     sa.Column("party_id", sa.String(200), primary_key=True),
+    sa.Column("bound_to", sa.String(400), nullable=False, server_default=""),
 )
+"""Whom an offer names: who proves itself by what the party did when it was made (`bound_to`)."""
+
+share_published_names = sa.Table(
+    "share_published_names",
+    metadata,
+    sa.Column("published_as", sa.String(400), primary_key=True),
+    sa.Column("dataset_id", sa.String(200), nullable=False),
+)
+"""What each id in the eyes of partners stands for: for one dataset, and for good, whoever offers at the same time."""
 
 share_processes = sa.Table(
     "share_processes",
@@ -62,6 +72,7 @@ share_processes = sa.Table(
     sa.Column("updated_at", UtcTime, nullable=False),
     sa.Column("deadline_at", UtcTime, index=True),
     sa.Column("ends_at", UtcTime),
+    sa.Column("bound_to", sa.String(400), nullable=False, server_default=""),
     sa.UniqueConstraint("counterparty", "kind", "side", "peer_pid"),
 )
 """A negotiation or a transfer. `process_id` is our own pid. `policy` is the offer on the table, `own_policy` what we

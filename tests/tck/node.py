@@ -25,7 +25,7 @@ from gongshu.model.ids import DatasetId, PartyId, SubjectId
 from gongshu.node import Node, open_node
 from gongshu.secure.parties import Party
 from gongshu.secure.peer_identity import Proof
-from gongshu.share.agreements import proof_of
+from gongshu.share.bindings import proof_of
 from gongshu.share.dsp.states import Side
 from gongshu.share.model import AgreementStatus, RemoteOffer
 from gongshu.share.odrl import canonical_text, text_hash

@@ -1,6 +1,6 @@
 """Asking and confirming, in two people's names, that what was agreed with a party goes on under another key."""
 
-from collections import Counter
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,23 +14,30 @@ from gongshu.model.ids import PartyId
 from gongshu.secure.parties import PartyRegistry
 from gongshu.secure.tables import parties
 from gongshu.share.contract_tables import share_group_members, share_key_changes, share_places
+from gongshu.share.dsp.states import FINAL
 from gongshu.share.key_changes.errors import KeyChangeNeedless, KeyChangeRefused, KeyChangeUnknown
 from gongshu.share.model import AgreementStatus
 from gongshu.share.ports import Clock
 from gongshu.share.rights import LOOKERS, require_right
 from gongshu.share.signals import new_urn
-from gongshu.share.tables import share_agreements
+from gongshu.share.tables import share_agreements, share_offer_parties, share_offers, share_processes
 
 REQUESTERS = frozenset({Role.PRODUCT_OWNER, Role.STEWARD})
 CONFIRMERS = frozenset({Role.STEWARD, Role.SECURITY_ADMIN})
 CONFIRMED, REFUSED = "confirmed", "refused"
 _K = share_key_changes.c
-_BOUND: tuple[tuple[sa.Table, sa.Column[Any]], ...] = (
-    (share_agreements, share_agreements.c.counterparty),
-    (share_group_members, share_group_members.c.party_id),
-    (share_places, share_places.c.party_id),
+_A, _O, _P = share_agreements.c, share_offers.c, share_processes.c
+_NAMED = share_offer_parties.c
+_STANDING = sa.select(_O.offer_id).where(_O.withdrawn_at.is_(None))
+_BOUND: tuple[tuple[str, sa.Column[Any], sa.Column[Any], sa.ColumnElement[bool]], ...] = (
+    ("agreements", _A.agreement_id, _A.counterparty, _A.status != AgreementStatus.RETIRED),
+    ("groups", share_group_members.c.group_id, share_group_members.c.party_id, sa.true()),
+    ("places", share_places.c.place, share_places.c.party_id, sa.true()),
+    ("offers", _NAMED.offer_id, _NAMED.party_id, _NAMED.offer_id.in_(_STANDING)),
+    ("processes", _P.process_id, _P.counterparty, _P.state.not_in(list(FINAL))),
 )
-"""What is bound to a party's key. Clearances end with it by themselves."""
+"""What is bound to a party's key: its name in `Stranded`, what is shown of it, whose it is, and while it counts.
+Clearances end with the key by themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +67,14 @@ class Stranded:
     former: str
     current: str
     """Empty if nobody is registered under the id."""
-    agreements: int
+    agreements: tuple[str, ...] = ()
     """Those that have not ended."""
+    groups: tuple[str, ...] = ()
+    places: tuple[str, ...] = ()
+    offers: tuple[str, ...] = ()
+    """Those that name the party and are not withdrawn."""
+    processes: tuple[str, ...] = ()
+    """Negotiations and transfers that have not ended."""
 
 
 class KeyChanges:
@@ -79,6 +92,11 @@ class KeyChanges:
         with self._database.connect() as connection:
             return _stranded(connection)
 
+    def stranded_with(self, party: PartyId) -> list[Stranded]:
+        """Return what of one party waits, for pages about that party."""
+        with self._database.connect() as connection:
+            return _stranded(connection, party)
+
     def all(self, actor: Subject) -> list[KeyChange]:
         """Return every request, newest first. Raises: NotAllowed."""
         require_right(actor, LOOKERS, "see the data space")
@@ -94,7 +112,7 @@ class KeyChanges:
         require_right(actor, REQUESTERS, "request key changes")
         current = self._registry.get(party).proof
         with self._database.begin() as connection:
-            known = [each.former for each in _stranded(connection) if each.party_id == party]
+            known = [each.former for each in _stranded(connection, party)]
             if former not in known and (former or len(known) != 1):
                 why = f"it is bound to {', '.join(known)}; name one" if known else "nothing is bound to a former key"
                 raise KeyChangeNeedless(party=party, reason=why)
@@ -123,9 +141,10 @@ class KeyChanges:
             if why_not := _why_not(change, actor, fingerprint, self._registry.get(change.party_id).proof):
                 raise KeyChangeRefused(change_id=change_id, party=change.party_id, reason=why_not)
             moved = 0
-            for table, party_id in _BOUND:
-                mine = (party_id == change.party_id, table.c.bound_to == change.former)
-                moved += connection.execute(sa.update(table).where(*mine).values(bound_to=change.current)).rowcount
+            for _, _, party_id, _ in _BOUND:
+                mine = (party_id == change.party_id, party_id.table.c.bound_to == change.former)
+                renew = sa.update(party_id.table).where(*mine).values(bound_to=change.current)
+                moved += connection.execute(renew).rowcount
             done = self._decide(connection, change, actor, CONFIRMED)
             self._write(actor, CONFIRMED, done, {"moved": moved})
         return done
@@ -174,17 +193,21 @@ def _why_not(change: KeyChange, actor: Subject, fingerprint: str, now: str) -> s
     return None
 
 
-def _stranded(connection: sa.Connection) -> list[Stranded]:
-    counts: Counter[tuple[str, str, str]] = Counter()
-    for table, party_id in _BOUND:
-        now = sa.func.coalesce(parties.c.proof, "")
-        query = sa.select(party_id, table.c.bound_to, now).outerjoin(parties, parties.c.party_id == party_id)
-        query = query.where(now != table.c.bound_to)
-        if table is share_agreements:
-            query = query.where(share_agreements.c.status != AgreementStatus.RETIRED)
-        for row in connection.execute(query):
-            counts[row[0], row[1], row[2]] += table is share_agreements
-    return [Stranded(PartyId(party), former, now, count) for (party, former, now), count in sorted(counts.items())]
+def _stranded(connection: sa.Connection, party: PartyId | None = None) -> list[Stranded]:
+    found: dict[tuple[str, str, str], dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    now = sa.func.coalesce(parties.c.proof, "")
+    for name, shown, party_id, counts in _BOUND:
+        former = party_id.table.c.bound_to
+        query = sa.select(party_id, former, now, shown).outerjoin(parties, parties.c.party_id == party_id)
+        query = query.where(now != former, counts).order_by(shown)
+        if party is not None:
+            query = query.where(party_id == party)
+        for whose, before, current, what in connection.execute(query):
+            found[whose, before, current][name].append(what)
+    return [
+        Stranded(PartyId(whose), former, current, **{name: tuple(what) for name, what in bound.items()})
+        for (whose, former, current), bound in sorted(found.items())
+    ]
 
 
 def _change(row: Any) -> KeyChange:

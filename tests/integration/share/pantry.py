@@ -15,7 +15,8 @@ from gongshu.database import Database
 from gongshu.model.ids import DatasetId, PartyId
 from gongshu.secure.gate import SqlQuery
 from gongshu.secure.parties import Party
-from gongshu.share.agreements import find_agreement, proof_of
+from gongshu.share.agreements import find_agreement
+from gongshu.share.bindings import proof_of
 from gongshu.share.dsp.states import Kind, Side, State
 from gongshu.share.evidence.service import EvidenceService
 from gongshu.share.keeping.service import KeepingSettings

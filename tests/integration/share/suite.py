@@ -27,9 +27,9 @@ from gongshu.secure.keys import KeyStore
 from gongshu.secure.parties import Party, PartyRegistry
 from gongshu.secure.peer_identity import PeerIdentities, request_line
 from gongshu.secure.peer_tokens import PeerTokens
-from gongshu.share.agreements import proof_of
 from gongshu.share.api import create_dsp_router
 from gongshu.share.automation import Rules
+from gongshu.share.bindings import proof_of
 from gongshu.share.clearances.book import ClearanceBook
 from gongshu.share.dsp.messages import CONTEXT, PATH, build_message, path_of
 from gongshu.share.dsp.schema import find_fault

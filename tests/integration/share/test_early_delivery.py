@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from gongshu.model.ids import PartyId
 from gongshu.secure.parties import Party
-from gongshu.share.agreements import proof_of
+from gongshu.share.bindings import proof_of
 from gongshu.share.dsp.messages import FORMAT_PUSH
 from gongshu.share.dsp.states import Side, State
 from gongshu.share.encoding import Encoding

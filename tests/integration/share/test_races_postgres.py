@@ -2,18 +2,19 @@
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
 from pathlib import Path
 
 import orjson
 import pytest
+import sqlalchemy as sa
 
 from gongshu.database import Database
 from gongshu.errors import GongshuError
 from gongshu.model.access import Role
-from gongshu.model.ids import PartyId
+from gongshu.model.ids import DatasetId, PartyId
 from gongshu.secure.jws import encode_jws
 from gongshu.secure.keys import KeyStore
 from gongshu.secure.parties import Party, PartyRegistry
@@ -22,6 +23,7 @@ from gongshu.share.notices import KIND, NoticeBook
 from gongshu.share.offers import OfferBook
 from gongshu.share.partners import PartnerBook
 from gongshu.share.policy import SharePolicy
+from gongshu.share.tables import share_offers
 from gongshu.share.terms import Terms
 from tests.conftest import Clock
 from tests.unit.share.world import MILL, ORDERS, SHOP, Memory, OpenGate, Shelf, subject
@@ -39,6 +41,7 @@ class Mill:
     parties: PartyRegistry
     partners: PartnerBook
     offers: OfferBook
+    shelf: Shelf
     addresses: DataAddresses
     notices: NoticeBook
     shop: KeyStore
@@ -47,14 +50,15 @@ class Mill:
 @pytest.fixture(scope="module")
 def mill(postgres_of_module: Database, tmp_path_factory: pytest.TempPathFactory) -> Mill:
     folder, clock, audit, database = tmp_path_factory.mktemp("races"), Clock(), Memory(), postgres_of_module
-    parties = PartyRegistry(database, audit, clock)
+    parties, shelf = PartyRegistry(database, audit, clock), Shelf(clock)
     shop = KeyStore(folder / "shop")
     parties.add(Party(SHOP, "", shop.public_key_pem(), "http://shop.example"))
     return Mill(
         database,
         parties,
         PartnerBook(database, parties, audit, clock),
-        OfferBook(database, OpenGate(), SharePolicy(Shelf(clock), clock), audit, clock),
+        OfferBook(database, OpenGate(), SharePolicy(shelf, clock), audit, clock),
+        shelf,
         DataAddresses(database, parties, audit, clock),
         NoticeBook(database, KeyStore(folder / "mill"), parties, audit, clock, MILL),
         shop,
@@ -99,6 +103,19 @@ def test_offering_one_dataset(mill: Mill) -> None:
     for number in range(3):
         assert at_once(partial(offer, offer_id=f"urn:o:{number}")) == ["share.offer_taken"] * (AT_ONCE - 1)
     assert at_once(offer) == []
+
+
+def test_one_published_name_for_several_datasets(mill: Mill) -> None:
+    for number in range(4):
+        name, sets = f"urn:mill:name:{number}", [DatasetId(f"d{number}-{each}") for each in range(AT_ONCE)]
+        for each in sets:
+            mill.shelf.datasets[each] = replace(mill.shelf.datasets[ORDERS], dataset_id=each)
+        offer = partial(mill.offers.offer, terms=Terms(unrestricted=True), actor=LI, published_as=name)
+        assert at_once(lambda o=offer, s=sets: o(s.pop())) == ["share.name_taken"] * (AT_ONCE - 1)  # type: ignore[misc]
+        with mill.database.connect() as connection:
+            mine = sa.select(share_offers.c.dataset_id).where(share_offers.c.published_as == name)
+            (owner,) = connection.execute(mine).scalars()
+        assert offer(owner).published_as == name
 
 
 def test_groups_places_payments_and_addresses(mill: Mill) -> None:

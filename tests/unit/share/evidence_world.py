@@ -16,7 +16,7 @@ from gongshu.model.ids import PartyId, SubjectId
 from gongshu.secure.audit import AuditLog
 from gongshu.secure.keys import KeyStore
 from gongshu.secure.parties import Party, PartyRegistry
-from gongshu.share.agreements import proof_of
+from gongshu.share.bindings import proof_of
 from gongshu.share.dsp.states import Side
 from gongshu.share.errors import PeerUnreachable
 from gongshu.share.evidence.model import EvidenceSettings, Metered

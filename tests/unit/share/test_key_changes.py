@@ -7,20 +7,24 @@ from pathlib import Path
 
 import orjson
 import pytest
+import sqlalchemy as sa
 
 from gongshu.model.access import Role
 from gongshu.model.ids import PartyId
 from gongshu.secure.errors import NotAllowed
 from gongshu.secure.keys import KeyStore
-from gongshu.share.agreements import find_agreement
-from gongshu.share.dsp.states import State
-from gongshu.share.errors import PartyChanged
+from gongshu.share.agreements import find_agreement, insert_agreement
+from gongshu.share.dsp.messages import CONTEXT
+from gongshu.share.dsp.states import Kind, State
+from gongshu.share.errors import PartyChanged, ProcessUnknown
 from gongshu.share.keeping.watching import Watch
 from gongshu.share.key_changes.errors import KeyChangeNeedless, KeyChangeRefused, KeyChangeUnknown
 from gongshu.share.key_changes.service import KeyChange, KeyChanges
-from gongshu.share.model import Agreement
+from gongshu.share.model import Agreement, Record
 from gongshu.share.partners import PartnerBook
 from gongshu.share.ports import Reply
+from gongshu.share.processes import list_processes
+from gongshu.share.tables import share_agreements
 from gongshu.share.terms import Phase, Terms
 from tests.conftest import Clock
 from tests.unit.share.evidence_world import Street
@@ -138,7 +142,8 @@ def test_groups_and_places_stay_with_the_key(world: World, tmp_path: Path) -> No
 def test_two_people_let_a_contract_go_on_under_another_key(world: World, agreed: Agreement, tmp_path: Path) -> None:
     changes, fingerprint = changes_of(world), other_key(world, tmp_path)
     (waiting,) = changes.stranded(LI)
-    assert (waiting.party_id, waiting.former, waiting.agreements) == (SHOP, agreed.bound_to, 1)
+    assert (waiting.party_id, waiting.former) == (SHOP, agreed.bound_to)
+    assert waiting.agreements == (agreed.agreement_id,)
     change = changes.request(SHOP, LI, reason="new machine, told on the phone")
     assert agreement_of(world, agreed.agreement_id).why_unbound, "one person opens nothing"
     assert changes.confirm(change.change_id, fingerprint, WU).outcome == "confirmed"
@@ -216,3 +221,69 @@ def test_an_end_by_another_key_ends_nothing(world: World, agreed: Agreement, tmp
     other_key(world, tmp_path)
     with pytest.raises(PartyChanged, match="key-change request"):
         watch.take_proof(SHOP, orjson.dumps({"body": body, "signature": "00"}))
+
+
+def test_another_key_sees_no_offer_that_names_the_party(world: World, tmp_path: Path) -> None:
+    book, known = world.mill.book, world.mill.parties.get(SHOP)
+    named = book.offer(ORDERS, Terms(parties=frozenset({SHOP})), LI, known_parties=[SHOP])
+    open_to_all = book.offer(ORDERS, Terms(uses_max=9), LI)
+    other_key(world, tmp_path)
+    assert book.visible(named.offer_id, SHOP) is None
+    found, _ = book.visible_page(SHOP, after="", limit=9)
+    assert [offer.offer_id for offer in found] == [open_to_all.offer_id]
+    world.mill.parties.replace(known)
+    assert book.visible(named.offer_id, SHOP) == named
+
+
+def test_another_key_sees_moves_and_ends_no_process_of_who_was_there_before(
+    world: World, agreed: Agreement, tmp_path: Path
+) -> None:
+    offer = world.mill.book.offer(ORDERS, Terms(uses_max=9), LI)
+    asked = world.shop.ask_contract(MILL, offer.offer_id, Terms(uses_max=2))  # other terms: it waits for a person
+    world.settle()
+    (mine,) = [each for each in _negotiations(world) if each.state is State.REQUESTED]
+    assert mine.peer_pid == asked.process_id
+    known = world.mill.parties.get(SHOP)
+    assert world.mill.intake.state(SHOP, mine.process_id, Kind.NEGOTIATION)["state"] == "REQUESTED"
+    other_key(world, tmp_path)
+    with pytest.raises(ProcessUnknown):
+        world.mill.intake.state(SHOP, mine.process_id, Kind.NEGOTIATION)
+    pids = {"providerPid": mine.process_id, "consumerPid": asked.process_id}
+    ending = {"@context": [CONTEXT], "@type": "ContractNegotiationTerminationMessage", **pids}
+    message = world.mill.intake.read(orjson.dumps(ending), "ContractNegotiationTerminationMessage")
+    with pytest.raises(ProcessUnknown):
+        world.mill.intake.go_on(SHOP, message, mine.process_id)
+    (waiting,) = changes_of(world).stranded_with(SHOP)
+    assert waiting.processes == (mine.process_id,)
+    world.mill.parties.replace(known)
+    assert world.mill.intake.go_on(SHOP, message, mine.process_id).document["state"] == "TERMINATED"
+
+
+def test_a_contract_is_with_the_key_that_its_negotiation_began_with(world: World, tmp_path: Path) -> None:
+    offer = world.mill.book.offer(ORDERS, Terms(uses_max=9), LI)
+    world.shop.ask_contract(MILL, offer.offer_id, Terms(uses_max=2))
+    world.settle()
+    (mine,) = _negotiations(world)
+    before = world.mill.parties.get(SHOP).proof
+    other_key(world, tmp_path)
+    with world.mill.database.begin() as connection:
+        policy = {"@id": "urn:uuid:late", "permission": []}
+        assert insert_agreement(connection, mine, policy, world.clock())
+        bound = connection.execute(sa.select(share_agreements.c.bound_to)).scalar_one()
+    assert bound == before != world.mill.parties.get(SHOP).proof
+
+
+def test_confirmation_takes_offers_and_processes_along(world: World, agreed: Agreement, tmp_path: Path) -> None:
+    offer = world.mill.book.offer(ORDERS, Terms(parties=frozenset({SHOP})), LI, known_parties=[SHOP])
+    changes, fingerprint = changes_of(world), other_key(world, tmp_path)
+    (waiting,) = changes.stranded(LI)
+    assert (waiting.offers, waiting.agreements) == ((offer.offer_id,), (agreed.agreement_id,))
+    change = changes.request(SHOP, LI, reason="new machine")
+    changes.confirm(change.change_id, fingerprint, WU)
+    assert world.mill.book.visible(offer.offer_id, SHOP) == offer
+    assert changes.stranded(LI) == []
+
+
+def _negotiations(world: World) -> list[Record]:
+    with world.mill.database.connect() as connection:
+        return list_processes(connection, Kind.NEGOTIATION, limit=9, offset=0, waiting=False, counterparty=None)

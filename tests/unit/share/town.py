@@ -15,7 +15,8 @@ from gongshu.model.ids import PartyId, SubjectId
 from gongshu.packs import load_packs
 from gongshu.secure.keys import KeyStore
 from gongshu.secure.parties import Party, PartyRegistry
-from gongshu.share.agreements import find_agreement, proof_of, retire_agreement
+from gongshu.share.agreements import find_agreement, retire_agreement
+from gongshu.share.bindings import proof_of
 from gongshu.share.errors import PeerUnreachable
 from gongshu.share.model import Agreement
 from gongshu.share.odrl import canonical_text, message_offer, text_hash
