@@ -31,6 +31,7 @@ MODULES = (
     "clearance",
     "ledger",
     "partners",
+    "key_changes",
     "spaces",
     "process",
     "oee",

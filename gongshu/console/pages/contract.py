@@ -41,6 +41,9 @@ def create_pages(console: Console) -> None:
             ui.html(status_html(view, agreement), sanitize=False)
         if agreement.reason and agreement.status is AgreementStatus.RETIRED:
             notice(view.t("contract.why"), view.said(agreement.reason), kind="warn")
+        if agreement.why_unbound and agreement.status is not AgreementStatus.RETIRED:
+            notice(view.t("key_changes.stands"), view.said(agreement.why_unbound), kind="warn")
+            ui.link(view.t("key_changes.open"), "/sharing/key-changes")
         signed = await _signed(view, agreement_id)
         with grid():
             with panel(view.t("contract.terms"), view.t("contract.terms_hint"), span="span-7 narrow-12"):

@@ -27,6 +27,7 @@ def create_pages(console: Console) -> None:
         view.node.share.require_onlooker(view.subject)
         with panel(view.t("partners.known"), view.t("partners.known_hint")):
             await _show_known(view)
+            ui.link(view.t("key_changes.open"), "/sharing/key-changes")
         if view.has_role(*DEALERS):
             with grid(even=True):
                 with panel(view.t("partners.invite"), view.t("partners.invite_hint"), span="span-6 narrow-12"):
@@ -71,7 +72,11 @@ async def _show_known(view: View) -> None:
     groups = await view.ask(view.node.share.desk.groups, view.subject)
     inside = {p.party_id: [g.title for g in groups if p.party_id in g.members] for p in parties}
     places = {entry.party_id: entry.place for entry in await view.ask(view.node.share.desk.places, view.subject)}
+    changed = {each.party_id for each in await view.ask(view.node.share.key_changes.stranded, view.subject)}
     rows = [_row(view, party, inside[party.party_id], places.get(party.party_id, "")) for party in parties]
+    for row in rows:
+        if row["party"] in changed:
+            row["identity"] += f"<br>{chip_html(view.t('party.key_changed'), 'warn')}"
     columns = [(n, view.t(f"party.{n}")) for n in ("title", "party", "address", "roles", "identity", "groups", "place")]
     chooses = view.has_role(*DEALERS)
     markup = ("roles", "identity")

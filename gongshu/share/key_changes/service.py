@@ -92,11 +92,6 @@ class KeyChanges:
         with self._database.connect() as connection:
             return _stranded(connection)
 
-    def stranded_with(self, party: PartyId) -> list[Stranded]:
-        """Return what of one party waits, for pages about that party."""
-        with self._database.connect() as connection:
-            return _stranded(connection, party)
-
     def all(self, actor: Subject) -> list[KeyChange]:
         """Return every request, newest first. Raises: NotAllowed."""
         require_right(actor, LOOKERS, "see the data space")

@@ -102,6 +102,7 @@ FAMILIES: dict[str, list[str]] = {
     "notices": ["in", "out", "none_in", "none_out"],
     "notice_in": ["party"],
     "notice_out": ["party"],
+    "key_outcome": ["confirmed", "refused"],
     "proof_kind": list(KINDS),
     "verdict": [verdict.replace(" ", "_") for verdict in CHINESE],
     "party_role": ["partner", "province", "member", "operator", "issuer"],

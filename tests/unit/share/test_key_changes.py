@@ -253,7 +253,7 @@ def test_another_key_sees_moves_and_ends_no_process_of_who_was_there_before(
     message = world.mill.intake.read(orjson.dumps(ending), "ContractNegotiationTerminationMessage")
     with pytest.raises(ProcessUnknown):
         world.mill.intake.go_on(SHOP, message, mine.process_id)
-    (waiting,) = changes_of(world).stranded_with(SHOP)
+    (waiting,) = changes_of(world).stranded(LI)
     assert waiting.processes == (mine.process_id,)
     world.mill.parties.replace(known)
     assert world.mill.intake.go_on(SHOP, message, mine.process_id).document["state"] == "TERMINATED"
