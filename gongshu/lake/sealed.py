@@ -23,6 +23,8 @@ GROUP_ROWS = 1 << 20
 """Rows of a row group: the grain in which a scan skips by bounds. Ours."""
 GROUP_BYTES = 256 * 1024 * 1024
 """What the writer holds in memory before it begins a new row group, however long or many the values of a row. Ours."""
+_BATCH_BYTES, _BUFFER_BYTES = 2048, 256
+"""What a batch and a buffer take in memory beside their values, measured: a million batches of one row are large."""
 COMPRESSION_LEVEL = 1
 """Of Zstandard; measured as fast as none, at a tenth of the size for readings."""
 
@@ -107,12 +109,17 @@ def _groups(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Iterator[pa
         while batch.num_rows:
             part, batch = batch.slice(0, GROUP_ROWS - count), batch.slice(GROUP_ROWS - count)
             waiting.append(_fitted(part, schema))
-            count, size_bytes = count + part.num_rows, size_bytes + waiting[-1].nbytes
+            count, size_bytes = count + part.num_rows, size_bytes + _held_bytes(waiting[-1])
             if count == GROUP_ROWS or size_bytes >= GROUP_BYTES:
                 yield pa.Table.from_batches(waiting, schema)
                 waiting, count, size_bytes = [], 0, 0
     if count:
         yield pa.Table.from_batches(waiting, schema)
+
+
+def _held_bytes(batch: pa.RecordBatch) -> int:
+    buffers = sum(len(column.buffers()) for column in batch.columns)
+    return int(batch.nbytes) + _BATCH_BYTES + _BUFFER_BYTES * buffers
 
 
 def _fitted(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:

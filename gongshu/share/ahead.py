@@ -7,6 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
 
+from gongshu.share.unfolding import held_bytes
+
 WAITING_BYTES_MAX = 64 * 1024 * 1024
 """What may wait between reading and writing, beside one batch of any size. Ours."""
 
@@ -41,7 +43,7 @@ class _Ahead:
                 if not self._waiting:
                     break
                 batch = self._waiting.popleft()
-                self._bytes -= batch.nbytes
+                self._bytes -= _size(batch)
                 self._changed.notify()
             yield batch
         self._reading.result()
@@ -60,9 +62,13 @@ class _Ahead:
                     if not self._is_wanted:
                         return
                     self._waiting.append(batch)
-                    self._bytes += batch.nbytes
+                    self._bytes += _size(batch)
                     self._changed.notify()
         finally:
             with self._changed:
                 self._is_wanted = False
                 self._changed.notify()
+
+
+def _size(batch: pa.RecordBatch) -> int:
+    return max(int(batch.nbytes), held_bytes(batch))

@@ -14,7 +14,7 @@ import pyarrow as pa
 from gongshu.share.arrow_stream import MESSAGE_BYTES_MAX, open_arrow
 from gongshu.share.encoding import Encoding
 from gongshu.share.errors import MessageTooLarge
-from gongshu.share.unfolding import unfolded_bytes
+from gongshu.share.unfolding import held_bytes, unfolded_bytes
 from gongshu.share.unpacking import unpacked
 
 _ARROW_BEGIN = b"\xff\xff\xff\xff"
@@ -65,13 +65,13 @@ def decoded(file: IO[bytes], encoding: Encoding, bytes_max: int) -> Iterator[Dec
 
 
 def require_sound(batch: pa.RecordBatch) -> int:
-    """Return the bytes that a batch takes as plain columns. Raises: ArrowInvalid, ValueError."""
+    """Return the bytes that a batch takes in memory as plain columns. Raises: ArrowInvalid, ValueError."""
     batch.validate()
     size = unfolded_bytes(batch)
     if size > MESSAGE_BYTES_MAX:
         raise ValueError(f"a batch would take {size} bytes of memory, of {MESSAGE_BYTES_MAX} at most")
     batch.validate(full=True)  # of views of one long text, it reads each
-    return size
+    return max(size, held_bytes(batch))
 
 
 def _checked(batches: Iterator[pa.RecordBatch], bytes_max: int) -> Iterator[pa.RecordBatch]:

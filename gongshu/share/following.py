@@ -192,8 +192,7 @@ class Followers:
 
     def _take_all(self, reader: Any, taking: "_Taking") -> None:
         for batch, metadata in _marked(reader):
-            require_sound(batch)
-            taking.take(batch, reader.schema)
+            taking.take(batch, reader.schema, require_sound(batch))
             if metadata is not None and POSITION in metadata:
                 taking.mark(_position(metadata[POSITION]))
             if self._stopping.is_set():
@@ -313,6 +312,7 @@ class _Taking:
         self._schema: Any = None
         self._open: list[Any] = []
         """Batches of the window that is arriving."""
+        self._open_bytes = 0
         self._whole: list[Any] = []
         """Batches of whole windows that are not kept yet."""
         self._reached = self.position
@@ -322,23 +322,24 @@ class _Taking:
     def begin(self, agreement: Agreement) -> None:
         self._agreement = agreement
         self.delivery_id = self._followers.open_line(self.follow)
-        self._open, self._whole, self._reached = [], [], self.position
+        self._open, self._open_bytes, self._whole, self._reached = [], 0, [], self.position
 
-    def take(self, batch: Any, schema: Any) -> None:
+    def take(self, batch: Any, schema: Any, size_bytes: int) -> None:
         self._schema = schema
         if not batch.num_rows:
             return
         if not self._open and not self._whole:
             self._first_s = time.monotonic()
         self._open.append(batch)
-        if sum(each.nbytes for each in self._open) > WINDOW_BYTES_MAX:
+        self._open_bytes += size_bytes
+        if self._open_bytes > WINDOW_BYTES_MAX:
             raise ValueError("a window of it is too large to be kept as one")
 
     def mark(self, position: int) -> None:
         if position < self._reached:
             raise ValueError("its position goes back")
         self._whole += self._open
-        self._open, self._reached = [], position
+        self._open, self._open_bytes, self._reached = [], 0, position
         rows = sum(each.num_rows for each in self._whole)
         now_s = time.monotonic()
         is_due = rows >= KEEP_ROWS or (rows and now_s - self._first_s >= KEEP_S)

@@ -13,6 +13,7 @@ import resource
 import select
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from struct import Struct
@@ -126,6 +127,9 @@ class _Answer(io.RawIOBase):
 
 # ---- the reading process ---------------------------------------------------------------------------------------------
 
+_telling = threading.Lock()
+"""Arrow reads text ahead in a thread of its own, which asks while another one tells."""
+
 
 class _Asked(io.RawIOBase):
     """The file, whose bytes the node is asked for."""
@@ -159,9 +163,10 @@ class _Asked(io.RawIOBase):
 
 def _tell(kind: bytes, place: int, count: int, payload: bytes | memoryview = b"") -> None:
     out = sys.stdout.buffer
-    out.write(_FRAME.pack(kind, place, count))
-    out.write(payload)
-    out.flush()
+    with _telling:
+        out.write(_FRAME.pack(kind, place, count))
+        out.write(payload)
+        out.flush()
 
 
 def main(encoding: str, size: int, memory_mb: int) -> None:

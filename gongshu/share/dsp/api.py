@@ -288,7 +288,8 @@ async def _closing(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
         async for piece in iterate_in_threadpool(pieces):
             yield piece
     finally:
-        await run_in_threadpool(_close, pieces)
+        with anyio.CancelScope(shield=True):  # else it is closed here, where nothing may wait for rows read ahead
+            await run_in_threadpool(_close, pieces)
 
 
 def _catalogue_error(body: bytes, code: str, reason: str) -> Json:  # noqa: ARG001

@@ -7,6 +7,7 @@ from contextlib import closing
 import pyarrow as pa
 import pytest
 
+from gongshu.share import ahead
 from gongshu.share.ahead import WAITING_BYTES_MAX, read_ahead
 
 
@@ -41,3 +42,18 @@ def test_who_closes_early_finds_the_source_unused_afterwards() -> None:
         assert next(batches).column(0)[0].as_py() == 0
     assert threading.active_count() == threads
     assert len(asked) <= 5, "no more than may wait was read"
+
+
+def test_batches_of_nothing_do_not_wait_without_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ahead, "WAITING_BYTES_MAX", 50_000)
+    is_too_far = threading.Event()
+
+    def source() -> Iterator[pa.RecordBatch]:
+        for number in range(1000):
+            if number == 100:
+                is_too_far.set()
+            yield pa.record_batch({"a": pa.nulls(1)})
+
+    with closing(read_ahead(source())) as batches:
+        next(batches)
+        assert not is_too_far.wait(0.2)

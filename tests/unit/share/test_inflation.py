@@ -1,6 +1,8 @@
 """Few bytes that would unpack to tens of gigabytes are refused before they do, in every form a partner may send."""
 
 import io
+import sys
+import threading
 from collections.abc import Callable
 from struct import pack_into
 from typing import Any
@@ -9,6 +11,8 @@ import psutil
 import pyarrow as pa
 import pytest
 
+from gongshu.lake import sealed
+from gongshu.share import unpacking
 from gongshu.share.arrow_stream import METADATA_BYTES_MAX, StreamRefused, open_arrow
 from gongshu.share.decoding import Undecodable, decoded
 from gongshu.share.encoding import BATCH_BYTES, Encoding, accepts_packed, encode_batches
@@ -122,6 +126,25 @@ def test_all_rows_together_have_a_bound() -> None:
         read(stream(*[batch] * 11), bytes_max=10 * 80_000)
 
 
+def one_row() -> pa.RecordBatch:
+    """Return twenty bits that take ten thousand bytes."""
+    return pa.record_batch({f"c{number}": pa.array([True]) for number in range(20)})
+
+
+def test_batches_of_one_row_count_for_what_they_take() -> None:
+    body = stream(*[one_row()] * 100)
+    assert read(body, bytes_max=1_300_000) == 100
+    with pytest.raises(MessageTooLarge):
+        read(body, bytes_max=1_000_000)
+
+
+def test_batches_of_one_row_do_not_wait_for_a_million_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sealed, "GROUP_BYTES", 100_000)
+    groups = [group.num_rows for group in sealed._groups(one_row().schema, [one_row()] * 100)]
+    assert sum(groups) == 100
+    assert max(groups) < 10
+
+
 @pytest.mark.parametrize(
     ("head", "reason"),
     [
@@ -193,3 +216,29 @@ def test_large_batches_are_cut_on_their_way_out() -> None:
     sizes = [part.nbytes for part in open_arrow(io.BytesIO(body).read)]
     assert sum(sizes) >= 100 << 20
     assert max(sizes) <= BATCH_BYTES
+
+
+def test_who_asks_for_bytes_waits_until_who_tells_has_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[bytes] = []
+    asking = threading.Thread(target=unpacking._tell, args=(b"r", 0, 7))
+
+    class Out:
+        """The pipe; in the middle of a piece another thread asks."""
+
+        @property
+        def buffer(self) -> "Out":
+            return self
+
+        def flush(self) -> None:
+            pass
+
+        def write(self, part: bytes) -> None:
+            if part == b"rows":
+                asking.start()
+                asking.join(0.2)
+            told.append(part)
+
+    monkeypatch.setattr(sys, "stdout", Out())
+    unpacking._tell(b"p", 0, 4, b"rows")
+    asking.join()
+    assert told.index(b"rows") == 1, "what is told is one piece"
