@@ -4,6 +4,7 @@ The new file's row is there before the file, and one transaction shows it and ta
 any moment leaves either. Queries that began on the old ones end on them; they are deleted an hour later. Decision 0096.
 """
 
+import logging
 import secrets
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -19,8 +20,11 @@ from gongshu.model.sealed import SealedFile, SealedReport, SealedRows, SealedSto
 from gongshu.share.keeping import store
 from gongshu.share.keeping.law import agreements_of, bound_to
 from gongshu.share.keeping.model import File, KeyState, Version
+from gongshu.share.keeping.room import with_room
 from gongshu.share.keeping.vault import KeyVault, file_key
 from gongshu.share.ports import Clock
+
+_logger = logging.getLogger(__name__)
 
 FILES_MIN, FILES_MAX = 32, 1000
 """So many small neighbours become one, and no more at once. Ours: a query opens a hundred files in the time of one."""
@@ -72,7 +76,16 @@ class Merger:
         """Merge what has become many, and return how many files became one."""
         with self._database.connect() as connection:
             many = store.versions_of_many(connection, FILES_MIN)
-        return sum(self._merge(version) for version in many)
+        return sum(self._merge_if_sound(version) for version in many)
+
+    def _merge_if_sound(self, version: Version) -> int:
+        """One dataset that cannot be read, or finds no room, leaves the others their turn."""
+        try:
+            return self._merge(version)
+        except (GongshuError, OSError) as fault:
+            code = fault.code if isinstance(fault, GongshuError) else type(fault).__name__
+            _logger.warning("the small files of %s stay as they are: %s (%s)", version.dataset_id, code, fault)
+            return 0
 
     def _merge(self, version: Version) -> int:
         if any(key.state is not KeyState.HELD for key in version.keys):
@@ -86,18 +99,25 @@ class Merger:
         name, at = f"{secrets.token_hex(16)}.sealed", self._clock()
         with self._database.begin() as connection:
             store.insert_file(connection, name, version.version_id, at)
+        try:
+            self._rewrite(version, name, files, at)
+        except BaseException as fault:
+            (self._folder / name).unlink(missing_ok=True)
+            with self._database.begin() as connection:
+                store.drop_unfinished(connection, name)
+            if isinstance(fault, _TooLate):
+                return 0
+            raise
+        return len(files)
+
+    def _rewrite(self, version: Version, name: str, files: Sequence[File], at: datetime) -> None:
         keys = [self._vault.open(key.fingerprint) for key in version.keys]
         columns = pa.ipc.read_schema(pa.py_buffer(version.columns))
         opened = SealedRows(columns, tuple(self._sealed(keys, version, file.name) for file in files))
-        batches = self._storage.read_sealed(opened)
+        batches = with_room(self._storage.read_sealed(opened), self._folder)
         report = self._storage.write_sealed(self._sealed(keys, version, name), columns, batches)
         assert report.rows == sum(file.rows for file in files), "no row is lost"
-        try:
-            self._show(version, name, report, files, at)
-        except _TooLate:
-            (self._folder / name).unlink(missing_ok=True)
-            return 0
-        return len(files)
+        self._show(version, name, report, files, at)
 
     def _show(self, version: Version, name: str, report: SealedReport, files: Sequence[File], at: datetime) -> None:
         with self._database.begin() as connection:

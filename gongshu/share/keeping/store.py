@@ -156,6 +156,11 @@ def forget_file(connection: sa.Connection, name: str) -> None:
     connection.execute(sa.delete(kept_files).where(_F.name == name, _F.replaced_at.is_not(None)))
 
 
+def drop_unfinished(connection: sa.Connection, name: str) -> None:
+    """Remove the row of a file that was given up before it was whole, and is not there."""
+    connection.execute(sa.delete(kept_files).where(_F.name == name, _F.is_whole.is_(False)))
+
+
 def mark_deleted(connection: sa.Connection, name: str, at: datetime) -> None:
     """Write down that a file is gone."""
     connection.execute(sa.update(kept_files).where(_F.name == name, _F.deleted_at.is_(None)).values(deleted_at=at))

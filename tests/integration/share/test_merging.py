@@ -175,3 +175,25 @@ def test_a_contract_that_ends_and_another_merger_leave_nothing_half_done(
     verdict = pantry.keeping.law.judge(CopyRead("grown", pantry.li, "read", "quality"))  # type: ignore[arg-type]
     assert verdict is not None
     assert not verdict.permitted
+
+
+def test_a_damaged_file_keeps_its_own_dataset_from_being_merged_and_no_other(pantry: Pantry) -> None:
+    append(pantry, pantry.agree(Terms()), 40)
+    sound = pantry.agree(Terms())
+    for i in range(40):
+        pantry.keep(sound, "sound", pa.table({"n": pa.array([i])}), append=True)
+    with pantry.database.connect() as connection:
+        damaged = store.current_version(connection, "grown")
+    assert damaged is not None
+    path = pantry.folder / "lake" / "sealed" / damaged.files[3].name
+    raw = bytearray(path.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    path.write_bytes(raw)
+    for _ in range(2):
+        pantry.keeping.step()
+    with pantry.database.connect() as connection:
+        merged = store.current_version(connection, "sound")
+        rows = store.files_under(connection, damaged.keys[0].key_id)
+    assert merged is not None
+    assert len(merged.files) == 1
+    assert len(rows) == 40, "what was given up leaves no row"
