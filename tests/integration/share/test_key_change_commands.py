@@ -121,7 +121,7 @@ def test_a_refused_one_opens_nothing_and_can_be_asked_for_anew(desk: Desk) -> No
 
 def test_what_cannot_be_asked_for_is_said(desk: Desk) -> None:
     nobody = "urn:gongshu:party:nobody"
-    assert f"There is no party {nobody}" in desk.run("li", "request", nobody, "--reason", "x", ok=False)
+    assert f"There is no party '{nobody}'" in desk.run("li", "request", nobody, "--reason", "x", ok=False)
     dock = desk.partner("dock")
     other = ("--reason", "x", "--former", "key sha256:other")
     assert "name one" in desk.run("li", "request", dock.party, *other, ok=False)
