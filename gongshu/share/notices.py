@@ -154,10 +154,10 @@ class NoticeBook:
                 )
 
     def _post(self, wire: Sender, party: PartyId, document: str) -> str:
-        if party == self._own:
-            self.take(party, orjson.dumps({"notice": document}))
-            return ""
         try:
+            if party == self._own:
+                self.take(party, orjson.dumps({"notice": document}))
+                return ""
             address = self._parties.get(party).address.rstrip("/")
             reply = wire.post_to(party, f"{address}{PATH}", orjson.dumps({"notice": document}))
         except GongshuError as fault:
@@ -175,7 +175,8 @@ class NoticeBook:
         with self._database.begin() as connection:
             known = sa.select(columns.notice_id).where(columns.notice_id == claims["id"], columns.sender == sender)
             if connection.execute(known).first() is None:
-                self._taken.take(connection, sender)
+                if sender != self._own:
+                    self._taken.take(connection, sender)
                 connection.execute(
                     sa.insert(share_notices_received).values(
                         notice_id=claims["id"],

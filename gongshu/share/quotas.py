@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from datetime import datetime
 
 import sqlalchemy as sa
 
@@ -16,12 +17,23 @@ NOTICES_MAX = 100_000
 """Notices of one sender that are kept, at most 8 KiB each: one each five minutes for a year. Ours."""
 OPEN_MAX = 5_000
 """Negotiations, and transfers, of one partner that have not ended: five times what a node is measured with. Ours."""
-ENTRIES_MAX = 1_000_000
-"""Entries, and receipts, of one contract, by their number in its chain: one each half minute for a year. Ours."""
+ENTRIES_MAX, ENTRIES_A_DAY = 1_000_000, 250_000
+"""Entries, and receipts, of one contract, by their number in its chain, and how many more there may be with each day of
+the contract: three a second. A page that shows a copy reads it each second, and each reading is a receipt. Ours."""
 FAULTS_MAX = 1_000
 """Faults written down for one contract: enough to see what is wrong. Ours."""
 PROOFS_MAX = 1_000
 """Deletion proofs of one contract, one for each key: a contract's data lie under one at a time. Ours."""
+
+
+def entries_max(most: int, begun: datetime, now: datetime) -> int:
+    """Return how many entries a contract may have that began so long ago.
+
+    >>> begun = datetime(2026, 1, 1)
+    >>> entries_max(1_000_000, begun, begun), entries_max(1_000_000, begun, datetime(2027, 1, 1))
+    (1000000, 92250000)
+    """
+    return most + max(0, (now - begun).days) * ENTRIES_A_DAY
 
 
 class Quota:

@@ -29,7 +29,7 @@ from gongshu.share.evidence.tables import evidence_entries, evidence_partners
 from gongshu.share.keeping.chain import canonical, hash_of, is_signed, link_fault
 from gongshu.share.keeping.ports import Post
 from gongshu.share.ports import Clock
-from gongshu.share.quotas import ENTRIES_MAX
+from gongshu.share.quotas import ENTRIES_MAX, entries_max
 
 PATH = "/share/evidence"
 BATCH = 200
@@ -167,14 +167,14 @@ class Exchange:
         body, signature = _parts(item)
         if fault := entry_fault(body):
             raise EntryRefused(sequence=0, agreement_id=str(body.get("contract", ""))[:200], reason=fault)
-        if body["sequence"] > ENTRIES_MAX:
-            raise _refused(body, f"a contract has at most {ENTRIES_MAX} entries")
         key = self._parties.get(party).public_key
         text = canonical(body)
         with self._database.begin() as connection:
             agreement = self._book.lock(connection, body["contract"])
             if agreement.counterparty != party or body["author"] != party:
                 raise _refused(body, "it is no contract with its sender")
+            if body["sequence"] > (most := entries_max(ENTRIES_MAX, agreement.agreed_at, self._clock())):
+                raise _refused(body, f"a contract has at most {most} entries by now")
             require_bound(find_agreement(connection, agreement.agreement_id))
             if body["contract_hash"] != agreement.policy_hash:
                 raise _refused(body, "it is about another text of the contract")

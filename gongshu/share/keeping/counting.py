@@ -1,8 +1,9 @@
 """The time by which received data are destroyed. It runs with the machine; a clock that jumps has to be believed first.
 
 A contract that is over closes at once, by the clock. Destroying is for good, so it waits where the clock stands further
-on than the machine has run: until a partner's clock agrees, a person confirms it, or nobody has said otherwise for a
-week. All the while this time runs on, so data are never kept longer than their contract by holding it. Decision 0095.
+on than the machine has run: until partners' clocks agree, a person confirms it, or a week is over in which not all of
+them contradicted. All the while this time runs on, so data are never kept longer than their contract by holding it.
+See decision 0095.
 """
 
 import logging
@@ -69,8 +70,9 @@ def count_on(
     since = counted.held_since or expected
     if words and all(words):
         return Counted(claimed, None, "the clock jumped, and a partner's clock agrees with it")
-    if is_shown and all(words) and expected - since >= HOLD_MAX:
-        return Counted(claimed, None, f"the clock jumped, and nobody said otherwise for {HOLD_MAX.days} days")
+    if is_shown and (any(words) or not words) and expected - since >= HOLD_MAX:
+        how = "some partners' clocks agree with it, not all" if words else "nobody said otherwise"
+        return Counted(claimed, None, f"the clock jumped, and {how} for {HOLD_MAX.days} days")
     return replace(counted, at=expected, held_since=since)
 
 

@@ -33,7 +33,7 @@ from gongshu.share.keeping.tables import deletion_proofs, receipt_faults, usage_
 from gongshu.share.model import Agreement, AgreementStatus
 from gongshu.share.policy import SharePolicy
 from gongshu.share.ports import Clock
-from gongshu.share.quotas import ENTRIES_MAX, FAULTS_MAX, PROOFS_MAX
+from gongshu.share.quotas import ENTRIES_MAX, FAULTS_MAX, PROOFS_MAX, entries_max
 from gongshu.share.tables import share_agreements, share_deliveries
 from gongshu.share.terms import Phase, Terms
 
@@ -83,9 +83,9 @@ class Watch:
         body, signature = _entry(entry, "a receipt")
         if fault := receipt_fault(body):
             raise MessageInvalid(what="a receipt", reason=fault)
-        if body["sequence"] > ENTRIES_MAX:
-            raise MessageInvalid(what="a receipt", reason=f"a contract has at most {ENTRIES_MAX} receipts")
         agreement = self._agreement(party, body["contract"], "A receipt")
+        if body["sequence"] > (most := entries_max(ENTRIES_MAX, agreement.agreed_at, self._clock())):
+            raise MessageInvalid(what="a receipt", reason=f"a contract has at most {most} receipts by now")
         text, sequence = canonical(body), body["sequence"]
         if not is_signed(RECEIPT_DOMAIN, text, signature, self._parties.get(party).public_key):
             self._fault(agreement.agreement_id, "forged", sequence, "a receipt without the partner's signature")

@@ -139,6 +139,22 @@ def test_a_partners_clock_that_contradicts_keeps_it_held_beyond_the_bound(machin
         machine.clock.forward(days=1)
 
 
+def test_one_partner_whose_clock_is_wrong_keeps_nothing_beyond_the_bound(machine: Machine) -> None:
+    machine.look()
+    machine.jump(days=3)
+    for _ in range(HOLD_MAX.days * 24 + 1):
+        machine.hears(machine.clock())
+        machine.counting.hear(PartyId("urn:gongshu:party:late"), format_datetime(NOON, usegmt=True))
+        counted = machine.counting.look(machine.begun)
+        assert counted.at <= machine.clock()
+        if counted.held_since is None:
+            break
+        machine.clock.forward(hours=1)
+    assert machine.clock() >= NOON + timedelta(days=3) + HOLD_MAX
+    assert counted.at == machine.clock()
+    assert "some partners' clocks agree" in counted.basis
+
+
 def test_without_any_word_a_hold_ends_by_itself(machine: Machine) -> None:
     machine.look()
     machine.jump(days=400)

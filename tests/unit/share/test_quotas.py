@@ -84,6 +84,10 @@ def test_notices_of_one_sender_are_bounded(world: World, monkeypatch: pytest.Mon
     with pytest.raises(PartnerAddsTooMuch, match="2 notices"):
         take(3)
     assert len(book.received()) == 2
+    for number in range(3, 6):
+        claims = {"kind": KIND, "from": MILL, "to": MILL, "id": f"urn:n:{number}", "agreement": "a"}
+        book.take(MILL, orjson.dumps({"notice": encode_jws(claims, mill.keys)}))
+    assert len(book.received()) == 5, "what this node tells itself has no bound"
 
 
 def test_entries_of_a_contract_are_bounded_by_their_number(tmp_path: Path) -> None:
@@ -143,11 +147,13 @@ def test_receipts_of_a_contract_stop_at_the_bound(
     watch, agreement = watched
     first, digest = receipt(world, agreement, 1, agreement.policy_hash)
     second, last = receipt(world, agreement, 2, digest)
-    third, _ = receipt(world, agreement, 3, last)
+    third, newest = receipt(world, agreement, 3, last)
     assert take(watch, first, second) == [digest, last]
     with pytest.raises(MessageInvalid, match="at most 2 receipts"):
         take(watch, third)
     assert take(watch, first, second) == [digest, last], "what was kept is still there"
+    world.clock.forward(days=1)
+    assert take(watch, third) == [newest], "a contract that goes on may go on telling"
 
 
 def test_faults_of_a_contract_stop_at_the_bound_and_go_on_being_refused(
