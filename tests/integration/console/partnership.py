@@ -5,12 +5,15 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
 import sqlalchemy as sa
 import uvicorn
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from gongshu.config import NodeConfig
 from gongshu.model.access import Role, Subject
@@ -18,6 +21,8 @@ from gongshu.model.grade import Grade, Importance
 from gongshu.model.ids import DatasetId, PartyId, SubjectId
 from gongshu.node import Node, open_node
 from gongshu.secure.gate import SqlQuery
+from gongshu.secure.keys import fingerprint_of
+from gongshu.secure.parties import Party
 from gongshu.share.automation import ASK_FIRST
 from gongshu.share.clearances.model import Kind
 from gongshu.share.contracts.api import create_partner_contracts_router
@@ -30,13 +35,17 @@ from gongshu.share.evidence.service import post_with
 from gongshu.share.keeping.api import create_told_router
 from gongshu.share.obtaining import obtain
 from gongshu.share.spaces.api import create_spaces_peer_router
-from gongshu.share.tables import share_deliveries
+from gongshu.share.tables import share_agreements, share_deliveries
 from gongshu.share.terms import Terms
 from tests.integration.share.site import new_app
 from tests.metadata import new_home
 
 MILL_DATA = DatasetId("plant_1_line_1_mill_01")
 SHOP = PartyId("urn:gongshu:party:shop")
+CHANGED = {"forge": "锻造厂 (synthetic)", "foundry": "铸造厂 (synthetic)"}
+"""Parties whose key changed; the forge's nobody confirms."""
+CHANGED_KEYS = [Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32).public_key() for number in (1, 2)]
+KEY_FORMER, KEY_CURRENT = map(fingerprint_of, CHANGED_KEYS)
 RULES = "1. 只登记自己的资源与产品。\n2. 数据不经过空间。"
 
 
@@ -51,6 +60,8 @@ def live(mill: Node, folder: Path) -> None:
             _deal(mill, shop)
             _gather(mill, shop)
         _guard(mill)
+        for name, title in CHANGED.items():
+            _change_key(mill, name, title)
     finally:
         shop.close()
 
@@ -187,3 +198,24 @@ def _guard(mill: Node) -> None:
         reason="joint fault analysis",
         valid_until=mill.clock() + timedelta(days=30),
     )
+
+
+def contract_of(name: str) -> str:
+    """The id of the contract with a party whose key changed."""
+    return f"urn:uuid:with-the-{name}"
+
+
+def _change_key(mill: Node, name: str, title: str) -> None:
+    """A party with a contract, in a group and at a place, that has another key since."""
+    former, current = (key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo) for key in CHANGED_KEYS)
+    party = Party(PartyId(f"urn:gongshu:party:{name}"), title, former.decode(), "http://127.0.0.1:1", ("partner",))
+    mill.parties.add(party)
+    mill.share.partners.add_to_group("suppliers", [party.party_id], person(mill))
+    mill.share.partners.register_place(party.party_id, "CN-31", "test", person(mill))
+    with mill.database.begin() as connection:
+        mine = sa.select(share_agreements).where(share_agreements.c.dataset_id == "parts")
+        like = dict(connection.execute(mine).first()._mapping)  # type: ignore[union-attr]  # the shop's, made above
+        new = dict.fromkeys(("agreement_id", "negotiation_id"), contract_of(name)) | {"counterparty": party.party_id}
+        bound = {"bound_to": party.proof, "uses": 0, "agreed_at": like["agreed_at"] - timedelta(days=1)}
+        connection.execute(sa.insert(share_agreements).values(**like | new | bound))
+    mill.parties.replace(replace(party, public_key_pem=current.decode()))

@@ -23,6 +23,7 @@ DETAILS = {
     "/sharing/offer?dataset=plant_1_line_1_mill_01": "sharing.offer",
     "/hub?period=2026-10": "nav.hub",
     "/sharing/clearances/new?dataset=grid_load": "clearances.ask",
+    "/sharing/key-changes": "key_changes.title",
 }
 
 

@@ -14,6 +14,7 @@ import pytest
 from gongshu.console.guard import OTHER_POLICY
 from gongshu.console.texts import Language, read_texts
 from tests.integration.console.conftest import Visit, _token
+from tests.integration.console.partnership import CHANGED, KEY_CURRENT, KEY_FORMER, contract_of
 
 pytestmark = pytest.mark.browser
 NewVisit = Callable[..., Visit]
@@ -45,6 +46,9 @@ SHOWN = {
     "/sharing/offer?dataset=grid_load": ("needs.ask", "clearance_kind.important", "offer.nobody_cleared"),
     "/sharing/offer?dataset=parts": ("attach.choose", "offer.go"),
     "/sharing": ("attach.none", "attach.offer"),
+    "/sharing/partners": ("party.key_changed", "key_changes.open"),
+    f"/sharing/contract/{contract_of('forge')}": ("key_changes.stands", "key_changes.open"),
+    "/sharing/key-changes": ("key_changes.stands", "key_change.contracts", "key_change.groups", "key_change.places"),
     "/sharing/ledger": ("ledger.received", "ledger.given", "disputed.lapses", "notices.none_in", "proof.go"),
 }
 
@@ -129,6 +133,40 @@ def test_a_clearance_from_its_request_to_the_offer(visit: NewVisit) -> None:
     page.fill("[data-test=reason]", "the analysis is over")
     page.click("[data-test=go]")
     page.get_by_text(t("clearance_lacks.revoked")).first.wait_for()
+    assert steward.faults == []
+
+
+@pytest.mark.parametrize("name", ["chen", "root", "zhao"])
+def test_who_may_not_ask_that_a_changed_key_goes_on_is_not_offered_it(node_address: str, name: str) -> None:
+    shown = page_of(node_address, "/sharing/key-changes", name)
+    assert t("key_change.contracts") in shown
+    assert t("key_changes.ask") not in shown
+    assert KEY_CURRENT not in shown, "the whole fingerprint is what its people read out"
+
+
+def test_a_changed_key_goes_on_when_a_second_person_types_what_was_read_out(visit: NewVisit) -> None:
+    steward = visit("li")
+    page = steward.open(f"/sharing/contract/{contract_of('foundry')}")
+    page.get_by_role("link", name=t("key_changes.open")).click()
+    mine = page.locator("section", has_text=CHANGED["foundry"])
+    mine.locator("[data-test=ask]").click()
+    mine.locator(".gs-notice").wait_for()
+    mine.locator("[data-test=why]").fill("新设备，已电话问明")
+    mine.locator("[data-test=ask]").click()
+    page.get_by_text(t("key_changes.not_own")).wait_for()
+    assert page.locator("[data-test=confirm]").count() == 0
+    guard = visit("zhao").open("/sharing/key-changes")
+    guard.fill("[data-test=fingerprint]", KEY_FORMER)
+    guard.click("[data-test=confirm]")
+    guard.get_by_text("share.key_change_refused").wait_for()
+    assert guard.locator(".gs-notice.bad").count() == 1
+    assert guard.locator("[data-test=fingerprint]").input_value() == KEY_FORMER
+    digits = KEY_CURRENT.removeprefix("sha256:").upper()
+    guard.fill("[data-test=fingerprint]", f"SHA256: {digits[:4]} {digits[4:]}")
+    guard.click("[data-test=confirm]")
+    guard.get_by_text(t("key_outcome.confirmed")).wait_for()
+    page = steward.open(f"/sharing/contract/{contract_of('foundry')}")
+    assert page.get_by_text(t("key_changes.stands")).count() == 0
     assert steward.faults == []
 
 
