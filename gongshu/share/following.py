@@ -23,7 +23,7 @@ from gongshu.database import Database
 from gongshu.errors import GongshuError, Unavailable
 from gongshu.model.access import Subject
 from gongshu.model.audit import AuditEvent, AuditSink
-from gongshu.share.agreements import count_use, find_agreement
+from gongshu.share.agreements import count_use, find_agreement, require_bound
 from gongshu.share.arriving import Arriving, DataAccess, TokenRefused
 from gongshu.share.arrow_stream import open_arrow
 from gongshu.share.decoding import require_sound
@@ -32,7 +32,7 @@ from gongshu.share.dsp.reader import NUMBER_MAX
 from gongshu.share.dsp.states import State
 from gongshu.share.encoding import Encoding
 from gongshu.share.engine import SYSTEM, Engine
-from gongshu.share.errors import InboxBusy, PeerAnswerInvalid, PeerRefused, TransferStopped
+from gongshu.share.errors import InboxBusy, PartyChanged, PeerAnswerInvalid, PeerRefused, TransferStopped
 from gongshu.share.evidence.marks import note_mark
 from gongshu.share.model import Agreement, Record
 from gongshu.share.ports import Clock, Keeper
@@ -162,7 +162,7 @@ class Followers:
                 self._run(self._access.renew(follow.record), taking)
         except (TransferStopped, InboxBusy):
             self._release(follow, taking)
-        except (Unavailable, PeerRefused) as failed:
+        except (Unavailable, PeerRefused, PartyChanged) as failed:
             self._again(follow, taking, str(failed))
         except GongshuError as refusal:
             self._again(follow, taking, str(refusal), is_final=True)
@@ -173,14 +173,13 @@ class Followers:
 
     def _run(self, record: Record, taking: "_Taking") -> None:
         record = record if record.data_address else self._access.renew(record)
-        with self._database.connect() as connection:
-            agreement = find_agreement(connection, record.agreement_id)
+        self._agreement(record)
         query = [("after", str(taking.position))]
         query += [("purpose", taking.purpose)] if taking.purpose else []
         headers = {"Accept": Encoding.ARROW.media_type}
         with self._access.fetch(record, query, headers) as response:
             arriving = io.BufferedReader(Arriving(response, STREAM_BYTES_MAX), READ_AHEAD_BYTES)
-            taking.begin(agreement)
+            taking.begin()
             try:
                 with open_arrow(arriving.read) as reader:
                     self._take_all(reader, taking)
@@ -198,13 +197,14 @@ class Followers:
             if self._stopping.is_set():
                 raise TransferStopped(transfer_id=taking.transfer_id, reason="this node stops")
 
-    def keep(self, taking: "_Taking", agreement: Agreement, batches: Any, schema: Any, position: int) -> None:
+    def keep(self, taking: "_Taking", batches: Any, schema: Any, position: int) -> None:
         """Append whole windows and write down the position they reach: both or neither.
 
-        Raises: as `Keeper.keep`; InboxBusy if somebody else has followed the stream meanwhile.
+        Raises: as `Keeper.keep`; PartyChanged; InboxBusy if somebody else has followed the stream meanwhile.
         """
         follow, rows = taking.follow, sum(each.num_rows for each in batches)
         record, row = follow.record, follow.row
+        agreement = self._agreement(record)  # a stream lasts for days: as it stands now
         counted = {"rows": rows, "size_bytes": sum(each.nbytes for each in batches)}
 
         def note(connection: sa.Connection, kept: str) -> None:
@@ -225,6 +225,10 @@ class Followers:
             append=True,
             also=note,
         )
+
+    def _agreement(self, record: Record) -> Agreement:
+        with self._database.connect() as connection:
+            return require_bound(find_agreement(connection, record.agreement_id))
 
     def note(
         self, connection: sa.Connection, taking: "_Taking", *, position: int, rows: int, size_bytes: int, kept: str
@@ -308,7 +312,6 @@ class _Taking:
         self.attempts = int(follow.row.attempts)
         self.purpose = str(follow.row.purpose)
         self.transfer_id = follow.record.process_id
-        self._agreement: Agreement | None = None
         self._schema: Any = None
         self._open: list[Any] = []
         """Batches of the window that is arriving."""
@@ -319,8 +322,7 @@ class _Taking:
         self._first_s = self._noted_s = time.monotonic()
         self.delivery_id = 0
 
-    def begin(self, agreement: Agreement) -> None:
-        self._agreement = agreement
+    def begin(self) -> None:
         self.delivery_id = self._followers.open_line(self.follow)
         self._open, self._open_bytes, self._whole, self._reached = [], 0, [], self.position
 
@@ -348,9 +350,9 @@ class _Taking:
 
     def keep(self) -> None:
         """Keep all whole windows."""
-        if self._reached == self.position or self._agreement is None:
+        if self._reached == self.position:
             return
-        self._followers.keep(self, self._agreement, self._whole, self._schema, self._reached)
+        self._followers.keep(self, self._whole, self._schema, self._reached)
         self.position, self._whole, self.attempts = self._reached, [], 0
         self._noted_s = time.monotonic()
 

@@ -3,8 +3,10 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -18,6 +20,7 @@ from gongshu.model.reading import READING_SCHEMA, ValueType
 from gongshu.model.series import SeriesSighting
 from gongshu.secure.errors import Denied
 from gongshu.secure.gate import DatasetQuery
+from gongshu.secure.keys import KeyStore
 from gongshu.share.clearances.model import Kind
 from gongshu.share.dsp.messages import FORMAT_STREAM
 from gongshu.share.dsp.states import State
@@ -206,6 +209,30 @@ def test_a_clearance_that_is_revoked_ends_the_stream_that_runs_by_it(pair: Sites
     machine.grow(50)
     shop.share.wait_for(stream.process_id, {State.SUSPENDED}, 30)
     assert sent_rows(mill, stream) == 100
+
+
+def test_a_running_stream_keeps_nothing_of_a_party_whose_key_is_another_one(pair: Sites, tmp_path: Path) -> None:
+    mill, shop = pair
+    machine = Machine(mill)
+    machine.grow(100)
+    record = follow(pair, machine, Terms(unrestricted=True), "other_key")
+    until(lambda: len(values_of(shop, "other_key")) == 100)
+    known = shop.parties.get(mill.party)
+    shop.parties.replace(replace(known, public_key_pem=KeyStore(tmp_path / "other").public_key_pem()))
+    try:
+        machine.grow(50)
+        mine = sa.select(share_follows.c.last_error).where(share_follows.c.process_id == record.process_id)
+
+        def is_refused() -> bool:
+            with shop.database.connect() as connection:
+                return "proves itself" in connection.execute(mine).scalar_one()
+
+        until(is_refused)
+        assert len(values_of(shop, "other_key")) == 100
+    finally:
+        shop.parties.replace(known)
+    until(lambda: values_of(shop, "other_key") == [float(i) for i in range(1, 151)])
+    shop.share.terminate(record.process_id, shop.li, "done")
 
 
 def test_a_follower_that_lost_its_lease_while_it_wrote_appends_nothing(
