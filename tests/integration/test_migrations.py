@@ -112,3 +112,39 @@ def test_standing_agreements_are_bound_to_the_key_that_is_known_now(
     assert {row.counterparty: row.bound_to for row in found} == {"shop": party.proof, "gone": ""}
     assert PartyRegistry(database, Memory(), lambda: datetime.now(UTC)).get(PartyId("shop")).proof == party.proof
     database.close()
+
+
+def test_standing_offers_and_processes_are_bound_and_each_published_name_is_kept_for_one_dataset(
+    sqlite_url: str,
+) -> None:
+    database = Database(sqlite_url)
+    command.upgrade(database._alembic(), "0016")
+    statements = [
+        "INSERT INTO parties (party_id, title, public_key_pem, address, roles, identity, certificate, certificate_pin, "
+        "proof, added_at) VALUES ('shop', '', '', '', '', 'gongshu', '', '', 'key sha256:1', 0)"
+    ]
+    for number, dataset in enumerate(("b", "a", "b")):
+        statements.append(
+            "INSERT INTO share_offers (offer_id, dataset_id, published_as, title, policy, policy_hash, is_open, "
+            f"created_at, created_by) VALUES ('o{number}', '{dataset}', 'name', '', '', '', false, 0, '')"
+        )
+    for party in ("shop", "gone"):
+        statements.append(f"INSERT INTO share_offer_parties (offer_id, party_id) VALUES ('o0', '{party}')")
+        words = "peer_address dataset_id offer_id policy own_policy agreement_id format data_address waiting reason"
+        empty = [*words.split(), "created_by"]
+        statements.append(
+            "INSERT INTO share_processes (process_id, kind, side, state, pending_sent, held, counterparty, created_at, "
+            f"updated_at, {', '.join(empty)}) VALUES ('{party}', 'negotiation', 'provider', 'REQUESTED', false, false, "
+            f"'{party}', 0, 0, {', '.join(repr('') for _ in empty)})"
+        )
+    with database.begin() as connection:
+        for statement in statements:
+            connection.execute(sa.text(statement))
+    database.prepare()
+    with database.connect() as connection:
+        for table, column in (("share_offer_parties", "party_id"), ("share_processes", "counterparty")):
+            found = connection.execute(sa.text(f"SELECT {column}, bound_to FROM {table} ORDER BY {column}")).all()
+            assert [tuple(row) for row in found] == [("gone", ""), ("shop", "key sha256:1")], table
+        names = connection.execute(sa.text("SELECT published_as, dataset_id FROM share_published_names")).all()
+    assert [tuple(row) for row in names] == [("name", "a")]
+    database.close()
