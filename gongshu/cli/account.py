@@ -7,12 +7,19 @@ import typer
 from gongshu.cli.output import Format, done, show
 from gongshu.cli.session import current_subject, opened_node
 from gongshu.model.access import Role
+from gongshu.secure.identity.rules import PASSWORD_LENGTH_MIN
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 
 _NAME = Annotated[str, typer.Argument(help="Lower-case letters, digits, dots, hyphens")]
 _PASSWORD = Annotated[
-    str, typer.Option(prompt=True, confirmation_prompt=True, hide_input=True, help="Asked for when not given")
+    str,
+    typer.Option(
+        prompt=f"Password ({PASSWORD_LENGTH_MIN} characters or more, without the account's name)",
+        confirmation_prompt=True,
+        hide_input=True,
+        help="Asked for when not given",
+    ),
 ]
 
 

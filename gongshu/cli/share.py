@@ -10,7 +10,7 @@ import pyarrow.parquet as pa_parquet
 import typer
 
 import gongshu.cli.share_terms as take
-from gongshu.cli.output import Format, done, show
+from gongshu.cli.output import Format, complain, done, show
 from gongshu.cli.session import current_subject, opened_node
 from gongshu.cli.share_clearances import add_clearance_commands
 from gongshu.cli.share_contracts import add_contract_commands
@@ -144,6 +144,8 @@ def find(
             if not page:
                 break
     show(rows, ["dataset_id", "title", "offer_id", "terms"], format)
+    if not rows:
+        complain(f"{party} offers nothing of this to this node.")
 
 
 @app.command()
@@ -345,7 +347,8 @@ def join(
     party = read_invite(line)
     typer.echo(f"{party.title}\n  id      {party.party_id}\n  address {party.address}\n  key     {party.fingerprint}")
     if fingerprint and fingerprint.strip() != party.fingerprint:
-        raise typer.BadParameter("it is not the fingerprint of this invitation; somebody may have exchanged the line")
+        reason = "it is not the key above, somebody may have exchanged the line; nothing was registered. Ask them again"
+        raise typer.BadParameter(reason, param_hint="--fingerprint")
     if not fingerprint:
         typer.confirm("Did they read out the same fingerprint to you?", abort=True)
     with opened_node() as node:
@@ -355,7 +358,9 @@ def join(
             line, party.fingerprint, subject, replace=replace, identity=identity, certificate=shown
         )
         own, _ = node.introductions.own(subject)
-    done(f"{party.title} is known here. Hand them your own line, so that they know you:")
+    done(f"{party.title} is known here. Do they know you? If not, read this out to them over another channel:")
+    done(read_invite(own).fingerprint)
+    done("and hand them your own line:")
     typer.echo(own)
 
 

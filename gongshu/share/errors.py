@@ -50,6 +50,33 @@ class OfferUnknown(NotFound):
     template = "There is no offer {offer_id} for this party. Read the catalogue again."
 
 
+class NotOfferedToUs(OfferUnknown):
+    """The partner's catalogue holds no such dataset for this node."""
+
+    code = "share.not_offered_to_us"
+    template = "{party} offers no {dataset_id} to this node. `gongshu share find {party}` shows what it offers."
+
+
+class SeveralOffers(OfferUnknown):
+    """The partner offers a dataset under several terms, and none was chosen."""
+
+    code = "share.several_offers"
+    template = (
+        "{party} offers {dataset_id} under several terms. `gongshu share find {party}` shows them; make the "
+        "contract with `gongshu share negotiate {party} {dataset_id} --offer OFFER`."
+    )
+
+
+class PurposeNotCovered(InvalidInput):
+    """What data are fetched for is not among the purposes of their offer or contract."""
+
+    code = "share.purpose_not_covered"
+    template = (
+        "{dataset_id} of {party} may be fetched only for: {purposes}. Stated was {stated}; nothing was asked. "
+        "State one of these purposes."
+    )
+
+
 class DatasetNotOffered(NotFound):
     """Nothing of this name is offered to this party."""
 

@@ -43,7 +43,7 @@ def read_invite(line: str) -> Party:
     """
     parts = "".join(line.split()).removeprefix(PREFIX).split(".")
     if not "".join(line.split()).startswith(PREFIX) or len(parts) != 2 or len(line) > LENGTH_MAX:
-        raise InviteInvalid(reason=f"it is not one line that begins with {PREFIX}")
+        raise InviteInvalid(reason=f"it is not one line that begins with {PREFIX!r}")
     try:
         payload, signature = (_bytes(part) for part in parts)
         fields: Any = orjson.loads(payload)

@@ -7,8 +7,11 @@ from gongshu.model.access import Subject
 from gongshu.model.ids import DatasetId, PartyId
 from gongshu.share.dsp.messages import FORMAT_PULL
 from gongshu.share.dsp.states import Side, State
+from gongshu.share.errors import PurposeNotCovered
 from gongshu.share.model import Agreement, AgreementStatus, Record
+from gongshu.share.remote import choose_offer
 from gongshu.share.service import ShareService
+from gongshu.share.terms import Terms
 
 LOOKED_AT = 1000
 """How many agreements and transfers, newest first, are looked through for one that still serves."""
@@ -38,10 +41,11 @@ def obtain(
     An agreement that stands is used before another is negotiated, with the terms as offered and no others; so is a
     transfer that runs. `timeout_s` bounds each of the two waits.
 
-    Raises: NotAllowed, OfferUnknown where the dataset has no offer or several, TermsUnknown, WaitedTooLong when a
-        person has to approve first, and what `ShareService.pull_into` raises.
+    Raises: NotAllowed, OfferUnknown where the dataset has no offer or several, PurposeNotCovered before anything is
+        agreed or counted, TermsUnknown, WaitedTooLong when a person has to approve first, and what
+        `ShareService.pull_into` raises.
     """
-    agreement_id = _agreement(share, party, dataset_id, actor, timeout_s)
+    agreement_id = _agreement(share, party, dataset_id, actor, timeout_s, purpose)
     transfer = _running(share, agreement_id)
     if transfer is None:
         asked = share.transfer(agreement_id, actor)
@@ -61,12 +65,25 @@ def default_name(party: PartyId, dataset_id: str) -> str:
     return re.sub("[^a-z0-9]+", "_", words).strip("_")[:60] or "received"
 
 
-def _agreement(share: ShareService, party: PartyId, dataset_id: str, actor: Subject, timeout_s: float) -> str:
+def _agreement(
+    share: ShareService, party: PartyId, dataset_id: str, actor: Subject, timeout_s: float, purpose: str
+) -> str:
     for agreement in share.agreements(limit=LOOKED_AT):
         if (agreement.counterparty, agreement.dataset_id) == (party, dataset_id) and _serves(share, agreement):
+            _require_purpose(agreement.terms, party, dataset_id, purpose)
             return agreement.agreement_id
-    asked = share.negotiate(party, dataset_id, actor)
+    offer = choose_offer(share.catalogue_of(party, actor, dataset_id=dataset_id), dataset_id)
+    _require_purpose(offer.terms, party, dataset_id, purpose)
+    asked = share.negotiate(party, dataset_id, actor, offer=offer)
     return share.wait_for(asked.process_id, {State.FINALIZED}, timeout_s).agreement_id
+
+
+def _require_purpose(terms: Terms | None, party: PartyId, dataset_id: str, purpose: str) -> None:
+    """A contract without its purpose would be made for nothing: its provider refuses each request."""
+    if terms is not None and terms.purposes and purpose not in terms.purposes:
+        allowed = ", ".join(sorted(terms.purposes))
+        stated = repr(purpose[:200]) if purpose else "none"
+        raise PurposeNotCovered(party=party, dataset_id=dataset_id[:200], purposes=allowed, stated=stated)
 
 
 def _serves(share: ShareService, agreement: Agreement) -> bool:

@@ -76,7 +76,7 @@ def _faults(
     for missing in sorted(terms.columns - set(columns)):
         yield f"the dataset has no column {missing!r}"
     for stranger in sorted((terms.parties | terms.notify) - set(named_exist)):
-        yield f"{stranger} is not a registered party"
+        yield f"{stranger} is not a registered party (`gongshu share join`)"
     for unknown in sorted(terms.groups - set(groups_exist)):
         yield f"there is no group {unknown!r}"
     yield from _form_faults(terms)

@@ -243,7 +243,7 @@ class PartnerBook:
         """
         proof = self._parties.get(party).proof
         if not is_place(place) or not 0 < len(basis.strip()) <= 2000:
-            raise PartnerFactInvalid(reason="a place is an ISO 3166 code as CN-33, with a basis in words")
+            raise PartnerFactInvalid(reason="a place is an ISO 3166 code as CN-33, with a basis in words (`--basis`)")
         entry = RegisteredPlace(party, place, basis.strip(), self._clock(), actor.subject_id)
         with self._database.begin() as connection:
             connection.execute(sa.delete(share_places).where(share_places.c.party_id == party))

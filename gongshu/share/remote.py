@@ -6,11 +6,20 @@ from gongshu.share.catalog import read_catalog
 from gongshu.share.dsp.messages import build_catalog_request, encode
 from gongshu.share.dsp.reader import read_document
 from gongshu.share.dsp.schema import find_fault
-from gongshu.share.errors import MessageInvalid, OfferUnknown, PeerAnswerInvalid, PeerRefused
+from gongshu.share.errors import (
+    MessageInvalid,
+    NotOfferedToUs,
+    OfferUnknown,
+    PeerAnswerInvalid,
+    PeerRefused,
+    SeveralOffers,
+)
 from gongshu.share.links import read_links
 from gongshu.share.model import RemoteCatalogue, RemoteOffer
 from gongshu.share.outbox import reply_reason
 from gongshu.share.peer import HttpWire
+
+STRANGER = "it may not know this node yet: send it the line of `gongshu share invite`"
 
 
 def fetch_catalogue(
@@ -25,7 +34,9 @@ def fetch_catalogue(
     reply = wire.post_to(party, page, body) if page else wire.post(party, "", "/catalog/request", body)
     what = "the catalogue request"
     if not reply.is_ok:
-        raise PeerRefused(party=party, what=what, status_code=reply.status_code, reason=reply_reason(reply))
+        said = reply_reason(reply)
+        reason = f"{said}; {STRANGER}" if said.startswith("share.not_authorised") else said
+        raise PeerRefused(party=party, what=what, status_code=reply.status_code, reason=reason)
     try:
         document = read_document(reply.body)
     except MessageInvalid as cause:
@@ -42,11 +53,20 @@ def fetch_catalogue(
 def fetch_offer(wire: HttpWire, party: PartyId, dataset_id: str, offer_id: str) -> RemoteOffer:
     """Return one offer of a dataset, read anew from the party's catalogue; an empty offer id takes the only one.
 
-    Raises: OfferUnknown, and as `fetch_catalogue`.
+    Raises: OfferUnknown (NotOfferedToUs, SeveralOffers), and as `fetch_catalogue`.
     """
-    catalogue = fetch_catalogue(wire, party, dataset_id=dataset_id)
+    return choose_offer(fetch_catalogue(wire, party, dataset_id=dataset_id), dataset_id, offer_id)
+
+
+def choose_offer(catalogue: RemoteCatalogue, dataset_id: str, offer_id: str = "") -> RemoteOffer:
+    """Return one offer of a dataset; an empty offer id takes the only one. Raises: OfferUnknown."""
+    party = catalogue.party
     for dataset in catalogue.datasets:
         offers = [offer for offer in dataset.offers if offer_id in ("", offer.offer_id)]
-        if dataset.dataset_id == dataset_id and len(offers) == 1 and not dataset.participant:
-            return offers[0]
-    raise OfferUnknown(offer_id=offer_id or f"(the only one of {dataset_id})"[:200])
+        if dataset.dataset_id == dataset_id and offers and not dataset.participant:
+            if len(offers) == 1:
+                return offers[0]
+            raise SeveralOffers(party=party, dataset_id=dataset_id[:200])
+    if offer_id:
+        raise OfferUnknown(offer_id=offer_id[:200])
+    raise NotOfferedToUs(party=party, dataset_id=dataset_id[:200])

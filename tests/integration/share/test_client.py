@@ -28,6 +28,10 @@ def test_a_program_obtains_a_partners_dataset_as_arrow_pandas_or_polars(tmp_path
         mill.publish()
         mill.run("offer", "orders", "--to", shop.party, *TERMS)
         with Client(shop.address, shop.token) as node:
+            for purpose, stated in (("", "none"), ("sales", "'sales'")):
+                with pytest.raises(NodeRefused, match=f"only for: quality. Stated was {stated}"):
+                    node.obtain(mill.party, "orders", purpose=purpose)
+            assert shop.rows("agreements") == [], "no contract is made that cannot be used"
             orders = node.obtain(mill.party, "orders", purpose="quality")
             table = orders.to_arrow()
             assert (table.num_rows, table.column_names) == (50, ["part_number", "quantity"])
@@ -41,7 +45,7 @@ def test_a_program_obtains_a_partners_dataset_as_arrow_pandas_or_polars(tmp_path
             again = shop.rows("get", mill.party, "orders", "--purpose", "quality", "--as", orders.dataset_id)[0]
             assert again["dataset_id"] == orders.dataset_id
             assert len(shop.rows("agreements")) == 1, "the agreement that stands serves the second time too"
-            with pytest.raises(NodeRefused, match="offer"):
+            with pytest.raises(NodeRefused, match=f"gongshu share find {mill.party}"):
                 node.obtain(mill.party, "payroll", purpose="quality")
             with pytest.raises(NodeRefused, match="sql_refused"):
                 node.sql("DROP TABLE orders")

@@ -19,7 +19,10 @@ def test_two_offices_get_to_know_each_other_and_make_a_contract_by_commands(tmp_
         invitation = mill.run("invite").splitlines()[0]
         fingerprint = mill.node.keys.fingerprint()
         assert "exchanged" in shop.run("join", invitation, "--fingerprint", "sha256:00", ok=False)
-        answer = shop.run("join", invitation, "--fingerprint", fingerprint).splitlines()[-1]
+        joined = shop.run("join", invitation, "--fingerprint", fingerprint).splitlines()
+        answer = joined[-1]
+        assert shop.node.keys.fingerprint() in joined, "what the other side has to compare"
+        assert "gongshu share invite" in shop.run("find", mill.party, ok=False), "the mill does not know the shop yet"
         line = tmp_path / "shop.txt"
         line.write_text(answer, encoding="utf-8")
         mill.run("join", str(line), "--fingerprint", shop.node.keys.fingerprint())
