@@ -17,6 +17,9 @@ Resolve = Callable[[str, int], Sequence[str]]
 
 _NAT64 = IPv6Network("64:ff9b::/96")
 """IPv4 addresses behind a translator. Source: RFC 6052 §2.1."""
+_UNICAST = IPv6Network("2000::/3")
+"""All that was ever handed out of IPv6; beside it lie site-local addresses and an operator's own translators. Source:
+IANA, IPv6 Global Unicast Address Assignments; RFC 3879, RFC 8215."""
 
 
 def resolve(host: str, port: int) -> list[str]:
@@ -29,6 +32,8 @@ def is_outside(address: str, inside: Iterable[Network] = ()) -> bool:
 
     >>> is_outside("93.184.216.34"), is_outside("10.1.2.3"), is_outside("::ffff:169.254.169.254")
     (True, False, False)
+    >>> is_outside("64:ff9b:1::a01:203"), is_outside("fec0::1"), is_outside("2606:4700::1111")
+    (False, False, True)
     >>> is_outside("10.1.2.3", [IPv4Network("10.1.0.0/16")])
     True
     """
@@ -39,6 +44,8 @@ def is_outside(address: str, inside: Iterable[Network] = ()) -> bool:
     carried = _carried(found)
     if any(found in network or carried in network for network in inside):
         return True
+    if isinstance(carried, IPv6Address) and carried not in _UNICAST:
+        return False
     return all(each.is_global and not each.is_multicast for each in (found, carried))
 
 

@@ -158,18 +158,30 @@ class Arriving(io.RawIOBase):
         self.size_bytes = 0
         """What has arrived so far."""
         self._hashed = Digest()
+        self._is_wanted = True
 
     @property
     def sha256(self) -> str:
         """Over the bytes that have arrived so far."""
         return self._hashed.hexdigest()
 
+    @contextmanager
+    def wanted(self) -> Iterator[None]:
+        """While this lasts; who reads it in another thread when it ends in an error reads on no longer."""
+        try:
+            yield
+        except BaseException:
+            self._is_wanted = False
+            raise
+
     def readable(self) -> bool:
         """Return True."""
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Read what has arrived; 0 at the end. Raises: MessageTooLarge."""
+        """Read what has arrived; 0 at the end. Raises: MessageTooLarge; OSError once nobody wants it."""
+        if not self._is_wanted:
+            raise OSError("nobody wants the rest")
         while not self._rest:
             part = next(self._parts, None)
             if part is None:

@@ -160,6 +160,7 @@ class Puller:
                 _translating(record),
                 self._rows_of(response, body, counted.bytes_max) as rows,
                 closing(read_ahead(rows.batches)) as batches,
+                arrived.wanted(),
             ):
                 taken = take(rows.schema, counted.over(batches))
             while body.read(READ_AHEAD_BYTES):
