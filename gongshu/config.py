@@ -168,8 +168,14 @@ def read_config(home: Home) -> NodeConfig:
 
 
 def reasons_of(cause: ValidationError) -> str:
-    """Return what is wrong, field by field, in one line without the values."""
-    return "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in cause.errors())
+    """Return what is wrong, field by field, in one line without the values, with an example where the form is wrong."""
+    said = []
+    for error in cause.errors():
+        field = NodeConfig.model_fields.get(str(error["loc"][0])) if error["loc"] else None
+        examples = field.examples if field is not None and error["type"] == "string_pattern_mismatch" else None
+        what = f"write it as {examples[0]}" if examples else error["msg"]
+        said.append(f"{'.'.join(map(str, error['loc']))}: {what}")
+    return "; ".join(said)
 
 
 def write_config(home: Home, config: NodeConfig) -> None:

@@ -172,7 +172,10 @@ class NotAllowed(Refused):
     """The account lacks the role for an act of administration."""
 
     code = "secure.not_allowed"
-    template = "{actor} may not {act}: it needs the role {role}. Ask an account that has it."
+    template = (
+        "{actor} may not {act}: it needs the role {role}. Ask an account that has it, or a system administrator for it "
+        "(`gongshu account roles`)."
+    )
 
 
 class AccountUnknown(NotFound):

@@ -221,6 +221,7 @@ def test_a_node_that_could_not_work_is_not_made(tmp_path: Path, party: str, titl
     answer = gongshu(tmp_path / "mill", "init", "--party", party, "--title", title, *more)
     assert (answer.status, answer.out, answer.err.count("\n")) == (1, "", 1)
     assert "[init.option_invalid]" in answer.err
+    assert "should match pattern" not in answer.err, "a pattern tells a person nothing; an example does"
     assert not (tmp_path / "mill").exists()
 
 
