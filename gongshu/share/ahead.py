@@ -1,9 +1,9 @@
 """Batches read in a thread of their own, a few ahead of who writes them: fetching and storing go on at once."""
 
+import sys
 import threading
 from collections import deque
 from collections.abc import Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
 
@@ -23,7 +23,8 @@ def read_ahead(batches: Iterator[pa.RecordBatch]) -> Generator[pa.RecordBatch]:
     try:
         yield from ahead.all()
     finally:
-        ahead.stop()
+        if not sys.is_finalizing():  # the helper is frozen then, perhaps with the lock in its hands
+            ahead.stop()
 
 
 class _Ahead:
@@ -33,8 +34,10 @@ class _Ahead:
         self._bytes = 0
         self._changed = threading.Condition()
         self._is_wanted = True
-        self._helper = ThreadPoolExecutor(1, thread_name_prefix="share-ahead")
-        self._reading = self._helper.submit(self._run)
+        self._fault: BaseException | None = None
+        # A daemon: an iterator that nobody closed keeps no process from ending.
+        self._helper = threading.Thread(target=self._run, name="share-ahead", daemon=True)
+        self._helper.start()
 
     def all(self) -> Iterator[pa.RecordBatch]:
         while True:
@@ -46,13 +49,14 @@ class _Ahead:
                 self._bytes -= _size(batch)
                 self._changed.notify()
             yield batch
-        self._reading.result()
+        if self._fault is not None:
+            raise self._fault
 
     def stop(self) -> None:
         with self._changed:
             self._is_wanted = False
             self._changed.notify()
-        self._helper.shutdown()
+        self._helper.join()
 
     def _run(self) -> None:
         try:
@@ -64,6 +68,8 @@ class _Ahead:
                     self._waiting.append(batch)
                     self._bytes += _size(batch)
                     self._changed.notify()
+        except BaseException as fault:  # noqa: BLE001  # raised where the batches are taken
+            self._fault = fault
         finally:
             with self._changed:
                 self._is_wanted = False

@@ -1,5 +1,7 @@
 """Reading ahead changes when batches are read, and nothing else."""
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -57,3 +59,20 @@ def test_batches_of_nothing_do_not_wait_without_a_bound(monkeypatch: pytest.Monk
     with closing(read_ahead(source())) as batches:
         next(batches)
         assert not is_too_far.wait(0.2)
+
+
+_UNFINISHED = """
+import itertools, sys
+import pyarrow as pa
+from gongshu.share.ahead import read_ahead
+
+batch = pa.record_batch({"a": pa.array(range(1 << 20), pa.int64())})
+g = read_ahead(itertools.repeat(batch))
+next(g)
+sys.exit(7)
+"""
+
+
+def test_a_process_ends_though_nobody_has_closed_what_it_reads() -> None:
+    done = subprocess.run([sys.executable, "-c", _UNFINISHED], capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (7, b"")
