@@ -30,8 +30,9 @@ JUMP = timedelta(hours=1)
 HOLD_MAX = timedelta(days=7)
 """So long a jump waits for somebody to say that it is wrong; the machine has to run for it. Ours: over a holiday."""
 HEARD_FOR_S, ASK_EVERY_S = 3600.0, 60.0
-KEEP_EVERY = timedelta(minutes=1)
-"""So much of the counted time may be forgotten by a kill; it then is time in which the machine did not run."""
+KEEP_EVERY, KEEP_HELD_EVERY = timedelta(minutes=1), timedelta(seconds=10)
+"""So much of the counted time may be forgotten by a kill; it then is time in which the machine did not run. While the
+clock is not believed nothing else goes on, so less: a process that is started again each minute counts on too."""
 STEADY, CONFIRMED = "the clock went on with the machine", "a person confirmed the clock"
 _ONE = 1
 _T = counted_time.c
@@ -128,7 +129,8 @@ class CountedClock:
                 self._from = (last, ticks)
             passed = timedelta(seconds=max(0.0, ticks - self._from[1]))
             counted = count_on(last, passed, claimed, self._said(ticks), is_shown=claimed - wall <= JUMP)
-            is_due = row is None or counted.at - row.at >= KEEP_EVERY
+            every = KEEP_EVERY if counted.held_since is None else KEEP_HELD_EVERY
+            is_due = row is None or counted.at - row.at >= every
             if is_due or (last.held_since, last.basis) != (counted.held_since, counted.basis):
                 self._write(row, counted, wall)
                 self._from = (counted, ticks)

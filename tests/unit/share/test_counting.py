@@ -117,6 +117,17 @@ def test_a_jump_over_a_restart_is_held_too_and_a_short_rest_is_none(machine: Mac
     assert machine.look() == before + timedelta(hours=2), "what was counted is written down"
 
 
+def test_a_process_that_starts_again_and_again_counts_on_while_the_clock_is_not_believed(machine: Machine) -> None:
+    machine.look()
+    machine.jump(days=3)
+    for _ in range(90):
+        machine.look()
+        machine.clock.forward(seconds=40)
+        machine.look()
+        machine.start()
+    assert machine.look() == NOON + timedelta(hours=1)
+
+
 def test_the_first_look_counts_from_the_last_delivery(machine: Machine) -> None:
     machine.jump(days=90)
     assert machine.look() == NOON
