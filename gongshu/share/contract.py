@@ -5,10 +5,10 @@ as 数字合约 and as text; `contract_check` verifies it and shares no code wit
 """
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
+from json.encoder import encode_basestring
 from typing import Any
 
 from gongshu.model.dataset import Column
@@ -19,6 +19,7 @@ from gongshu.share.terms import Comparison, Operation, Payment, RowCondition, Te
 Json = dict[str, Any]
 
 FORMAT = "gongshu-contract-1"
+_WORDS = {None: "null", True: "true", False: "false"}
 INTEGER_MAX = 2**53 - 1
 """Whole numbers beyond are not the same in every JSON reader. Source: RFC 8785, appendix D."""
 
@@ -157,8 +158,10 @@ def canonical_bytes(value: Any) -> bytes:
 
 
 def _canonical(value: Any) -> str:
-    if value is None or isinstance(value, bool | str):
-        text = json.dumps(value, ensure_ascii=False)
+    if isinstance(value, str):
+        text = encode_basestring(value)
+    elif value is None or isinstance(value, bool):
+        text = _WORDS[value]
     elif isinstance(value, int) and abs(value) <= INTEGER_MAX:
         text = str(value)
     elif isinstance(value, list | tuple):
@@ -166,7 +169,7 @@ def _canonical(value: Any) -> str:
     elif isinstance(value, dict) and all(isinstance(key, str) for key in value):
         # RFC 8785 sorts by UTF-16 code units, which is not the order of Python's strings.
         keys = sorted(value, key=lambda key: key.encode("utf-16-be", "surrogatepass"))
-        text = "{" + ",".join(f"{json.dumps(key, ensure_ascii=False)}:{_canonical(value[key])}" for key in keys) + "}"
+        text = "{" + ",".join(f"{encode_basestring(key)}:{_canonical(value[key])}" for key in keys) + "}"
     else:
         raise ValueError(f"{type(value).__name__} has no canonical form")
     return text
