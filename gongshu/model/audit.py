@@ -1,6 +1,6 @@
 """What is written down about every decision and every change of governance."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -26,4 +26,12 @@ class AuditSink(Protocol):
 
     def write(self, event: AuditEvent) -> int:
         """Store one event and return its index in the log."""
+        ...
+
+
+class AuditSinkOfMany(AuditSink, Protocol):
+    """One that takes several events at once for less than one by one."""
+
+    def write_many(self, events: Sequence[AuditEvent]) -> int:
+        """Store events in this order, all or none, and return the first one's index in the log."""
         ...

@@ -20,6 +20,7 @@ from gongshu.secure.jws import JwsInvalid, decode_jws, encode_jws, is_signed_by
 from gongshu.secure.keys import KeyStore
 from gongshu.secure.parties import Party, PartyRegistry
 from gongshu.secure.tables import peer_token_ids
+from gongshu.together import Together
 
 if TYPE_CHECKING:
     from gongshu.secure.peer_identity import Proof
@@ -60,7 +61,7 @@ class PeerTokens:
         self._parties = parties
         self._own_party_id = own_party_id
         self._clock = clock
-        self._database = database
+        self._together = Together(database, database.begin)
         self._swept_at: datetime | None = None
 
     def issue(self, audience: PartyId, *, valid_s: int = 300, claims: Mapping[str, str] | None = None) -> str:
@@ -163,12 +164,16 @@ class PeerTokens:
             raise PeerTokenRejected(reason="it has no usable id")
         until = datetime.fromtimestamp(claims["exp"], tz=UTC) + timedelta(seconds=LEEWAY_S)
         is_sweeping = self._swept_at is None or not timedelta(0) <= now - self._swept_at < SWEEP_EVERY
+
+        def use(connection: sa.Connection) -> None:
+            if is_sweeping:
+                connection.execute(sa.delete(peer_token_ids).where(peer_token_ids.c.expires_at < now))
+            connection.execute(_USE, {"issuer": issuer, "jti": jti, "expires_at": until})
+
         try:
-            with self._database.begin() as connection:
-                if is_sweeping:
-                    connection.execute(sa.delete(peer_token_ids).where(peer_token_ids.c.expires_at < now))
-                    self._swept_at = now
-                connection.execute(_USE, {"issuer": issuer, "jti": jti, "expires_at": until})
+            self._together.do(use)
+            if is_sweeping:
+                self._swept_at = now
         except IntegrityError as cause:
             raise PeerTokenRejected(reason="it was used before") from cause
 

@@ -5,17 +5,19 @@ sends. A change of state, the message that caused it, what follows from it and t
 together, so that a kill at any moment leaves a process that goes on. This module must not know HTTP.
 """
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import orjson
 import sqlalchemy as sa
 
 from gongshu.database import Database
-from gongshu.model.audit import AuditEvent, AuditSink
+from gongshu.model.audit import AuditEvent, AuditSinkOfMany
 from gongshu.share import processes as store
 from gongshu.share.agreements import activate_agreement, retire_agreement, revoke_tokens
 from gongshu.share.automation import DEFAULT_RULES, Action, Rules, occasion_of
@@ -40,8 +42,10 @@ from gongshu.share.errors import MoveIllegal, ProcessUnknown
 from gongshu.share.model import Record
 from gongshu.share.ports import Clock
 from gongshu.share.signals import Signals, new_urn
+from gongshu.together import Together
 
 Json = dict[str, Any]
+T = TypeVar("T")
 
 SYSTEM = "system:share"
 
@@ -49,19 +53,43 @@ SYSTEM = "system:share"
 class Engine:
     """State changes of all processes of one node."""
 
-    def __init__(self, database: Database, audit: AuditSink, clock: Clock, signals: Signals) -> None:
+    def __init__(self, database: Database, audit: AuditSinkOfMany, clock: Clock, signals: Signals) -> None:
         self._database = database
         self._audit = audit
         self._clock = clock
         self._signals = signals
         self._desk = signals.desk
+        self._local = threading.local()
+        self._together = {kind: Together(database, partial(self.begin, kind)) for kind in Kind}
 
     @contextmanager
     def begin(self, kind: Kind | None) -> Iterator[sa.Connection]:
-        """Yield a connection in one transaction; what is queued within is done at once after it, if there is room."""
+        """Yield a connection in one transaction; what is queued within is done at once after it, if there is room.
+
+        What is noted for the audit log within is written at its end, all at once.
+        """
         with self._desk.taking(), self._database.begin() as connection:
-            yield connection
+            events: list[AuditEvent] = []
+            self._local.events = events
+            try:
+                yield connection
+                if events:
+                    self._audit.write_many(events)
+            finally:
+                self._local.events = None
         self._signals.notify(kind, is_work=False)
+
+    def do(self, kind: Kind, work: Callable[[sa.Connection], T]) -> T:
+        """Do the work as in `begin`, in one transaction with what other threads do; it may be done twice, kept once."""
+        return self._together[kind].do(work)
+
+    def note(self, event: AuditEvent) -> None:
+        """Write into the audit log with the transaction of this thread, at the end of `begin` or at once."""
+        events: list[AuditEvent] | None = getattr(self._local, "events", None)
+        if events is None:
+            self._audit.write(event)
+        else:
+            events.append(event)
 
     # ---- our own messages -------------------------------------------------------------------------------------------
 
@@ -151,13 +179,16 @@ class Engine:
 
     def confirm(self, kind: Kind, process_id: str, message_id: str, *, peer_pid: str | None = None) -> None:
         """The other side acknowledged our message: its state counts. Nothing happens if that was known already."""
-        with self.begin(kind) as connection:
+
+        def work(connection: sa.Connection) -> None:
             record = store.find_process(connection, process_id, lock=True)
             if record is None or record.pending_message != message_id:
                 store.drop_message(connection, message_id)
                 return
             learned = {"peer_pid": peer_pid} if peer_pid and record.peer_pid is None else {}
             self.save(connection, record, confirm(record.process, self._clock()), learned, SYSTEM)
+
+        self.do(kind, work)
 
     def end_here(self, process_id: str, reason: str, *, state: State = State.TERMINATED) -> None:
         """End a process on our side alone, because the other side cannot be told or has ended it itself."""
@@ -284,9 +315,7 @@ class Engine:
             "agreement": str(changes.get("agreement_id", record.agreement_id)),
             "reason": str(changes.get("reason", ""))[:300],
         }
-        self._audit.write(
-            AuditEvent(now, actor, f"{record.kind}.{after.value.lower()}", record.process_id, "ok", details)
-        )
+        self.note(AuditEvent(now, actor, f"{record.kind}.{after.value.lower()}", record.process_id, "ok", details))
         occasion = occasion_of(record.state, after)
         if occasion is None or after in (State.COMPLETED, State.TERMINATED):
             return

@@ -70,14 +70,16 @@ class Inbox:
     ) -> Answer:
         now, process_id = self._clock(), new_urn()
         who = f"partner:{counterparty}"
-        with self._engine.begin(kind) as connection:
+
+        def work(connection: sa.Connection) -> Record:
             fixed = {"process_id": process_id, "kind": kind, "side": side, "state": State.NEW}
             times = {"created_at": now, "updated_at": now, "created_by": who}
             peer = {"counterparty": counterparty, "peer_pid": peer_pid}
             record = store.insert_process(connection, {**values, **fixed, **times, **peer})
             _reached_before(connection, counterparty, inbound, process_id)
-            record = self._accept(connection, record, inbound, {}) or record
-        return Answer(201, state_document(record))
+            return self._accept(connection, record, inbound, {}) or record
+
+        return Answer(201, state_document(self._engine.do(kind, work)))
 
     def receive(
         self,
@@ -93,19 +95,22 @@ class Inbox:
         Raises: ProcessUnknown if it is not this party's; MessageInvalid if its pids do not fit; MoveIllegal if the
             table does not allow it. None of them changes anything.
         """
-        with self._engine.begin(inbound.kind) as connection:
+
+        def work(connection: sa.Connection) -> Record:
             record = store.find_process(connection, process_id, lock=True)
             if record is None or not _is_with(connection, record, counterparty, inbound.kind):
                 raise ProcessUnknown(process_id=process_id[:200])
             if _reached_before(connection, counterparty, inbound, process_id):
-                return Answer(200, state_document(record))
+                return record
             pids = _require_pids(record, inbound)
             accepted = self._accept(connection, record, inbound, {**changes, **pids})
             if accepted is not None:
                 if agreement is not None and not insert_agreement(connection, record, agreement, self._clock()):
                     raise MessageInvalid(what=inbound.message_type, reason="its agreement's @id is taken")
                 record = accepted
-        return Answer(200, state_document(record))
+            return record
+
+        return Answer(200, state_document(self._engine.do(inbound.kind, work)))
 
     def _accept(self, connection: sa.Connection, record: Record, inbound: Inbound, changes: Json) -> Record | None:
         """Store what the message changes and return the process after it; None if it is the last one repeated."""

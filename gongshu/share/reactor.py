@@ -181,7 +181,7 @@ class Reactor:
             event = AuditEvent(
                 self._clock(), actor, f"{record.kind}.waiting", record.process_id, "ok", {"why": plan.waiting[:300]}
             )
-            self._audit.write(event)
+            self._engine.note(event)
         elif plan.move is not None and can_send(record.process, plan.move):
             if plan.agreement is not None:
                 insert_agreement(connection, record, plan.agreement, self._clock())

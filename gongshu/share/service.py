@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from gongshu.database import Database
 from gongshu.model.access import Subject
-from gongshu.model.audit import AuditEvent, AuditSink
+from gongshu.model.audit import AuditEvent, AuditSinkOfMany
 from gongshu.model.ids import DatasetId, PartyId
 from gongshu.secure.keys import KeyStore
 from gongshu.secure.parties import PartyRegistry
@@ -91,7 +91,7 @@ class ShareService(Looking):
         parties: PartyRegistry,
         peers: PeerIdentities,
         keys: KeyStore,
-        audit: AuditSink,
+        audit: AuditSinkOfMany,
         clock: Clock,
         own_party_id: PartyId,
         public_address: Callable[[], str],

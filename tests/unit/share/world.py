@@ -3,7 +3,7 @@
 No sockets and no sleeping: time stands still until the test moves it, the wire draws its faults from a seed.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -114,7 +114,10 @@ class Memory:
         self.events: list[AuditEvent] = []
 
     def write(self, event: AuditEvent) -> int:
-        self.events.append(event)
+        return self.write_many([event])
+
+    def write_many(self, events: Sequence[AuditEvent]) -> int:
+        self.events.extend(events)
         return len(self.events)
 
 
