@@ -4,10 +4,11 @@ DuckDB does not verify the authenticated data that pyarrow writes, so it never s
 pyarrow dataset, which decrypts while it is scanned. The key is in no SQL text. See docs/decisions/0073.
 """
 
+import fcntl
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,6 +43,7 @@ def sealed_schema(name: str, schema: pa.Schema) -> pa.Schema:
 def write_sealed(file: SealedFile, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> SealedReport:
     """Write the batches encrypted, a row group at a time; the file has its name only when all of it is on disk.
 
+    Until then it is locked (shared, `flock`), so that who sweeps can tell it from one whose process is gone.
     Raises: TableSchemaMismatch, OSError, and whatever the batches raise; nothing is left under the name then.
     Cost: one row group in memory; no byte of it reaches the disk in clear.
     """
@@ -55,19 +57,20 @@ def write_sealed(file: SealedFile, schema: pa.Schema, batches: Iterable[pa.Recor
     partial = file.path.with_name(f".{file.path.name}.partial")
     rows = 0
     try:
-        with pq.ParquetWriter(
-            partial,
-            schema,
-            compression="zstd",
-            compression_level=COMPRESSION_LEVEL,
-            use_dictionary=_texts(schema),
-            encryption_properties=properties,
-        ) as writer:
-            for group in _groups(schema, batches):
-                rows += group.num_rows
-                writer.write_table(group, row_group_size=GROUP_ROWS)
-        report = SealedReport(rows, partial.stat().st_size, _settled(partial))
-        partial.replace(file.path)
+        with _locked(partial):
+            with pq.ParquetWriter(
+                partial,
+                schema,
+                compression="zstd",
+                compression_level=COMPRESSION_LEVEL,
+                use_dictionary=_texts(schema),
+                encryption_properties=properties,
+            ) as writer:
+                for group in _groups(schema, batches):
+                    rows += group.num_rows
+                    writer.write_table(group, row_group_size=GROUP_ROWS)
+            report = SealedReport(rows, partial.stat().st_size, _settled(partial))
+            partial.replace(file.path)
         _sync_folder(file.path.parent)
     except BaseException:
         with suppress(OSError):
@@ -95,6 +98,13 @@ def open_sealed(rows: SealedRows) -> "Dataset":
     if not parts:
         return ds.dataset(rows.schema.empty_table())
     return parts[0] if len(parts) == 1 else ds.dataset(parts)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        yield
 
 
 def _texts(schema: pa.Schema) -> list[str]:

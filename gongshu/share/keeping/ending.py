@@ -4,6 +4,7 @@ Each step is written down when it is done, and doing it twice is the same as onc
 round goes on from there. Reading ends before all that, with the contract: the gate asks the terms, not this job.
 """
 
+import fcntl
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -38,7 +39,7 @@ METHOD = "AES-256-GCM key overwritten with random bytes, synced and unlinked; en
 MARK = "已删除 deleted: "
 """Stands before the catalogue title of what is gone."""
 ARRIVING_MAX = timedelta(hours=6)
-"""A file that was begun so long ago and is not whole has lost its process. Ours: no delivery takes as long."""
+"""A file that was begun so long ago, is not whole, and is not being written has lost its process. Ours."""
 REPLACED_AFTER = timedelta(hours=1)
 """A version that was replaced is deleted then: queries that began on it have ended. Ours."""
 TELL_AGAIN = timedelta(minutes=1)
@@ -210,6 +211,7 @@ class Ending:
         with self._database.connect() as connection:
             idle = store.idle_files(connection, begun_before=now - ARRIVING_MAX, replaced_before=now - REPLACED_AFTER)
             known = store.fingerprints(connection)
+        idle = [file for file in idle if not self._is_being_written(file)]
         for file in idle:
             self._remove(file)
             with self._database.begin() as connection:
@@ -219,8 +221,20 @@ class Ending:
             self._vault.shred(fingerprint)
         return len(idle) + len(lost)
 
+    def _is_being_written(self, file: File) -> bool:
+        """True while a process writes it, whose lock goes with it: by a clock that was set, a new file looks old."""
+        with suppress(FileNotFoundError), self._partial(file).open("rb") as partial:
+            try:
+                fcntl.flock(partial, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
+
+    def _partial(self, file: File) -> Path:
+        return self._folder / f".{file.name}.partial"
+
     def _remove(self, file: File) -> None:
-        (self._folder / f".{file.name}.partial").unlink(missing_ok=True)
+        self._partial(file).unlink(missing_ok=True)
         (self._folder / file.name).unlink(missing_ok=True)
         with self._database.begin() as connection:
             store.mark_deleted(connection, file.name, self._clock())

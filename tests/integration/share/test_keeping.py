@@ -380,6 +380,17 @@ def test_a_kill_in_the_middle_leaves_no_row_in_clear_and_nothing_to_see(tmp_path
         pantry.close()
 
 
+def test_no_file_is_removed_while_it_is_written_whatever_the_clock_shows(pantry: Pantry, name: str) -> None:
+    def arriving() -> Iterator[pa.RecordBatch]:
+        yield from rows(10).to_batches()
+        pantry.clock.forward(hours=7)
+        pantry.keeping.step()
+        yield from rows(10).to_batches()
+
+    pantry.keep_batches(pantry.agree(FREE), name, arriving(), rows(1).schema)
+    assert pantry.ask(f"SELECT * FROM {name}").num_rows == 20
+
+
 def test_rules_of_quality_look_at_a_copy_where_its_contract_covers_figures(pantry: Pantry, name: str) -> None:
     lake = ExaminedLake(pantry.lake, pantry.keeping.law, pantry.party)
     quality = QualityService(pantry.database, lake, pantry.catalogue, load_packs(), pantry.audit, pantry.clock)
