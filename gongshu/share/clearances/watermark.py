@@ -66,7 +66,8 @@ class Marking:
         digit = int(text[at])
         if digit % 2 == bit:
             return value
-        return float(f"{text[:at]}{_other(digit)}{text[at + 1 :]}")
+        marked = f"{text[:at]}{_other(digit)}{text[at + 1 :]}"
+        return float(marked) if repr(float(marked)) == marked else value  # of 17 digits, not every neighbour is a number
 
 
 def hidden(value: float, decimals: int) -> tuple[str, int, str] | None:

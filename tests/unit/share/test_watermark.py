@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pa_parquet
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gongshu.share.clearances.errors import MarkedFileUnreadable
@@ -47,6 +47,7 @@ def named(values: "list[float] | set[float]") -> set[str]:
 
 
 @given(st.floats(), st.integers(1, 9))
+@example(284181925.47739613, 6)
 def test_no_value_moves_by_more_than_one_step_and_form_and_sign_stay(value: float, decimals: int) -> None:
     marked = Marking(SECRET, SHOP, "1").mark(value, decimals)
     if marked == value or value != value:
