@@ -11,11 +11,9 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 
 from gongshu.database import Database
-from gongshu.errors import GongshuError
 
 T = TypeVar("T")
 
-_FAILURES = (GongshuError, sa.exc.SQLAlchemyError)
 TOGETHER_MAX = 16
 """Pieces of work in one transaction, so that those behind it need not wait long. Ours."""
 
@@ -69,7 +67,7 @@ class Together:
 
     def _keep(self, pieces: list[_Piece]) -> None:
         """Do these pieces in one transaction. A single one is the leader's own, and fails for it alone."""
-        with suppress(*_FAILURES if len(pieces) > 1 else ()):
+        with suppress(*(Exception,) if len(pieces) > 1 else ()):  # whatever it is, it is for its own thread to raise
             with self._begin() as connection:
                 for piece in pieces:
                     piece.result = piece.work(connection)
