@@ -21,7 +21,7 @@ from gongshu.share.data_addresses import require_data_address
 from gongshu.share.destination import read_destination
 from gongshu.share.dsp.messages import FORMAT_PUSH
 from gongshu.share.dsp.reader import Inbound, read_message
-from gongshu.share.dsp.states import FINAL, Kind, Move, Side
+from gongshu.share.dsp.states import FINAL, Kind, Move, Side, State
 from gongshu.share.engine import Engine
 from gongshu.share.errors import (
     AddressRefused,
@@ -37,7 +37,8 @@ from gongshu.share.model import AgreementStatus, Offer
 from gongshu.share.odrl import canonical_text, message_offer, read_terms
 from gongshu.share.offers import OfferBook
 from gongshu.share.policy import SharePolicy
-from gongshu.share.quotas import OPEN_MAX, Quota
+from gongshu.share.ports import Clock
+from gongshu.share.quotas import OPEN_FOR, OPEN_MAX, Quota
 from gongshu.share.tables import share_processes
 
 Json = dict[str, Any]
@@ -58,6 +59,7 @@ class Intake:
         policy: SharePolicy,
         parties: PartyRegistry,
         identities: PeerIdentities,
+        clock: Clock,
         *,
         own_party_id: PartyId,
     ) -> None:
@@ -69,7 +71,7 @@ class Intake:
         self._parties = parties
         self._identities = identities
         self._own = own_party_id
-        self._open = {kind: Quota(f"open {kind}s", OPEN_MAX, partial(_open_of, kind)) for kind in Kind}
+        self._open = {kind: Quota(f"open {kind}s", OPEN_MAX, partial(_open_of, kind, clock)) for kind in Kind}
 
     def authenticate(self, scope: Mapping[str, Any], body: bytes | None) -> PartyId:
         """Return who sent a request (its ASGI scope), by the scheme of identity that this party is registered with.
@@ -263,9 +265,10 @@ class Intake:
         return {"policy": canonical_text({**offer, "target": target})}
 
 
-def _open_of(kind: Kind, party: PartyId) -> "sa.Select[int]":
+def _open_of(kind: Kind, clock: Clock, party: PartyId) -> "sa.Select[int]":
     columns = share_processes.c
-    mine = (columns.counterparty == party, columns.kind == kind, columns.state.not_in(FINAL))
+    counts = sa.or_(columns.state != State.STARTED, columns.updated_at > clock() - OPEN_FOR)
+    mine = (columns.counterparty == party, columns.kind == kind, columns.state.not_in(FINAL), counts)
     return sa.select(sa.func.count()).where(*mine)
 
 

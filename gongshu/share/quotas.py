@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
@@ -17,6 +17,9 @@ NOTICES_MAX = 100_000
 """Notices of one sender that are kept, at most 8 KiB each: one each five minutes for a year. Ours."""
 OPEN_MAX = 5_000
 """Negotiations, and transfers, of one partner that have not ended: five times what a node is measured with. Ours."""
+OPEN_FOR = timedelta(days=1)
+"""A started transfer of which no message came for so long counts no more: it stands until its contract ends, and other
+connectors start one for each pull and complete none. So a partner may start one in 17 seconds. Ours."""
 ENTRIES_MAX, ENTRIES_A_DAY = 1_000_000, 250_000
 """Entries, and receipts, of one contract, by their number in its chain, and how many more there may be with each day of
 the contract: three a second. A page that shows a copy reads it each second, and each reading is a receipt. Ours."""

@@ -125,7 +125,7 @@ class ShareService(Looking):
         self.delivery = self.flows.delivery
         inbox = Inbox(database, self.engine, clock)
         self.intake = Intake(
-            *(database, self.engine, inbox, self._book, self._policy, parties, peers), own_party_id=own_party_id
+            *(database, self.engine, inbox, self._book, self._policy, parties, peers, clock), own_party_id=own_party_id
         )
         self._dealing = Dealing(
             *(database, self.engine, self._book, clock, self.flows.inboxes),

@@ -16,12 +16,15 @@ from gongshu.share.dsp.states import State
 from gongshu.share.errors import MessageInvalid, PartnerAddsTooMuch, ReceiptInvalid
 from gongshu.share.evidence import exchange
 from gongshu.share.following import _position
+from gongshu.share.inbox import Inbox
+from gongshu.share.intake import Intake
 from gongshu.share.keeping import watching
 from gongshu.share.keeping.chain import PROOF_DOMAIN, RECEIPT_DOMAIN, canonical, hash_of, moment, sign
 from gongshu.share.keeping.watching import Watch
 from gongshu.share.model import Agreement
 from gongshu.share.notices import KIND, NoticeBook
 from gongshu.share.quotas import Quota
+from gongshu.share.tables import share_processes
 from gongshu.share.terms import Terms
 from tests.conftest import Clock
 from tests.unit.share.evidence_world import Street
@@ -55,7 +58,7 @@ def test_open_negotiations_of_one_partner_are_bounded(world: World, monkeypatch:
     monkeypatch.setattr(intake, "OPEN_MAX", 3)
     world.mill.intake.__init__(  # type: ignore[misc]  # the bound is read when a node opens
         *(world.mill.database, world.mill.engine, world.mill.intake._inbox, world.mill.book, world.mill.policy),
-        *(world.mill.parties, world.mill.intake._identities),
+        *(world.mill.parties, world.mill.intake._identities, world.clock),
         own_party_id=MILL,
     )
     offer = world.mill.book.offer(ORDERS, Terms(uses_max=9), subject())
@@ -67,6 +70,38 @@ def test_open_negotiations_of_one_partner_are_bounded(world: World, monkeypatch:
     ]
     assert len(ended) == 2
     assert "3 open negotiations" in ended[0].reason
+
+
+def test_transfers_that_a_partner_leaves_open_count_while_they_are_new_and_those_that_wait_always(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "OPEN_MAX", 2)
+    mill = world.mill
+    mill.intake = Intake(
+        *(mill.database, mill.engine, Inbox(mill.database, mill.engine, world.clock), mill.book, mill.policy),
+        *(mill.parties, mill.intake._identities, world.clock),
+        own_party_id=MILL,
+    )
+    offer = mill.book.offer(ORDERS, Terms(uses_max=9), subject())
+    asked = world.shop.ask_contract(MILL, offer.offer_id, Terms(uses_max=9))
+    world.settle()
+    agreement_id = world.shop.engine.record(asked.process_id).agreement_id
+
+    def states(count: int) -> list[State]:
+        made = [world.shop.ask_transfer(MILL, agreement_id) for _ in range(count)]
+        world.settle()
+        return sorted(world.shop.engine.record(each.process_id).state for each in made)
+
+    assert states(3) == [State.STARTED, State.STARTED, State.TERMINATED]
+    world.clock.forward(hours=23)
+    assert states(1) == [State.TERMINATED]
+    world.clock.forward(hours=2)
+    assert states(1) == [State.STARTED], "what was left open a day ago stands in nobody's way"
+    with mill.database.begin() as connection:
+        started = sa.update(share_processes).where(share_processes.c.state == State.STARTED)
+        long_ago = world.clock() - timedelta(days=2)
+        connection.execute(started.values(state=State.SUSPENDED, updated_at=long_ago))
+    assert states(2) == [State.STARTED, State.TERMINATED], "what is suspended ends after its time, and counts till then"
 
 
 def test_notices_of_one_sender_are_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -199,7 +199,7 @@ class Site:
         self.engine = Engine(self.database, self.audit, clock, self.signals)
         inbox = Inbox(self.database, self.engine, clock)
         self.intake = Intake(
-            self.database, self.engine, inbox, self.book, self.policy, self.parties, doors, own_party_id=party
+            self.database, self.engine, inbox, self.book, self.policy, self.parties, doors, clock, own_party_id=party
         )
         self.contracts = ContractBook(self.database, self.keys, self.parties, clock, party, (SIGNS_CONTRACTS,))
         self.reactor = Reactor(
