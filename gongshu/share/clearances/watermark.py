@@ -67,7 +67,7 @@ class Marking:
         if digit % 2 == bit:
             return value
         marked = f"{text[:at]}{_other(digit)}{text[at + 1 :]}"
-        return float(marked) if repr(float(marked)) == marked else value  # of 17 digits, not every neighbour is a number
+        return float(marked) if repr(float(marked)) == marked else value  # a neighbour may be no number
 
 
 def hidden(value: float, decimals: int) -> tuple[str, int, str] | None:
