@@ -88,6 +88,7 @@ share_notices_received = sa.Table(
     sa.Column("agreement_id", sa.String(400), nullable=False),
     sa.Column("document", sa.Text, nullable=False),
     sa.Column("received_at", UtcTime, nullable=False),
+    sa.Index("ix_share_notices_received_sender", "sender", "received_at"),
 )
 
 share_contracts = sa.Table(

@@ -7,6 +7,7 @@ that never answers is shown, and its notice stays in the book. This module must 
 import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Protocol
 
 import orjson
@@ -24,7 +25,7 @@ from gongshu.share.dsp.reader import read_plain
 from gongshu.share.errors import MessageInvalid, NoticeInvalid
 from gongshu.share.model import Agreement
 from gongshu.share.ports import Clock, Reply
-from gongshu.share.quotas import NOTICES_MAX, Quota
+from gongshu.share.quotas import NOTICES_FOR, NOTICES_MAX, Quota
 from gongshu.share.signals import new_urn
 
 _logger = logging.getLogger(__name__)
@@ -84,7 +85,7 @@ class NoticeBook:
         self._audit = audit
         self._clock = clock
         self._own = own_party_id
-        self._taken = Quota("notices", NOTICES_MAX, _taken_of)
+        self._taken = Quota("notices", NOTICES_MAX, partial(_taken_of, clock))
 
     def queue(self, connection: sa.Connection, agreement: Agreement, purpose: str) -> None:
         """Sign and queue a notice for each party that the terms name, inside the caller's transaction."""
@@ -220,8 +221,10 @@ class NoticeBook:
         return [_notice(row, row.sender, row.received_at, None, "") for row in rows]
 
 
-def _taken_of(sender: PartyId) -> "sa.Select[int]":
-    return sa.select(sa.func.count()).where(share_notices_received.c.sender == sender)
+def _taken_of(clock: Clock, sender: PartyId) -> "sa.Select[int]":
+    columns = share_notices_received.c
+    is_new = columns.received_at > clock() - NOTICES_FOR
+    return sa.select(sa.func.count()).where(columns.sender == sender, is_new)
 
 
 def _notice(row: Any, party: str, at: datetime, sent_at: datetime | None, last_error: str) -> Notice:

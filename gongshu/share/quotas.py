@@ -13,8 +13,8 @@ from gongshu.share.errors import PartnerAddsTooMuch
 COUNTED_EVERY_S = 30.0
 """Between two counts a partner's additions are added up in memory, each process for itself, so none costs a count."""
 PARTIES_MAX = 10_000
-NOTICES_MAX = 100_000
-"""Notices of one sender that are kept, at most 8 KiB each: one each five minutes for a year. Ours."""
+NOTICES_MAX, NOTICES_FOR = 100_000, timedelta(days=30)
+"""Notices of one sender that are taken in so long, at most 8 KiB each: one in 26 seconds. All are kept. Ours."""
 OPEN_MAX = 5_000
 """Negotiations, and transfers, of one partner that have not ended: five times what a node is measured with. Ours."""
 OPEN_FOR = timedelta(days=1)

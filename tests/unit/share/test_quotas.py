@@ -123,6 +123,11 @@ def test_notices_of_one_sender_are_bounded(world: World, monkeypatch: pytest.Mon
         claims = {"kind": KIND, "from": MILL, "to": MILL, "id": f"urn:n:{number}", "agreement": "a"}
         book.take(MILL, orjson.dumps({"notice": encode_jws(claims, mill.keys)}))
     assert len(book.received()) == 5, "what this node tells itself has no bound"
+    world.clock.forward(days=31)
+    take(6)
+    take(7)
+    with pytest.raises(PartnerAddsTooMuch, match="2 notices"):
+        take(8)
 
 
 def test_entries_of_a_contract_are_bounded_by_their_number(tmp_path: Path) -> None:
