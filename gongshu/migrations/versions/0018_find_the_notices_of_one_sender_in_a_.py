@@ -1,6 +1,5 @@
 """Find the notices of one sender in a span of time."""
 
-import sqlalchemy as sa
 from alembic import op
 
 revision = "0018"
