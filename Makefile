@@ -18,7 +18,7 @@ demo: $(VENV)/.runtime
 	@$(BIN)/gongshu demo $(ARGS)
 
 test: $(VENV)/.dev
-	@$(BIN)/python -m pytest -n 4 $(ARGS)
+	@$(BIN)/python -m pytest -n 6 $(ARGS)
 
 check: $(VENV)/.dev
 	@$(BIN)/ruff format --check .

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
+import pytest
 import pytest_asyncio
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
@@ -74,6 +75,7 @@ async def test_probing_and_browsing_answer_with_our_errors(client: httpx.AsyncCl
     assert "'tags'" in wrong.json()["detail"]
 
 
+@pytest.mark.disk
 async def test_a_folder_is_probed_without_being_added(client: httpx.AsyncClient, tmp_path: Path) -> None:
     config = {"folder": str(tmp_path)}
     report = (await client.post("/api/v1/sources/probe", json=SOURCE | {"connector": "files", "config": config})).json()

@@ -23,6 +23,9 @@ from gongshu.model.ids import DatasetId, SourceId
 from gongshu.supervise import Supervisor
 from tests.integration.gather.conftest import Rooms
 
+pytestmark = pytest.mark.disk
+"""A source may not name a folder under /dev, where memory poses as a disk."""
+
 ERP = SourceId("erp")
 
 

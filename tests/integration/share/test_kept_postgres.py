@@ -12,7 +12,7 @@ from gongshu.database import Database
 from gongshu.errors import GongshuError
 from gongshu.model.ids import DatasetId
 from gongshu.secure.gate.copies import CopyRead
-from gongshu.share.errors import AgreementUnknown
+from gongshu.share.errors import MessageInvalid
 from gongshu.share.keeping.chain import link_fault
 from gongshu.share.terms import Terms
 from tests.integration.share.pantry import MILL, Pantry
@@ -68,6 +68,7 @@ def test_deliveries_at_once_share_one_key_and_the_end_takes_all(pantry: Pantry) 
     at_once(4, deliver)
     assert len(list((pantry.folder / "vault").glob("*.key"))) == 1
     assert len(pantry.keeping.kept()) == 4
+    pantry.keeping.step()
     pantry.clock.forward(days=2)
     at_once(3, pantry.keeping.step)
     (line,) = pantry.keeping.deletions()
@@ -75,8 +76,8 @@ def test_deliveries_at_once_share_one_key_and_the_end_takes_all(pantry: Pantry) 
     assert list((pantry.folder / "lake" / "sealed").iterdir()) == []
 
 
-def test_a_name_that_the_database_cannot_hold_is_an_unknown_one(pantry: Pantry) -> None:
+def test_a_name_that_the_database_cannot_hold_is_refused(pantry: Pantry) -> None:
     texts = dict.fromkeys(("dataset", "role", "purpose", "operation", "outcome", "at", "previous"), "")
     entry = {"body": {"contract": "urn:\0", "rows": 1, "sequence": 1, **texts}, "signature": ""}
-    with pytest.raises(AgreementUnknown):
+    with pytest.raises(MessageInvalid, match="NUL"):
         pantry.keeping.watch.take_receipts(MILL, b'{"receipts": [' + orjson.dumps(entry) + b"]}")
