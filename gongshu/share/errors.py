@@ -106,7 +106,7 @@ class PartnerAddsTooMuch(Conflict):
 
     code = "share.partner_adds_too_much"
     retry = Retry.LATER
-    template = "{party} has {most} {what} here, which is the bound. End some of them, or ask this node's people."
+    template = "{party} has {most} {what} here, which is the bound. End what can end, wait, or ask this node's people."
 
 
 class MoveIllegal(Conflict):
