@@ -1,7 +1,7 @@
 """Attachments: files that an offer carries, and that a person reads before a contract with them is signed."""
 
 import html
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 
 from nicegui import ui
 from nicegui.events import UploadEventArguments
@@ -50,16 +50,7 @@ def collect_files(view: View, files: Files) -> None:
                 notice(view.t("error.input"), view.t("attach.too_large"))
                 text(view.join(files))
 
-        upload = ui.upload(
-            label=view.t("attach.choose"),
-            multiple=True,
-            auto_upload=True,
-            max_files=ATTACHMENTS_MAX,
-            max_file_size=ATTACHMENT_BYTES_MAX,
-            on_upload=take,
-            on_rejected=rejected,
-        )
-        upload.props("flat bordered color=primary data-test=files").classes("gs-upload")
+        upload = _upload(view, "files", take, rejected, files_max=ATTACHMENTS_MAX)
 
 
 async def show_waiting(view: View, record: Record) -> None:
@@ -74,11 +65,37 @@ async def show_waiting(view: View, record: Record) -> None:
 def show_files(view: View, found: Sequence[Attachment], agreement_id: str) -> None:
     """Show files with size and whole hash, each to be downloaded."""
     for each in found:
-        size = " ".join(size_text(each.size_bytes))
-        with ui.element("div").classes("gs-file"):
-            text(f"{each.name} · {size}")
-            ui.html(f"<code>sha256 {html.escape(each.sha256)}</code>", sanitize=False)
+        with _file(each):
             _download(view, each.name, agreement_id)
+
+
+def _file(file: Attachment) -> ui.element:
+    line = ui.element("div").classes("gs-file")
+    with line:
+        text(f"{file.name} · {' '.join(size_text(file.size_bytes))}")
+        ui.html(f"<code>sha256 {html.escape(file.sha256)}</code>", sanitize=False)
+    return line
+
+
+def _upload(
+    view: View,
+    mark: str,
+    take: Callable[[UploadEventArguments], Awaitable[None]],
+    rejected: Callable[[], None],
+    *,
+    files_max: int = 1,
+) -> ui.upload:
+    upload = ui.upload(
+        label=view.t("attach.choose"),
+        multiple=files_max > 1,
+        auto_upload=True,
+        max_files=files_max if files_max > 1 else None,
+        max_file_size=ATTACHMENT_BYTES_MAX,
+        on_upload=take,
+        on_rejected=rejected,
+    )
+    upload.props(f"flat bordered color=primary data-test={mark}").classes("gs-upload")
+    return upload
 
 
 def _download(view: View, name: str, agreement_id: str) -> None:
@@ -108,9 +125,7 @@ async def show_offer_files(view: View, offers: Sequence[Offer]) -> None:
             listed.clear()
             with listed:
                 for each in found:
-                    with ui.element("div").classes("gs-file"):
-                        text(f"{each.name} · {' '.join(size_text(each.size_bytes))}")
-                        ui.html(f"<code>sha256 {html.escape(each.sha256)}</code>", sanitize=False)
+                    _file(each)
                 if not found:
                     text(view.t("attach.none")).classes("gs-muted")
 
@@ -130,13 +145,6 @@ async def show_offer_files(view: View, offers: Sequence[Offer]) -> None:
     chosen.on_value_change(show)
     await show()
     if view.has_role(*DEALERS):
-        upload = ui.upload(
-            label=view.t("attach.choose"),
-            auto_upload=True,
-            max_file_size=ATTACHMENT_BYTES_MAX,
-            on_upload=take,
-            on_rejected=rejected,
-        )
-        upload.props("flat bordered color=primary data-test=attach-file").classes("gs-upload")
+        upload = _upload(view, "attach-file", take, rejected)
         text(view.t("attach.later")).classes("gs-muted")
     problem.move(target_index=-1)
