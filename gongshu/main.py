@@ -93,7 +93,8 @@ def create_app(node: Node) -> FastAPI:
     _include_protocols(app, node)
     app.include_router(create_secure_router(node.identity, node.gate, node.policies, node.audit, subject_of))
     judges = partial(node.gate.require_whole, purpose="quality")
-    app.include_router(create_govern_router(node.catalogue, node.quality, node.packs, subject_of, judges))
+    emptied = node.keeping.emptied
+    app.include_router(create_govern_router(node.catalogue, node.quality, node.packs, subject_of, judges, emptied))
     app.include_router(create_gather_router(node.sources, subject_of))
     app.include_router(create_contracts_router(node.share, subject_of))
     app.include_router(create_clearances_router(node.share, subject_of))

@@ -80,7 +80,8 @@ def due(
     """List what waits for a steward: gongshu grade due --within-days 60."""
     with opened_node() as node:
         require_role(current_subject(node), READERS, "read")
-        reviews = node.catalogue.reviews_due(node.clock(), timedelta(days=within_days))
+        within = timedelta(days=within_days)
+        reviews = node.catalogue.reviews_due(node.clock(), within, emptied=node.keeping.emptied())
     columns = ("dataset_id", "title", "why", "due_at", "grade_term", "importance_term", "standing_term")
     show([review_row(review) for review in reviews], columns, format)
 

@@ -1,6 +1,6 @@
 """The catalogue, its steward's acts, quality and packs over HTTP: `/api/v1/catalogue`, `/api/v1/packs`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
@@ -86,15 +86,17 @@ def create_router(
     packs: Packs,
     subject_of: Callable[..., Subject],
     require_whole: Callable[[Subject, DatasetId], object],
+    emptied: Callable[[], Collection[DatasetId]] = tuple,
 ) -> APIRouter:
     """Return the routes; every one asks who it is, changes ask for the role.
 
-    `require_whole` refuses who may not see a dataset whole: a judgement of quality tells about its values.
+    `require_whole` refuses who may not see a dataset whole: a judgement of quality tells about its values. `emptied`
+    are datasets whose data were deleted.
     """
     router = APIRouter(prefix="/api/v1", tags=["govern"])
     asking = Annotated[Subject, Depends(subject_of)]
     _add_reading(router, catalogue, asking)
-    _add_lists(router, catalogue, asking)
+    _add_lists(router, catalogue, asking, emptied)
     _add_stewardship(router, catalogue, asking)
     _add_quality(router, quality, asking, require_whole)
     _add_packs(router, packs, asking)
@@ -146,7 +148,9 @@ def _add_reading(router: APIRouter, catalogue: CatalogueService, asking: Any) ->
         return [change_row(change) for change in catalogue.history(DatasetId(dataset_id))]
 
 
-def _add_lists(router: APIRouter, catalogue: CatalogueService, asking: Any) -> None:
+def _add_lists(
+    router: APIRouter, catalogue: CatalogueService, asking: Any, emptied: Callable[[], Collection[DatasetId]]
+) -> None:
     @router.get("/catalogue/assets")
     def assets(subject: asking) -> list[Row]:
         """Show the equipment tree."""
@@ -157,7 +161,7 @@ def _add_lists(router: APIRouter, catalogue: CatalogueService, asking: Any) -> N
     def reviews(subject: asking, within_days: Annotated[int, Query(ge=0, le=366)] = 30) -> list[Row]:
         """List what waits for a steward."""
         require_role(subject, READERS, "read")
-        due = catalogue.reviews_due(catalogue.clock(), timedelta(days=within_days))
+        due = catalogue.reviews_due(catalogue.clock(), timedelta(days=within_days), emptied=emptied())
         return [review_row(review) for review in due]
 
     @router.get("/catalogue/export")

@@ -5,7 +5,7 @@ them. A grade that nobody confirmed, or that is past its review, is never a grou
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -201,11 +201,18 @@ class CatalogueService:
         with self._database.connect() as connection:
             return int(connection.execute(query).scalar() or 0)
 
-    def reviews_due(self, now: datetime, within: timedelta = timedelta(0)) -> list[ReviewDue]:
-        """Return what waits for a steward: never confirmed, expired, or due within the given time; oldest due first."""
+    def reviews_due(
+        self, now: datetime, within: timedelta = timedelta(0), *, emptied: Collection[DatasetId] = ()
+    ) -> list[ReviewDue]:
+        """Return what waits for a steward: never confirmed, expired, or due within the given time; oldest due first.
+
+        The grade of `emptied` datasets, whose data were deleted, is of no use to anybody.
+        """
         due = []
         for dataset in self.datasets(limit=ALL):
             label = dataset.label
+            if dataset.dataset_id in emptied:
+                continue
             if label.valid_until is None:
                 due.append(ReviewDue(dataset.dataset_id, dataset.title, label, None, "proposed"))
             elif label.valid_until <= now + within:

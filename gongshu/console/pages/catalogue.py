@@ -6,7 +6,18 @@ from typing import Any
 from nicegui import ui
 
 from gongshu.console.frame import Console, View
-from gongshu.console.widgets import empty, fill, grade_html, number_text, panel, table, text, time_html, title
+from gongshu.console.widgets import (
+    chip_html,
+    empty,
+    fill,
+    grade_html,
+    number_text,
+    panel,
+    table,
+    text,
+    time_html,
+    title,
+)
 from gongshu.model.access import Role
 from gongshu.model.dataset import Dataset
 from gongshu.model.grade import Grade, GradeStanding
@@ -16,6 +27,8 @@ from gongshu.packs.errors import PackItemUnknown
 SHOWN_MAX = 2_000
 """More are found by searching."""
 GUIDE = "industrial-data-grading"
+EMPTIED = "emptied"
+"""Stands for the standing of a dataset whose copy was deleted: nobody has to confirm it."""
 
 
 def create_pages(console: Console) -> None:
@@ -48,6 +61,7 @@ class _List:
         self._facets: dict[str, str] = {"standing": standing, "grade": "", "category": ""}
         self._words = ""
         self._found: list[Dataset] = []
+        self._emptied: frozenset[DatasetId] = frozenset()
 
     async def show(self) -> None:
         view = self._view
@@ -95,6 +109,7 @@ class _List:
     async def _load(self) -> None:
         catalogue = self._view.node.catalogue
         self._found = await self._view.ask(catalogue.datasets, search=self._words, limit=SHOWN_MAX)
+        self._emptied = await self._view.ask(self._view.node.keeping.emptied)
         for name, select in self._selects.items():
             counts = Counter(self._value(name, dataset) for dataset in self._found)
             words = {value: f"{self._word(name, value)} ({count})" for value, count in sorted(counts.items())}
@@ -116,7 +131,8 @@ class _List:
 
     def _value(self, facet: str, dataset: Dataset) -> str:
         label = dataset.label
-        values = {"standing": label.standing.value, "grade": str(int(label.grade)), "category": label.category}
+        standing = EMPTIED if dataset.dataset_id in self._emptied else label.standing.value
+        values = {"standing": standing, "grade": str(int(label.grade)), "category": label.category}
         return values[facet]
 
     def _word(self, facet: str, value: str) -> str:
@@ -127,12 +143,17 @@ class _List:
             "id": dataset.dataset_id,
             "_to": f"/catalogue/{dataset.dataset_id}",
             "title": dataset.title,
-            "grade": grade_html(self._view, dataset.label),
+            "grade": self._grade(dataset),
             "category": category_title(self._view, dataset.label.category),
             "parts": number_text(len(dataset.series) or len(dataset.columns)),
             "origin": dataset.origin,
             "seen": time_html(dataset.first_seen),
         }
+
+    def _grade(self, dataset: Dataset) -> str:
+        if dataset.dataset_id in self._emptied:
+            return chip_html(self._view.t(f"standing.{EMPTIED}"), "plain")
+        return grade_html(self._view, dataset.label)
 
     def _confirm(self) -> None:
         view, chosen = self._view, [DatasetId(row["id"]) for row in self._rows.selected]

@@ -32,6 +32,8 @@ def create_pages(console: Console) -> None:
         view.node.share.require_onlooker(view.subject)
         asked = view.request.query_params
         found = await view.ask(view.node.catalogue.datasets, standing=GradeStanding.CONFIRMED, limit=CANDIDATES_MAX)
+        emptied = await view.ask(view.node.keeping.emptied)
+        found = [each for each in found if each.dataset_id not in emptied]
         parties = {str(p.party_id): p.title or str(p.party_id) for p in await view.ask(view.node.parties.all)}
         if not found or not parties:
             empty(view, "clearances.nothing")

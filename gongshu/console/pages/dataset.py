@@ -1,6 +1,7 @@
 """One dataset: what it is and why, how good it is, where it came from, what happened to it; and the steward's word."""
 
 import html
+from functools import partial
 from typing import Any
 
 from nicegui import ui
@@ -8,7 +9,7 @@ from nicegui import ui
 from gongshu.console.frame import Console, View
 from gongshu.console.pages.catalogue import GUIDE, category_title
 from gongshu.console.pages.dataset_quality import show_quality
-from gongshu.console.widgets import chip_html, empty, facts, grade_html, panel, table, text, time_html
+from gongshu.console.widgets import chip, chip_html, empty, facts, grade_html, panel, table, text, time_html
 from gongshu.model.access import Role
 from gongshu.model.dataset import Dataset, DatasetKind
 from gongshu.model.grade import Grade, GradeStanding, Importance
@@ -23,14 +24,18 @@ def create_pages(console: Console) -> None:
     async def dataset(view: View) -> None:
         dataset_id = DatasetId(view.request.path_params["dataset_id"])
         found = await view.ask(view.node.catalogue.dataset, dataset_id)
+        is_emptied = dataset_id in await view.ask(view.node.keeping.emptied)
         with ui.element("div").classes("gs-title"):
             text(found.title or dataset_id, "h1")
             text(dataset_id, "p")
-            ui.html(grade_html(view, found.label), sanitize=False)
-            if view.has_role(*DEALERS):
+            if is_emptied:
+                chip(view.t("standing.emptied"))
+            else:
+                ui.html(grade_html(view, found.label), sanitize=False)
+            if view.has_role(*DEALERS) and not is_emptied:
                 ui.link(view.t("dataset.offer"), f"/sharing/offer?dataset={dataset_id}")
         shows = {
-            "grade": _show_grade,
+            "grade": partial(_show_grade, is_emptied=is_emptied),
             "columns": _show_columns,
             "quality": show_quality,
             "lineage": _show_lineage,
@@ -46,7 +51,7 @@ def create_pages(console: Console) -> None:
                         await show(view, found)
 
 
-async def _show_grade(view: View, dataset: Dataset) -> None:
+async def _show_grade(view: View, dataset: Dataset, *, is_emptied: bool) -> None:
     proposal = await view.ask(view.node.catalogue.proposal, dataset.dataset_id)
     label = dataset.label
     rows = [
@@ -72,7 +77,9 @@ async def _show_grade(view: View, dataset: Dataset) -> None:
     ]
     columns = [(name, view.t(f"evidence.{name}")) for name in ("text", "rule", "source")]
     table(view, columns, evidence, key="key", page_size=8).props("wrap-cells")
-    if view.has_role(Role.STEWARD):
+    if is_emptied:
+        text(view.t("dataset.emptied")).classes("gs-muted")
+    elif view.has_role(Role.STEWARD):
         text(view.t("dataset.confirm"), "h2")
         _confirm_form(view, dataset)
     elif label.standing is not GradeStanding.CONFIRMED:

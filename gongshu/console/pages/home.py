@@ -61,7 +61,7 @@ def gather_facts(view: View) -> Facts:
     """Return today's facts from the node's services."""
     node, now = view.node, view.node.clock()
     statuses = node.sources.statuses()
-    reviews = node.catalogue.reviews_due(now)
+    reviews = node.catalogue.reviews_due(now, emptied=node.keeping.emptied())
     reports = node.hub.reporting.reports()
     denied = [e for e in node.audit.entries(action="read.denied", limit=200) if e.at > now - timedelta(days=1)]
     losses = [loss for loss in node.sources.losses(limit=200) if loss.recorded_at > now - timedelta(days=1)]

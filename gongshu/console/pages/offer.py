@@ -34,6 +34,8 @@ def create_pages(console: Console) -> None:
         title(view, "sharing.offer", "offer.question")
         chosen = view.request.query_params.get("dataset", "")
         found = await view.ask(view.node.catalogue.datasets, standing=GradeStanding.CONFIRMED, limit=CANDIDATES_MAX)
+        emptied = await view.ask(view.node.keeping.emptied)
+        found = [each for each in found if each.dataset_id not in emptied]
         dataset = await view.ask(view.node.catalogue.dataset, DatasetId(chosen)) if chosen else None
         if not found and dataset is None:
             empty(view, "offer.nothing")
@@ -51,7 +53,7 @@ def create_pages(console: Console) -> None:
                 ui.html(grade_html(view, dataset.label), sanitize=False)
         if dataset is None:
             return
-        if obstacle := obstacle_of(dataset.label):
+        if obstacle := "emptied" if chosen in emptied else obstacle_of(dataset.label):
             notice(view.t("offer.cannot"), view.t(f"grade_obstacle.{obstacle}"), kind="warn")
             ui.link(view.t("offer.to_catalogue"), f"/catalogue/{dataset.dataset_id}")
             return

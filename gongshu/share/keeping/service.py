@@ -219,6 +219,11 @@ class Keeping:
             versions = store.current_versions(connection)
         return [self._kept(version) for version in versions]
 
+    def emptied(self) -> frozenset[DatasetId]:
+        """Return the datasets whose copy was deleted: their entries stay in the catalogue, and nobody has to act."""
+        with self._database.connect() as connection:
+            return store.emptied(connection)
+
     def receipts(self, agreement_id: str, *, limit: int = 100, offset: int = 0) -> list[Receipt]:
         """Return the receipts of a contract, newest first: ours where we received, the partner's where we gave.
 

@@ -88,6 +88,14 @@ def was_kept(connection: sa.Connection, dataset_id: str) -> bool:
     return connection.execute(query.where(_V.dataset_id == dataset_id, _F.is_whole).limit(1)).first() is not None
 
 
+def emptied(connection: sa.Connection) -> frozenset[DatasetId]:
+    """Return the datasets that held a copy, and hold none since it was deleted."""
+    shown = sa.select(_V.dataset_id).where(_V.is_current)
+    query = sa.select(_V.dataset_id).distinct().join(kept_files, _F.version_id == _V.version_id)
+    found = connection.execute(query.where(_F.is_whole, _V.dataset_id.not_in(shown))).scalars()
+    return frozenset(map(DatasetId, found))
+
+
 def is_anything_kept(connection: sa.Connection) -> bool:
     """Return whether this node ever received anything."""
     return connection.execute(sa.select(_V.version_id).limit(1)).first() is not None

@@ -46,6 +46,8 @@ CHANGED = {"forge": "锻造厂 (synthetic)", "foundry": "铸造厂 (synthetic)"}
 """Parties whose key changed; the forge's nobody confirms."""
 CHANGED_KEYS = [Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32).public_key() for number in (1, 2)]
 KEY_FORMER, KEY_CURRENT = map(fingerprint_of, CHANGED_KEYS)
+EMPTIED = "coolant_of_the_shop"
+"""A copy that was deleted."""
 RULES = "1. 只登记自己的资源与产品。\n2. 数据不经过空间。"
 
 
@@ -155,8 +157,17 @@ def _deal(mill: Node, shop: Node) -> None:
             node.evidence.step()
     shop.keeping.step(post_with(shop.share._wire, shop.parties))
     mill.share.offer(DatasetId("parts"), terms, person(mill), rules=ASK_FIRST, offer_id="urn:uuid:asks")
+    _delete_copy(mill, shop)
     waits = shop.share.negotiate(mill.party_id, "parts", person(shop), offer_id="urn:uuid:asks")
     shop.share.wait_for(waits.process_id, {State.REQUESTED}, 30)
+
+
+def _delete_copy(mill: Node, shop: Node) -> None:
+    """A copy, graded, whose contract has ended."""
+    shop.share.offer(_table(shop, "coolant", "Coolant", {"ph": [9.1]}), Terms(unrestricted=True), person(shop))
+    got = obtain(mill.share, SHOP, "coolant", person(mill), name=EMPTIED)
+    mill.share.retire(got.agreement_id, person(mill), "no longer needed")
+    mill.keeping.step()
 
 
 def _gather(mill: Node, shop: Node) -> None:

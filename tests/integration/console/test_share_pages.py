@@ -14,7 +14,7 @@ import pytest
 from gongshu.console.guard import OTHER_POLICY
 from gongshu.console.texts import Language, read_texts
 from tests.integration.console.conftest import Visit, _token
-from tests.integration.console.partnership import CHANGED, KEY_CURRENT, KEY_FORMER, contract_of
+from tests.integration.console.partnership import CHANGED, EMPTIED, KEY_CURRENT, KEY_FORMER, contract_of
 
 pytestmark = pytest.mark.browser
 NewVisit = Callable[..., Visit]
@@ -51,6 +51,19 @@ SHOWN = {
     "/sharing/key-changes": ("key_changes.stands", "key_change.contracts", "key_change.groups", "key_change.places"),
     "/sharing/ledger": ("ledger.received", "ledger.given", "disputed.lapses", "notices.none_in", "proof.go"),
 }
+
+
+def test_nobody_is_asked_to_confirm_or_share_a_deleted_copy(node_address: str) -> None:
+    shown = page_of(node_address, f"/catalogue/{EMPTIED}", "li")
+    assert t("dataset.emptied") in shown
+    assert t("dataset.offer") not in shown
+    assert t("dataset.confirm_go") not in shown
+    assert t("grade_obstacle.emptied") in page_of(node_address, f"/sharing/offer?dataset={EMPTIED}", "li")
+    assert EMPTIED not in page_of(node_address, "/sharing/offer", "li")
+    token = {"Authorization": f"Bearer {_token(node_address, 'li')}"}
+    due = httpx.get(f"{node_address}/api/v1/catalogue/reviews", headers=token, trust_env=False, timeout=60).json()
+    assert EMPTIED not in {each["dataset_id"] for each in due}
+    assert due != []
 
 
 @pytest.mark.parametrize("name", ["chen", "root"])

@@ -229,6 +229,9 @@ def test_an_ended_contract_shreds_deletes_and_proves(pair: Pair) -> None:
         assert verdict is not None
         assert "deleted" in verdict.because[0]
     assert [k.version.dataset_id for k in pair.shop.keeping.kept()] == [other]
+    emptied = pair.shop.keeping.emptied()
+    assert emptied == {kept, made}
+    assert [r.dataset_id for r in pair.shop.catalogue.reviews_due(pair.clock(), emptied=emptied)] == [other]
 
 
 def test_a_contract_ended_by_one_side_is_deleted_too(pair: Pair) -> None:
