@@ -1,11 +1,12 @@
 """`gongshu share kept`, `receipts`, `deletions`: what we hold under contracts, what was read, what was deleted."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from gongshu.cli.output import Format, show
 from gongshu.cli.session import current_subject, opened_node
+from gongshu.share.keeping.chain import NOBODY, NOTHING_READ, ROWS_UNKNOWN
 from gongshu.share.keeping.views import deletion_view, fault_view, kept_view, receipt_view
 
 AsFormat = Annotated[Format, typer.Option("--format", help="table for people, json for programs")]
@@ -47,9 +48,20 @@ def receipts(
     if faults:
         show([fault_view(each) for each in wrong], _FAULTS, format)
         return
-    show([receipt_view(each) for each in found], _RECEIPTS, format)
+    rows = [receipt_view(each) for each in found]
+    show(rows if format is Format.JSON else [said_of(row) for row in rows], _RECEIPTS, format)
     if wrong and format is Format.TABLE:
         typer.echo(f"{len(wrong)} faults were noticed; see --faults.", err=True)
+
+
+def said_of(receipt: dict[str, Any]) -> dict[str, Any]:
+    """A receipt in words: the codes of a day without reading, and of rows that nobody counted, are for programs."""
+    said = dict(receipt)
+    if receipt["operation"] == NOTHING_READ:
+        said["operation"] = "nothing was read"
+    if receipt["role"] == NOBODY:
+        said["role"] = ""
+    return said | ({"rows": "unknown"} if receipt["rows"] == ROWS_UNKNOWN else {})
 
 
 def deletions(format: AsFormat = Format.TABLE) -> None:

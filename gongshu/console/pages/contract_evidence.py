@@ -22,6 +22,7 @@ from gongshu.model.access import Role
 from gongshu.share.dsp.states import Side
 from gongshu.share.evidence.disputes import MAY_CHOOSE, OPEN, Standing
 from gongshu.share.evidence.model import Figures, Metered
+from gongshu.share.keeping.chain import NOBODY, NOTHING_READ, ROWS_UNKNOWN
 from gongshu.share.keeping.model import Kept
 from gongshu.share.model import Agreement
 from gongshu.share.rights import DEALERS
@@ -164,11 +165,16 @@ async def _show_deletions(view: View, agreement: Agreement) -> None:
 
 
 def _role(view: View, role: str) -> str:
-    return view.t(f"role.{role}") if role in set(Role) else role
+    return "" if role == NOBODY else view.t(f"role.{role}") if role in set(Role) else role
 
 
-def _operation(view: View, operation: str) -> str:
-    return view.t(f"operation.{operation}") if operation in set(Operation) else operation
+def operation_text(view: View, operation: str) -> str:
+    """Return what a receipt says was done, in words; a code that is not known is shown as it is."""
+    return view.t(f"operation.{operation}") if operation in {*Operation, NOTHING_READ} else operation
+
+
+def _rows(view: View, count: int) -> str:
+    return view.t("receipts.rows_unknown") if count == ROWS_UNKNOWN else number_text(count)
 
 
 async def _show_receipts(view: View, agreement: Agreement) -> None:
@@ -185,9 +191,9 @@ async def _show_receipts(view: View, agreement: Agreement) -> None:
             "sequence": receipt.sequence,
             "at": time_html(receipt.at),
             "role": view.join(_role(view, role) for role in str(receipt.body.get("role", "")).split("+")),
-            "operation": _operation(view, str(receipt.body.get("operation", ""))),
+            "operation": operation_text(view, str(receipt.body.get("operation", ""))),
             "purpose": str(receipt.body.get("purpose", "")),
-            "rows": number_text(int(receipt.body.get("rows", 0))),
+            "rows": _rows(view, int(receipt.body.get("rows", 0))),
             "state": chip_html(view.t("receipts.told"), "good")
             if told_here or receipt.acknowledged_at
             else chip_html(view.t("receipts.waiting"), "warn"),

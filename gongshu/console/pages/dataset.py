@@ -1,6 +1,7 @@
 """One dataset: what it is and why, how good it is, where it came from, what happened to it; and the steward's word."""
 
 import html
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
@@ -34,7 +35,7 @@ def create_pages(console: Console) -> None:
                 ui.html(grade_html(view, found.label), sanitize=False)
             if view.has_role(*DEALERS) and not is_emptied:
                 ui.link(view.t("dataset.offer"), f"/sharing/offer?dataset={dataset_id}")
-        shows = {
+        shows: dict[str, Callable[[View, Dataset], Awaitable[None]]] = {
             "grade": partial(_show_grade, is_emptied=is_emptied),
             "columns": _show_columns,
             "quality": show_quality,

@@ -16,8 +16,9 @@ from gongshu.secure.jws import is_signed_by
 
 RECEIPT_DOMAIN = b"gongshu usage receipt 1\n"
 PROOF_DOMAIN = b"gongshu deletion proof 1\n"
-NOTHING_READ = "none"
-"""The operation of a receipt that says that nothing was read since the one before: it keeps silence apart from rest."""
+NOTHING_READ, NOBODY = "none", "none"
+"""The operation of a receipt that says that nothing was read since the one before: it keeps silence apart from rest.
+And the role where nobody has one."""
 SEQUENCE_MAX = 2**53 - 1
 """The largest number that every reader of JSON keeps. Source: RFC 8259, 6."""
 ROWS_UNKNOWN = -1

@@ -16,6 +16,7 @@ from gongshu.share.agreements import unbound_agreements
 from gongshu.share.dsp.reader import read_plain
 from gongshu.share.dsp.states import Side
 from gongshu.share.keeping.chain import (
+    NOBODY,
     NOTHING_READ,
     RECEIPT_DOMAIN,
     ROWS_UNKNOWN,
@@ -55,7 +56,7 @@ class ReceiptDesk:
             sa.insert(kept_reads).values(
                 agreement_id=agreement_id,
                 dataset_id=read.dataset_id,
-                role="+".join(sorted(role.value for role in read.subject.roles)) or "none",
+                role="+".join(sorted(role.value for role in read.subject.roles)) or NOBODY,
                 purpose=read.purpose[:200],
                 operation=operation,
                 at=self._clock(),
@@ -94,7 +95,7 @@ class ReceiptDesk:
                 )
                 told += 1
             for agreement_id in self._resting(connection, now):
-                facts = {"dataset_id": "", "role": "none", "purpose": "", "operation": NOTHING_READ}
+                facts = {"dataset_id": "", "role": NOBODY, "purpose": "", "operation": NOTHING_READ}
                 self._append(connection, agreement_id, facts, rows=0, outcome="ok", at=now)
                 told += 1
         return told

@@ -22,6 +22,7 @@ from gongshu.share.dsp.states import Side
 from gongshu.share.errors import ClockBehind, CopyForbidden
 from gongshu.share.judging import end_of, judge_terms
 from gongshu.share.keeping import store
+from gongshu.share.keeping.chain import NOBODY
 from gongshu.share.keeping.counting import CountedClock, Ticks, boot_ticks
 from gongshu.share.keeping.ending import Ending
 from gongshu.share.keeping.judging import CLOCK_SLACK, Place, delete_at, why_ended
@@ -196,7 +197,7 @@ class Keeping:
         if why_not:
             raise CopyForbidden(dataset=agreement.dataset_id, reason=why_not)
         rows = fetch()
-        role = "+".join(sorted(role.value for role in subject.roles)) or "none"
+        role = "+".join(sorted(role.value for role in subject.roles)) or NOBODY
         named = agreement.dataset_id
         self._desk.note(agreement.agreement_id, named, role, purpose[:200], Operation.EXPORT, rows.num_rows)
         return rows

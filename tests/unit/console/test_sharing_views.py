@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from gongshu.cli.share_kept import said_of
 from gongshu.console.frame import View
 from gongshu.console.pages.agreements import contract_path
-from gongshu.console.pages.contract_evidence import figures_text
+from gongshu.console.pages.contract_evidence import figures_text, operation_text
 from gongshu.console.pages.offer import obstacle_of
 from gongshu.console.pages.partners import fingerprint_html, without_spaces
 from gongshu.console.pages.process_forms import can_counter, can_keep
@@ -23,6 +24,7 @@ from gongshu.model.ids import PartyId
 from gongshu.share.dsp.states import Kind, Side, State
 from gongshu.share.enforcement import CLASSES, enforcement_of
 from gongshu.share.evidence.model import Figures
+from gongshu.share.keeping.chain import NOBODY, NOTHING_READ, ROWS_UNKNOWN
 from gongshu.share.spaces.states import Life, Standing, Step
 from gongshu.share.terms import Comparison, Operation, Payment, RowCondition, Terms
 
@@ -53,6 +55,16 @@ EVERY_TERM = Terms(
 
 def view(language: Language = Language.EN) -> View:
     return View(SimpleNamespace(), SimpleNamespace(), SimpleNamespace(), Taste(language, is_dark=False), read_texts())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("language", list(Language))
+def test_every_operation_of_a_receipt_is_said_in_words(language: Language) -> None:
+    told = [operation_text(view(language), each) for each in (*Operation, NOTHING_READ)]
+    assert len(set(told)) == len(told)
+    assert NOTHING_READ not in told
+    row = {"operation": NOTHING_READ, "role": NOBODY, "rows": ROWS_UNKNOWN}
+    assert said_of(row) == {"operation": "nothing was read", "role": "", "rows": "unknown"}
+    assert said_of({"operation": "export", "role": "analyst", "rows": 0})["operation"] == "export"
 
 
 @pytest.mark.parametrize("language", list(Language))

@@ -33,6 +33,7 @@ from gongshu.share.clearances.model import State as ClearanceState
 from gongshu.share.dsp.states import Kind, Side, State
 from gongshu.share.enforcement import Enforcement
 from gongshu.share.evidence.disputes import Standing as Counted
+from gongshu.share.keeping.chain import NOTHING_READ
 from gongshu.share.model import AgreementStatus
 from gongshu.share.spaces.model import EntryKind
 from gongshu.share.spaces.roles import SpaceRole
@@ -90,7 +91,7 @@ FAMILIES: dict[str, list[str]] = {
     "terms_group": re.findall(r'self._group\("(\w+)"\)', TERMS_CODE),
     "terms": [f"{name}_label" for name in re.findall(r'self._(?:line|choice|flag)\("(\w+)"', TERMS_CODE)],
     "grade_obstacle": ["core", "proposed", "expired"],
-    "operation": values(Operation),
+    "operation": [*values(Operation), NOTHING_READ],
     "clearance_kind": values(Clearance),
     "clearance_record": values(Clearance),
     "clearance_state": values(ClearanceState),
