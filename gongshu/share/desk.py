@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from gongshu.share.dsp.states import Move
 from gongshu.share.model import Record
@@ -32,6 +32,8 @@ class Entry:
     document: str
     attempts: int
     """How often it was sent before."""
+    held_until: datetime
+    """When the lease ends under which it is given to a sender; from then on it may be somebody else's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,7 +148,8 @@ class Engine:
             answers=taken[0] if taken else None,
         )
         at_once = self._desk.has_room_to_send()
-        entry = Entry(message_id, record.process_id, move, orjson.dumps(document).decode(), attempts=0)
+        until = now + SENDING_LEASE
+        entry = Entry(message_id, record.process_id, move, orjson.dumps(document).decode(), 0, until)
         store.queue_message(
             connection,
             message_id=message_id,
@@ -157,7 +158,7 @@ class Engine:
             document=entry.document,
             attempts=int(at_once),
             next_at=now,
-            lease_until=now + SENDING_LEASE if at_once else None,
+            lease_until=until if at_once else None,
             created_at=now,
         )
         if move is Move.FINALIZE:

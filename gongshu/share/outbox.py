@@ -16,7 +16,7 @@ from gongshu.database import Database
 from gongshu.errors import NotFound, Unavailable
 from gongshu.model.audit import AuditEvent, AuditSink
 from gongshu.share import processes as store
-from gongshu.share.desk import SENDING_LEASE
+from gongshu.share.desk import SENDING_LEASE, Entry
 from gongshu.share.dsp.messages import encode, path_of, state_path
 from gongshu.share.dsp.reader import read_document
 from gongshu.share.dsp.states import Move, Side, State, Verdict, has_meaning, reconcile
@@ -79,7 +79,7 @@ class Outbox:
         """Return when the next message can be sent, None if there is none."""
         return connection.execute(_NEXT_DUE).scalar()
 
-    def claim_due(self, *, limit: int = 20) -> list[tuple[Record, Any]]:
+    def claim_due(self, *, limit: int = 20) -> list[tuple[Record, Entry]]:
         """Take messages that are due, each for this sender alone, and note that they are given to the wire."""
         now = self._clock()
         with self._database.connect() as connection:
@@ -89,26 +89,30 @@ class Outbox:
         with self._database.begin() as connection:  # one for all: a transaction costs more than what is in it
             records = store.lock_processes(connection, [process_id for _, process_id in due])
             asked = {"ids": [message_id for message_id, _ in due], "now": now}
-            entries = connection.execute(_ENTRIES, asked).all()
+            rows = connection.execute(_ENTRIES, asked).all()
+            until = now + SENDING_LEASE
             claimed = []
-            for entry in entries:
-                record = records.get(entry.process_id)
-                if record is None or record.pending_message != entry.message_id:
-                    store.drop_message(connection, entry.message_id)
+            for row in rows:
+                record = records.get(row.process_id)
+                if record is None or record.pending_message != row.message_id:
+                    store.drop_message(connection, row.message_id)
                 else:
+                    entry = Entry(row.message_id, row.process_id, Move(row.move), row.document, row.attempts, until)
                     claimed.append((record, entry))
             if claimed:
                 mine = [entry.message_id for _, entry in claimed]
-                connection.execute(_LEASE_THEM, {"ids": mine, "until": now + SENDING_LEASE})
+                connection.execute(_LEASE_THEM, {"ids": mine, "until": until})
                 connection.execute(_UNDER_WAY, {"ids": [record.process_id for record, _ in claimed]})
         return claimed
 
-    def deliver(self, record: Record, entry: Any) -> None:
-        """Send one claimed message and draw the conclusion from the answer."""
+    def deliver(self, record: Record, entry: Entry) -> None:
+        """Send one claimed message and draw the conclusion from the answer; leave it to others once its lease ended."""
         attempts = entry.attempts + 1
         try:
             if attempts > 1 and record.peer_pid is not None and self._is_settled_by_asking(record, entry):
                 return
+            if self._clock() >= entry.held_until:
+                return  # it waited too long for a sender or for the question; whoever takes it up now sends it
             reply = self._post(record, entry)
         except Unavailable as lost:
             self._retry(record, entry, attempts, str(lost))
@@ -138,9 +142,9 @@ class Outbox:
 
     # ---- steps ------------------------------------------------------------------------------------------------------
 
-    def _post(self, record: Record, entry: Any) -> Reply:
+    def _post(self, record: Record, entry: Entry) -> Reply:
         document = orjson.loads(entry.document)
-        move = Move(entry.move)
+        move = entry.move
         if move is Move.START and record.side is Side.PROVIDER and (address := self._mint_address(record)):
             document["dataAddress"] = address
         if move is Move.TRANSFER_REQUEST and record.data_address:
@@ -150,13 +154,13 @@ class Outbox:
             self._note_hash(entry, body)
         return self._wire.post(record.counterparty, record.peer_address, path, body)
 
-    def _note_hash(self, entry: Any, body: bytes) -> None:
+    def _note_hash(self, entry: Entry, body: bytes) -> None:
         """Write down what is about to be sent where that is not what is stored: each attempt has a new token."""
         change = sa.update(share_outbox).where(share_outbox.c.message_id == entry.message_id)
         with self._database.begin() as connection:
             connection.execute(change.values(sent_hash=hashlib.sha256(body).hexdigest()))
 
-    def _is_settled_by_asking(self, record: Record, entry: Any) -> bool:
+    def _is_settled_by_asking(self, record: Record, entry: Entry) -> bool:
         verdict = self._verdict(record, was_refused=False)
         return verdict is not None and self._follow(record, entry, verdict)
 
@@ -164,7 +168,7 @@ class Outbox:
         state = self.ask_state(record)
         return None if state is None else (reconcile(record.process, state, was_refused=was_refused), state)
 
-    def _follow(self, record: Record, entry: Any, verdict: tuple[Verdict, State]) -> bool:
+    def _follow(self, record: Record, entry: Entry, verdict: tuple[Verdict, State]) -> bool:
         kind, peer_state = verdict
         if kind is Verdict.ADOPT:
             self._engine.confirm(record.kind, record.process_id, entry.message_id)
@@ -174,7 +178,7 @@ class Outbox:
             return True
         return False
 
-    def _confirmed(self, record: Record, entry: Any, attempts: int, reply: Reply) -> None:
+    def _confirmed(self, record: Record, entry: Entry, attempts: int, reply: Reply) -> None:
         peer_pid = None
         if record.peer_pid is None:
             peer_pid = _peer_pid_of(record, reply)
@@ -183,8 +187,8 @@ class Outbox:
                 return
         self._engine.confirm(record.kind, record.process_id, entry.message_id, peer_pid=peer_pid)
 
-    def _refused(self, record: Record, entry: Any, attempts: int, reply: Reply) -> None:
-        reason = f"the other side refused {Move(entry.move)}: {reply_reason(reply)}"
+    def _refused(self, record: Record, entry: Entry, attempts: int, reply: Reply) -> None:
+        reason = f"the other side refused {entry.move}: {reply_reason(reply)}"
         try:
             verdict = self._verdict(record, was_refused=True)
         except Unavailable as lost:
@@ -201,7 +205,7 @@ class Outbox:
             else:
                 self._give_up(record, entry, reason, peer_knows=True)
 
-    def _retry(self, record: Record, entry: Any, attempts: int, reason: str) -> None:
+    def _retry(self, record: Record, entry: Entry, attempts: int, reason: str) -> None:
         if attempts >= self._retries.attempts_max:
             self._give_up(record, entry, f"no success after {attempts} attempts: {reason}", peer_knows=False)
             return
@@ -209,12 +213,12 @@ class Outbox:
         with self._database.begin() as connection:
             connection.execute(
                 sa.update(share_outbox)
-                .where(share_outbox.c.message_id == entry.message_id)
+                .where(_O.message_id == entry.message_id, _O.lease_until == entry.held_until)
                 .values(next_at=self._clock() + delay, lease_until=None, last_error=reason[:500])
             )
         self._signals.notify(record.kind)
 
-    def _give_up(self, record: Record, entry: Any, reason: str, *, peer_knows: bool) -> None:
+    def _give_up(self, record: Record, entry: Entry, reason: str, *, peer_knows: bool) -> None:
         event = AuditEvent(
             self._clock(), SYSTEM, f"{record.kind}.given_up", record.process_id, "failed", {"reason": reason[:300]}
         )

@@ -6,12 +6,13 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 import sqlalchemy as sa
 
 from gongshu.database import Database
 from gongshu.errors import GongshuError
+from gongshu.share.desk import Entry
 from gongshu.share.model import Record
 from gongshu.share.outbox import Outbox
 from gongshu.share.ports import Clock
@@ -133,7 +134,7 @@ class Runner:
             self._slow_at_s = time.monotonic() + SLOW_EVERY_S
         self._look_at_s = time.monotonic() + pause_s
 
-    def _send(self, pool: ThreadPoolExecutor, messages: Sequence[tuple[Record, Any]]) -> None:
+    def _send(self, pool: ThreadPoolExecutor, messages: Sequence[tuple[Record, Entry]]) -> None:
         for record, entry in messages:
             pool.submit(self._deliver, record, entry)
 
@@ -147,7 +148,7 @@ class Runner:
     def _work_slowly(self) -> int:
         return sum(chore.perform_due() for chore in self._chores) + self._watchdog.check_due()
 
-    def _deliver(self, record: Record, entry: Any) -> None:
+    def _deliver(self, record: Record, entry: Entry) -> None:
         try:
             self._outbox.deliver(record, entry)
         except Exception as error:  # noqa: BLE001  # supervisor: the lease ends and the message is taken up again

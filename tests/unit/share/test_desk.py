@@ -6,8 +6,11 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from gongshu.model.ids import PartyId
 from gongshu.share.desk import SENDING_MAX, Desk
 from gongshu.share.dsp.states import Kind, State
+from gongshu.share.errors import PeerUnreachable
+from gongshu.share.ports import Reply
 from gongshu.share.runner import Runner
 from gongshu.share.tables import share_outbox, share_reactions
 from tests.conftest import Clock
@@ -65,6 +68,37 @@ def test_what_a_lost_process_had_at_its_desk_is_taken_up_when_the_lease_ends(wor
     world.clock.forward(seconds=60)
     world.settle()
     assert world.shop.engine.record(record.process_id).state is State.FINALIZED
+
+
+def test_a_message_that_waited_longer_than_its_lease_is_left_to_whoever_takes_it_up(world: World) -> None:
+    offer_id = offered(world)
+    world.shop.signals.desk.open()
+    world.shop.ask_contract(MILL, offer_id, TERMS)
+    ((record, late),) = world.shop.signals.desk.messages()
+    world.clock.forward(seconds=60)
+    ((_, held),) = world.shop.outbox.claim_due()
+    world.shop.outbox.deliver(record, late)
+    assert world.net.sent == []
+    world.net.is_cut = True
+    world.shop.outbox.deliver(record, held)
+    assert len(world.net.sent) == 1
+
+
+def test_a_sender_that_fails_late_does_not_free_what_another_holds(world: World) -> None:
+    offer_id = offered(world)
+    world.shop.signals.desk.open()
+    world.shop.ask_contract(MILL, offer_id, TERMS)
+    ((record, slow),) = world.shop.signals.desk.messages()
+
+    def lost_after_a_minute(target: PartyId, deliver: object) -> Reply:
+        world.clock.forward(seconds=60)
+        assert len(world.shop.outbox.claim_due()) == 1
+        raise PeerUnreachable(party=target, address="wire", reason="lost")
+
+    world.net.carry = lost_after_a_minute  # type: ignore[method-assign]  # as slow as a partner can be
+    world.shop.outbox.deliver(record, slow)
+    world.clock.forward(seconds=1)
+    assert (due(world.shop), world.shop.outbox.claim_due()) == (0, [])
 
 
 def test_a_full_desk_leaves_the_rest_in_the_database_and_looks_there_when_a_sender_is_done(world: World) -> None:
