@@ -1,12 +1,15 @@
 """`gongshu evidence`: what both sides of a contract counted, disputes and how they end, bundles for a third person."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gongshu.cli.output import Format, done, show
 from gongshu.cli.session import current_subject, opened_node
+
+if TYPE_CHECKING:
+    from gongshu.node import Node
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 
@@ -25,6 +28,7 @@ def export(
     Contract, messages, signed meter lines, receipts, proofs, audit records with proofs; no values, no secrets.
     """
     with opened_node() as node:
+        agreement = _whole_id(node, agreement)
         count = node.exporter.export(agreement, file, current_subject(node))
         fingerprint = node.exporter.fingerprint()
     done(f"{count} records are in {file}. Verify: gongshu evidence verify {file} --fingerprint {fingerprint}")
@@ -86,6 +90,7 @@ def settle(
     if figures not in {each.value for each in Side}:
         raise typer.BadParameter("it is provider or consumer", param_hint="--figures")
     with opened_node() as node:
+        agreement = _whole_id(node, agreement)
         found = node.evidence.settle(agreement, delivery, Side(figures), current_subject(node), reason=reason)
     done(f"Delivery {delivery} is {found.standing.value}.")
 
@@ -94,9 +99,17 @@ def _show(agreement: str, format: Format, *, disputed: bool) -> None:
     from gongshu.share.evidence.views import metered_view
 
     with opened_node() as node:
+        agreement = _whole_id(node, agreement)
         found = node.evidence.metered(current_subject(node), agreement_id=agreement, disputed=disputed, limit=1000)
     rows = [metered_view(each) for each in found]
     show(rows if format is Format.JSON else [_flat(row) for row in rows], _METERED, format)
+
+
+def _whole_id(node: "Node", agreement: str) -> str:
+    from gongshu.cli.share_ids import whole_id
+    from gongshu.share.short_ids import Named
+
+    return whole_id(node, Named.AGREEMENT, agreement)
 
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:

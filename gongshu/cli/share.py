@@ -15,6 +15,7 @@ from gongshu.cli.session import current_subject, opened_node
 from gongshu.cli.share_clearances import add_clearance_commands
 from gongshu.cli.share_contracts import add_contract_commands
 from gongshu.cli.share_flows import add_flow_commands
+from gongshu.cli.share_ids import whole_id
 from gongshu.cli.share_index import add_index_commands
 from gongshu.cli.share_kept import add_kept_commands
 from gongshu.cli.share_keys import add_key_commands
@@ -25,6 +26,7 @@ from gongshu.model.ids import DatasetId, PartyId
 from gongshu.share.automation import ASK_FIRST
 from gongshu.share.dsp.states import State
 from gongshu.share.invites import read_invite
+from gongshu.share.short_ids import Named
 from gongshu.share.terms import Terms
 from gongshu.share.views import agreement_view, delivery_view, offer_view, record_view, remote_view
 
@@ -97,13 +99,14 @@ def offer(
     )
     with opened_node() as node:
         subject = current_subject(node)
+        chosen = DatasetId(whole_id(node, Named.DATASET, dataset))
         if preview:
             party = PartyId(to[0]) if to else PartyId("urn:gongshu:party:anyone")
-            table = node.share.preview(DatasetId(dataset), terms, party, subject)
+            table = node.share.preview(chosen, terms, party, subject)
             show(table.to_pylist(), table.column_names, format)
             return
         rules = ASK_FIRST if ask_first else None
-        made = node.share.offer(DatasetId(dataset), terms, subject, rules=rules, published_as=published_as)
+        made = node.share.offer(chosen, terms, subject, rules=rules, published_as=published_as)
     show([_flat(offer_view(made))], ["offer_id", "dataset_id", "terms"], format)
 
 
@@ -120,6 +123,7 @@ def offers(format: AsFormat = Format.TABLE) -> None:
 def withdraw(offer_id: str) -> None:
     """Take an offer out of the catalogue: gongshu share withdraw OFFER."""
     with opened_node() as node:
+        offer_id = whole_id(node, Named.OFFER, offer_id)
         node.share.withdraw(offer_id, current_subject(node))
     done(f"{offer_id} is withdrawn. Agreements made from it stand; `gongshu share retire` ends one.")
 
@@ -172,6 +176,7 @@ def transfer(
 ) -> None:
     """Open a transfer under an agreement: gongshu share transfer AGREEMENT."""
     with opened_node() as node:
+        agreement = whole_id(node, Named.AGREEMENT, agreement)
         record = node.share.transfer(agreement, current_subject(node))
         if wait_s:
             record = node.share.wait_for(record.process_id, {State.STARTED}, wait_s)
@@ -195,6 +200,7 @@ def pull(
     if file is not None:
         _require_writable(file)
     with opened_node() as node:
+        transfer_id = whole_id(node, Named.PROCESS, transfer_id)
         subject = current_subject(node)
         if file is None:
             kept = node.share.pull_into(transfer_id, name, subject, purpose=purpose, columns=column or ())
@@ -261,6 +267,7 @@ def deliveries(
     with opened_node() as node:
         node.share.require_onlooker(current_subject(node))
         if agreement:
+            agreement = whole_id(node, Named.AGREEMENT, agreement)
             node.share.agreement(agreement)
         rows = [delivery_view(each) for each in node.share.deliveries(agreement_id=agreement, limit=1000)]
     columns = [
@@ -281,6 +288,7 @@ def deliveries(
 def approve(process_id: str) -> None:
     """Say yes to what waits for a person: gongshu share approve PROCESS."""
     with opened_node() as node:
+        process_id = whole_id(node, Named.PROCESS, process_id)
         node.share.approve(process_id, current_subject(node))
     done(f"{process_id} goes on.")
 
@@ -289,6 +297,7 @@ def approve(process_id: str) -> None:
 def decline(process_id: str, reason: Annotated[str, typer.Option(help="Told to the other side")] = "") -> None:
     """Say no to what waits for a person: gongshu share decline PROCESS --reason "not before March"."""
     with opened_node() as node:
+        process_id = whole_id(node, Named.PROCESS, process_id)
         node.share.decline(process_id, current_subject(node), reason)
     done(f"{process_id} ends.")
 
@@ -297,6 +306,7 @@ def decline(process_id: str, reason: Annotated[str, typer.Option(help="Told to t
 def suspend(transfer_id: str, reason: Annotated[str, typer.Option(help="Told to the other side")] = "") -> None:
     """Stop a transfer for now: gongshu share suspend TRANSFER."""
     with opened_node() as node:
+        transfer_id = whole_id(node, Named.PROCESS, transfer_id)
         node.share.suspend(transfer_id, current_subject(node), reason)
     done(f"{transfer_id} stops. Go on with `gongshu share resume {transfer_id}`.")
 
@@ -305,6 +315,7 @@ def suspend(transfer_id: str, reason: Annotated[str, typer.Option(help="Told to 
 def resume(transfer_id: str) -> None:
     """Let a transfer go on that this side suspended: gongshu share resume TRANSFER."""
     with opened_node() as node:
+        transfer_id = whole_id(node, Named.PROCESS, transfer_id)
         node.share.resume(transfer_id, current_subject(node))
     done(f"{transfer_id} goes on.")
 
@@ -313,6 +324,7 @@ def resume(transfer_id: str) -> None:
 def terminate(process_id: str, reason: Annotated[str, typer.Option(help="Told to the other side")] = "") -> None:
     """End a negotiation or transfer: gongshu share terminate PROCESS --reason "no longer needed"."""
     with opened_node() as node:
+        process_id = whole_id(node, Named.PROCESS, process_id)
         node.share.terminate(process_id, current_subject(node), reason)
     done(f"{process_id} ends.")
 
@@ -321,6 +333,7 @@ def terminate(process_id: str, reason: Annotated[str, typer.Option(help="Told to
 def retire(agreement_id: str, reason: Annotated[str, typer.Option(help="Why it ends", prompt=True)]) -> None:
     """End a contract for good: gongshu share retire AGREEMENT --reason "breach of purpose"."""
     with opened_node() as node:
+        agreement_id = whole_id(node, Named.AGREEMENT, agreement_id)
         node.share.retire(agreement_id, current_subject(node), reason)
     done(f"{agreement_id} has ended. Nothing is delivered under it any more.")
 

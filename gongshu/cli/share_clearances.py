@@ -9,11 +9,13 @@ import typer
 
 from gongshu.cli.output import Format, done, show
 from gongshu.cli.session import current_subject, opened_node
+from gongshu.cli.share_ids import whole_id
 from gongshu.cli.share_terms import day_end
 from gongshu.model.ids import DatasetId, PartyId
 from gongshu.node import Node
 from gongshu.share.clearances.model import Clearance, Kind
 from gongshu.share.clearances.views import clearance_view, trace_view
+from gongshu.share.short_ids import Named
 
 clearance = typer.Typer(
     add_completion=False,
@@ -61,7 +63,7 @@ def request(
         last = day_end(until, "--until")
         if last is None:
             raise typer.BadParameter("a last day is missing", param_hint="--until")
-        ids = (DatasetId(dataset), PartyId(to))
+        ids = (DatasetId(whole_id(node, Named.DATASET, dataset)), PartyId(to))
         actor, read = current_subject(node), _record(record)
         made = node.share.clearances.request(kind, *ids, read, actor, reason=reason, valid_until=last)
         _say(node, made, "waits for a steward's and a security administrator's approval")
@@ -71,6 +73,7 @@ def request(
 def approve(clearance_id: Id) -> None:
     """Approve a request in your own name: gongshu share clearance approve CLEARANCE."""
     with opened_node() as node:
+        clearance_id = whole_id(node, Named.CLEARANCE, clearance_id)
         _say(node, node.share.clearances.approve(clearance_id, current_subject(node)))
 
 
@@ -78,6 +81,7 @@ def approve(clearance_id: Id) -> None:
 def refuse(clearance_id: Id, reason: Why) -> None:
     """Refuse a request for good: gongshu share clearance refuse CLEARANCE --reason …"""
     with opened_node() as node:
+        clearance_id = whole_id(node, Named.CLEARANCE, clearance_id)
         _say(node, node.share.clearances.refuse(clearance_id, current_subject(node), reason))
 
 
@@ -85,6 +89,7 @@ def refuse(clearance_id: Id, reason: Why) -> None:
 def revoke(clearance_id: Id, reason: Why) -> None:
     """End a clearance for good, and what flows by it: gongshu share clearance revoke CLEARANCE --reason …"""
     with opened_node() as node:
+        clearance_id = whole_id(node, Named.CLEARANCE, clearance_id)
         _say(node, node.share.clearances.revoke(clearance_id, current_subject(node), reason))
 
 
@@ -96,6 +101,7 @@ def list_clearances(
 ) -> None:
     """Show clearances and where they stand: gongshu share clearance list."""
     with opened_node() as node:
+        dataset = whole_id(node, Named.DATASET, dataset)
         found = node.share.clearances.all(current_subject(node), dataset_id=dataset, party=party, limit=1000)
     show([clearance_view(*each) for each in found], _LIST, format)
 
@@ -104,6 +110,7 @@ def list_clearances(
 def show_clearance(clearance_id: Id) -> None:
     """Show one clearance with its record and approvals: gongshu share clearance show CLEARANCE."""
     with opened_node() as node:
+        clearance_id = whole_id(node, Named.CLEARANCE, clearance_id)
         found = node.share.clearances.get(clearance_id, current_subject(node))
     typer.echo(json.dumps(clearance_view(*found), ensure_ascii=False, indent=2))
 

@@ -9,9 +9,11 @@ import typer
 
 from gongshu.cli.output import Format, done, show
 from gongshu.cli.session import current_subject, opened_node
+from gongshu.cli.share_ids import whole_id
 from gongshu.model.ids import PartyId
 from gongshu.share.contract_words import Language
 from gongshu.share.contracts.views import Form, contract_view, group_view, notice_view, place_view
+from gongshu.share.short_ids import Named
 
 AsFormat = Annotated[Format, typer.Option("--format", help="table for people, json for programs")]
 Agreement = Annotated[str, typer.Argument(help="The agreement's id")]
@@ -30,6 +32,7 @@ def contract(
 ) -> None:
     """Print a contract with what its signatures are worth: gongshu share contract AGREEMENT --form digital-contract."""
     with opened_node() as node:
+        agreement = whole_id(node, Named.AGREEMENT, agreement)
         signed = node.share.desk.contract(agreement, current_subject(node))
         view = contract_view(signed, node.share.agreement(agreement), form, language)
     text = str(view["text"]) if form == "text" else orjson.dumps(view, option=orjson.OPT_INDENT_2).decode()
@@ -39,6 +42,7 @@ def contract(
 def chain(agreement: Agreement, format: AsFormat = Format.TABLE) -> None:
     """Show a contract with all versions before it: gongshu share chain AGREEMENT."""
     with opened_node() as node:
+        agreement = whole_id(node, Named.AGREEMENT, agreement)
         versions, problems = node.share.desk.chain(agreement, current_subject(node))
     rows = [
         {
@@ -62,6 +66,7 @@ def amend(
 ) -> None:
     """Negotiate a newer version of a contract; the old one ends when it is final: gongshu share amend AGREEMENT."""
     with opened_node() as node:
+        agreement = whole_id(node, Named.AGREEMENT, agreement)
         subject = current_subject(node)
         old = node.share.agreement(agreement)
         target = str(old.policy["target"])
@@ -75,6 +80,7 @@ def paid(
 ) -> None:
     """Confirm that a contract was paid; waiting transfers start: gongshu share paid AGREEMENT "bank 4711"."""
     with opened_node() as node:
+        agreement = whole_id(node, Named.AGREEMENT, agreement)
         node.share.desk.confirm_payment(agreement, reference, current_subject(node))
     done(f"{agreement} is paid under {reference}.")
 
@@ -132,6 +138,7 @@ def attach(
 ) -> None:
     """Attach a file to an offer; contracts made from now on hold its hash: gongshu share attach OFFER quality.pdf."""
     with opened_node() as node:
+        offer = whole_id(node, Named.OFFER, offer)
         digest = node.share.desk.attach(offer, file.name, media_type, file.read_bytes(), current_subject(node))
     done(f"{file.name} is attached, SHA-256 {digest}.")
 
@@ -143,6 +150,7 @@ def attachment(
 ) -> None:
     """Write an attachment of a contract to a file: gongshu share attachment AGREEMENT quality.pdf quality.pdf."""
     with opened_node() as node:
+        agreement = whole_id(node, Named.AGREEMENT, agreement)
         content = node.share.desk.attachment(agreement, name, current_subject(node))
     with file.open("xb") as written:
         written.write(content)

@@ -7,11 +7,13 @@ import typer
 
 from gongshu.cli.output import Format, done, show
 from gongshu.cli.session import current_subject, opened_node
+from gongshu.cli.share_ids import whole_id
 from gongshu.model.ids import PartyId
 from gongshu.share.dsp.messages import FORMAT_PUSH, FORMAT_STREAM
 from gongshu.share.dsp.states import State
 from gongshu.share.encoding import Encoding
 from gongshu.share.receiving import Opening
+from gongshu.share.short_ids import Named
 from gongshu.share.views import record_view
 
 AsFormat = Annotated[Format, typer.Option("--format", help="table for people, json for programs")]
@@ -40,6 +42,7 @@ def push(
 ) -> None:
     """Let the provider bring the rows here, once: gongshu share push AGREEMENT --as partner_orders."""
     with opened_node() as node:
+        agreement = whole_id(node, Named.AGREEMENT, agreement)
         opening = Opening(name, "", purpose, (), encoding)
         subject = current_subject(node)
         record = node.share.transfer(agreement, subject, format=FORMAT_PUSH, opening=opening)
@@ -58,6 +61,7 @@ def stream(
 ) -> None:
     """Keep readings as they come, until you end it: gongshu share stream AGREEMENT --as partner_readings."""
     with opened_node() as node:
+        agreement = whole_id(node, Named.AGREEMENT, agreement)
         subject = current_subject(node)
         asked = node.share.transfer(agreement, subject, format=FORMAT_STREAM)
         record = node.share.wait_for(asked.process_id, {State.STARTED}, wait_s)

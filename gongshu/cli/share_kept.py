@@ -6,8 +6,10 @@ import typer
 
 from gongshu.cli.output import Format, show
 from gongshu.cli.session import current_subject, opened_node
+from gongshu.cli.share_ids import whole_id
 from gongshu.share.keeping.chain import NOBODY, NOTHING_READ, ROWS_UNKNOWN
 from gongshu.share.keeping.views import deletion_view, fault_view, kept_view, receipt_view
+from gongshu.share.short_ids import Named
 
 AsFormat = Annotated[Format, typer.Option("--format", help="table for people, json for programs")]
 
@@ -43,6 +45,7 @@ def receipts(
     """Show the usage receipts of a contract, ours or the partner's: gongshu share receipts AGREEMENT."""
     with opened_node() as node:
         node.share.require_onlooker(current_subject(node))
+        agreement = whole_id(node, Named.AGREEMENT, agreement)
         found = node.keeping.receipts(agreement, limit=limit)
         wrong = node.keeping.faults(agreement)
     if faults:

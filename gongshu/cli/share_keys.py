@@ -7,7 +7,9 @@ import typer
 
 from gongshu.cli.output import Format, done, show
 from gongshu.cli.session import current_subject, opened_node
+from gongshu.cli.share_ids import whole_id
 from gongshu.model.ids import PartyId
+from gongshu.share.short_ids import Named
 
 key_change = typer.Typer(
     add_completion=False,
@@ -56,6 +58,7 @@ def confirm(
 ) -> None:
     """Let contracts go on under the new key: gongshu share key-change confirm CHANGE --fingerprint sha256:…"""
     with opened_node() as node:
+        change_id = whole_id(node, Named.KEY_CHANGE, change_id)
         change = node.share.key_changes.confirm(change_id, fingerprint, current_subject(node))
     done(f"what was agreed with {change.party_id} goes on with {change.current}")
 
@@ -64,5 +67,6 @@ def confirm(
 def refuse(change_id: Id) -> None:
     """Turn a request down: gongshu share key-change refuse CHANGE."""
     with opened_node() as node:
+        change_id = whole_id(node, Named.KEY_CHANGE, change_id)
         change = node.share.key_changes.refuse(change_id, current_subject(node))
     done(f"key change {change.change_id} is refused")

@@ -43,6 +43,13 @@ class ProcessUnknown(NotFound):
     )
 
 
+class IdAmbiguous(InvalidInput):
+    """The beginning of an id was typed, and several ids begin so."""
+
+    code = "share.id_ambiguous"
+    template = "{typed} can stand for more than one {kind}: {ids}. Type more of the id."
+
+
 class OfferUnknown(NotFound):
     """No such offer, or this party may not see it."""
 

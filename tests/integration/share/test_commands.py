@@ -47,11 +47,13 @@ def test_two_offices_get_to_know_each_other_and_make_a_contract_by_commands(tmp_
         assert mill.rows("receipts", made["agreement_id"], "--faults") == []
         assert shop.rows("deletions") == []
         assert (mill.rows("agreements")[0]["uses_left"], len(mill.rows("deliveries"))) == (0, 2)
-        mill.run("retire", made["agreement_id"], "--reason", "done")
+        begin = made["agreement_id"].removeprefix("urn:uuid:")[:13]
+        assert shop.rows("receipts", begin) == shop.rows("receipts", made["agreement_id"])
+        mill.run("retire", begin, "--reason", "done")
         shop.node.share.wait_for(opened["process_id"], {State.TERMINATED}, 20)
         assert shop.rows("transfers")[0]["state"] == "TERMINATED"
         assert shop.rows("negotiations")[0]["state"] == "FINALIZED"
-        mill.run("withdraw", offer["offer_id"])
+        mill.run("withdraw", offer["offer_id"][:22])
         assert shop.rows("find", mill.party) == []
 
 
@@ -61,6 +63,9 @@ def test_commands_refuse_with_one_clear_line(tmp_path: Path) -> None:
         assert "only proposed" in mill.run("offer", "drafts", "--uses", "1", ok=False)
         assert "restrict nothing" in mill.run("offer", "drafts", ok=False)
         assert "2027-12-31" in mill.run("offer", "drafts", "--until", "soon", ok=False)
+        mill.node.store.write("drafts_2026", orders(5), title="Drafts", origin="import:x")
+        mill.node.store.write("drafts_2027", orders(5), title="Drafts", origin="import:x")
+        assert "drafts_2026, drafts_2027" in mill.run("offer", "drafts_", "--uses", "1", ok=False)
         assert "no party" in mill.run("find", "urn:gongshu:party:nobody", ok=False)
         assert "--as" in mill.run("pull", "urn:uuid:1", ok=False)
         assert "invitation" in mill.run("join", "gongshu-invite-1.abc", ok=False)
