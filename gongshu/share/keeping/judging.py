@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from gongshu.model.ids import PartyId
+from gongshu.model.ids import DatasetId, PartyId
 from gongshu.secure.gate.copies import CopyRead
 from gongshu.share.judging import end_of, judge_terms
 from gongshu.share.model import Agreement, AgreementStatus
@@ -38,13 +38,17 @@ def judge_reading(
     read: CopyRead,
     place: Place,
     *,
+    copy: DatasetId,
     now: datetime,
     highest: datetime,
     received_at: datetime | None,
     reads: int,
     kind: str,
 ) -> str | None:
-    """Return why the contracts forbid a reading, None if all of them allow it; the strictest one decides."""
+    """Return why the contracts forbid a reading, None if all of them allow it; the strictest one decides.
+
+    `copy` is what was received; what is read may have been made from it.
+    """
     if not agreements:
         return "no contract is known for it"
     if now < highest - CLOCK_SLACK:
@@ -72,7 +76,7 @@ def judge_reading(
         if why_not is None and agreement.terms.is_aggregate_only and kind != FIGURES and not read.is_aggregate:
             why_not = "only figures over groups of rows are covered, no rows as they are"
         if why_not:
-            return f"{agreement.agreement_id}: {why_not}"
+            return f"{agreement.agreement_id}, on the copy {copy}: {why_not}"
     return None
 
 

@@ -93,6 +93,7 @@ class CopyLawService:
                     bound,
                     read,
                     self._place,
+                    copy=source.dataset_id,
                     now=now,
                     highest=highest,
                     received_at=received,
@@ -145,7 +146,8 @@ class CopyLawService:
                     agreements = agreements_of(connection, source)
                     bounds = [a.terms.uses_max for a in agreements if a.terms.uses_max is not None]
                     if not store.count_read(connection, source.version_id, min(bounds, default=None)):
-                        raise CopyForbidden(dataset=read.dataset_id, reason="its uses are used up")
+                        reason = f"the uses of the copy {source.dataset_id} are used up"
+                        raise CopyForbidden(dataset=read.dataset_id, reason=reason)
                     operation = operation_of(read)
                     tickets += [self._desk.open(connection, a.agreement_id, read, operation) for a in agreements]
         return tuple(tickets)

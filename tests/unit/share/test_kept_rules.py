@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlglot import parse_one
 
+from gongshu.console.reasons import in_chinese
 from gongshu.model.access import Role, Subject
 from gongshu.model.ids import DatasetId, PartyId, SubjectId
 from gongshu.secure.gate.copies import CopyRead
@@ -197,7 +198,7 @@ def test_a_copy_is_read_for_the_purposes_of_every_one_of_its_contracts_alone(ask
     both = [_contract("a", Terms(purposes=frozenset({"quality"}))), _contract("b", Terms(unrestricted=True))]
     assert _judged(both, "quality") is None
     for contracts in (both, both[::-1]):
-        assert "a: " in str(_judged(contracts, asked))
+        assert "a, on the copy received: " in str(_judged(contracts, asked))
     assert _judged(both[1:], asked) is None
 
 
@@ -209,6 +210,13 @@ def test_what_is_read_counts_as_what_it_is_for_the_contract() -> None:
     assert "no contract" in str(_judged([], "quality"))
 
 
+def test_uses_that_are_up_are_said_of_the_copy_that_was_read_so_often() -> None:
+    held = [_contract("a", Terms(uses_max=2))]
+    assert _judged(held, "quality", reads=1) is None
+    assert _judged(held, "quality", reads=2) == "a, on the copy received: its 2 uses are used up"
+    assert in_chinese("a, on the copy received: its 2 uses are used up") == "a，副本 received：2 次已用完"
+
+
 def _contract(name: str, terms: Terms) -> Agreement:
     given: dict[str, Any] = dict.fromkeys((part.name for part in fields(Agreement)), "")
     given |= {"agreement_id": name, "terms": terms, "agreed_at": DAY, "side": Side.CONSUMER, "uses": 0}
@@ -217,6 +225,8 @@ def _contract(name: str, terms: Terms) -> Agreement:
 
 def _judged(contracts: list[Agreement], purpose: str, **more: Any) -> str | None:
     reader = Subject(SubjectId("user:li"), PartyId("shop"), frozenset({Role.ANALYST}))
+    reads = more.pop("reads", 0)
     read = CopyRead(DatasetId("copy"), reader, more.pop("action", "read"), purpose, **more)
     place, kind = Place(PartyId("shop")), "delivery"
-    return judge_reading(contracts, read, place, now=DAY, highest=DAY, received_at=DAY, reads=0, kind=kind)
+    times = {"now": DAY, "highest": DAY, "received_at": DAY}
+    return judge_reading(contracts, read, place, copy=DatasetId("received"), reads=reads, kind=kind, **times)
