@@ -4,9 +4,12 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from operator import attrgetter
 from pathlib import Path
 
 import orjson
@@ -30,25 +33,57 @@ pytestmark = pytest.mark.disk
 
 ROOT = Path(__file__).parents[3]
 CONTRACTS = 50
+LET_IN = CONTRACTS // 2
+"""More than enough are left for the desks of both workers, as each contract takes two messages."""
 LEASES_S = 61
 """Longer than the leases of outbox and reactions: what the dead process held is free then."""
 WAIT_S = 120.0
 
 
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One sending of a message, as it came to the shop; the clock of the moments is the same for all processes."""
+
+    message: str
+    worker: str
+    began_s: float
+    """When its sender took it in hand, before it looked at its lease."""
+    was_late: bool
+    """The lease had ended by then."""
+    came_s: float
+
+
 class Door:
-    """Lets worker processes reach the shop over HTTP, and notes when which message came."""
+    """Lets worker processes reach the shop over HTTP, and notes when which message came from whom.
+
+    The first ones are let in at once; the others wait until the door opens, so that work lies at the workers' desks.
+    """
 
     def __init__(self, shop: Site) -> None:
-        self.arrivals: dict[str, list[float]] = {}
-        lock, arrivals = threading.Lock(), self.arrivals
+        self.arrivals: dict[str, list[Arrival]] = {}
+        self.held: list[str] = []
+        """From whom each message came that waits for the door to open."""
+        self.opened = threading.Event()
+        lock, arrivals, held, opened = threading.Lock(), self.arrivals, self.held, self.opened
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
+                length = int(self.headers["content-length"])
+                body = self.rfile.read(length)
+                if len(body) < length:
+                    return  # its sender was killed while it sent
+                document = orjson.loads(body)
+                worker, began_s, was_late = self.headers["worker"], self.headers["began"], self.headers["late"]
+                arrival = Arrival(document["@type"], worker, float(began_s), was_late == "True", time.monotonic())
                 with lock:
-                    arrivals.setdefault(orjson.loads(body)["@id"], []).append(time.monotonic())
+                    arrivals.setdefault(document["@id"], []).append(arrival)
+                    is_held = len(arrivals) > LET_IN
+                    if is_held:
+                        held.append(worker)
+                if is_held:
+                    opened.wait(WAIT_S)
                 self._answer(shop.take(MILL, self.path, body))
 
             def do_GET(self) -> None:
@@ -130,6 +165,16 @@ def wait_for(site: Site, count: int) -> None:
         time.sleep(0.05)
 
 
+def wait_until_held(door: Door, count: int) -> None:
+    """Return when all senders of both workers wait at the door, so that more lies behind them on their desks."""
+    deadline = time.monotonic() + WAIT_S
+    while sorted(Counter(door.held).values()) != [count, count]:
+        if time.monotonic() > deadline:
+            door.opened.set()
+            pytest.fail(f"only these wait at the door: {Counter(door.held)}")
+        time.sleep(0.05)
+
+
 def test_two_processes_share_fifty_negotiations_and_one_is_killed(tmp_path: Path, database: Database) -> None:
     ahead = tmp_path / "ahead"
     move(ahead, 0)
@@ -142,22 +187,34 @@ def test_two_processes_share_fifty_negotiations_and_one_is_killed(tmp_path: Path
             for _ in range(CONTRACTS):
                 world.shop.ask_contract(MILL, offer.offer_id, terms)
             world.shop.runner.start()
-            wait_for(world.shop, CONTRACTS // 3)
+            wait_until_held(door, SENDERS)
             one.kill()
             one.wait(30)
             before = time.monotonic()
             move(ahead, LEASES_S)
             after = time.monotonic()
+            door.opened.set()
             wait_for(world.shop, CONTRACTS)
             wait_for(world.mill, CONTRACTS)
     finally:
         world.shop.runner.stop()
         door.close()
-    twice = [times for times in door.arrivals.values() if len(times) > 1]
-    assert all(times[0] < after and times[1] > before for times in twice), "sent twice without need"
-    assert len(twice) <= 2 * SENDERS, "more than can have been under way when time moved"
+    require_needed(door, before, after)
     require_all_done(world)
     world.close()
+
+
+def require_needed(door: Door, before: float, after: float) -> None:
+    """Twice may come only what was under way when time moved: begun before, and taken up again under a new lease."""
+    late = [came for sendings in door.arrivals.values() for came in sendings if came.was_late]
+    assert late == [], f"sent without a lease: {before=} {after=}"
+    twice = [sorted(came, key=attrgetter("began_s")) for came in door.arrivals.values() if len(came) > 1]
+    seen = "\n".join(f"{before=} {after=} {came}" for came in twice)
+    for first, *others in twice:
+        assert len(others) == 1, f"sent more than twice:\n{seen}"
+        assert first.began_s < after, f"sent twice under new leases:\n{seen}"
+        assert others[0].began_s > before, f"sent again under somebody's lease:\n{seen}"
+    assert len(twice) <= 2 * SENDERS, f"more than can have been under way when time moved:\n{seen}"
 
 
 def require_all_done(world: World) -> None:

@@ -3,9 +3,11 @@
 Used by `test_two_processes`: `python -m tests.integration.share.worker URL FOLDER CLOCK PORT`.
 """
 
+import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,7 +16,9 @@ import httpx
 
 from gongshu.database import Database
 from gongshu.model.ids import PartyId
+from gongshu.share.desk import Entry
 from gongshu.share.errors import PeerUnreachable
+from gongshu.share.model import Record
 from gongshu.share.ports import Reply
 from tests.conftest import Clock
 from tests.unit.share.world import MILL, SHOP, Net, Site
@@ -45,14 +49,28 @@ class FarNet(Net):
             raise PeerUnreachable(party=target, address="the test", reason=str(cause)) from cause
 
 
+class Began(threading.local):
+    """When this thread took the message in hand that it sends, and whether its lease had ended by then."""
+
+    at_s = 0.0
+    is_late = False
+
+
 class FarShop:
     """The other side, as far as a wire needs it."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, began: "Began") -> None:
+        self._began = began
         self._client = httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=60.0)
 
     def take(self, sender: PartyId, path: str, body: bytes) -> Reply:
-        answer = self._client.post(path, content=body, headers={"sender": sender})
+        headers = {
+            "sender": sender,
+            "worker": str(os.getpid()),
+            "began": str(self._began.at_s),
+            "late": str(self._began.is_late),
+        }
+        answer = self._client.post(path, content=body, headers=headers)
         return Reply(answer.status_code, answer.content)
 
     def show(self, sender: PartyId, path: str) -> Reply:
@@ -66,7 +84,14 @@ def main(url: str, folder: Path, clock: Path, port: int) -> None:
     signal.signal(signal.SIGTERM, lambda number, frame: ended.set())
     net = FarNet(port)
     site = Site(folder, MILL, net, FileClock(clock), database=Database(url))
-    net.parties[SHOP] = FarShop(port)  # type: ignore[assignment]  # only its take and show are used
+    began, deliver = Began(), site.outbox.deliver
+
+    def noted(record: Record, entry: Entry) -> None:
+        began.at_s, began.is_late = time.monotonic(), site.clock() >= entry.held_until
+        deliver(record, entry)
+
+    site.outbox.deliver = noted  # type: ignore[method-assign]  # to tell the test
+    net.parties[SHOP] = FarShop(port, began)  # type: ignore[assignment]  # only its take and show are used
     site.runner.start()
     print("works", flush=True)  # noqa: T201  # the test waits for it
     ended.wait()
