@@ -41,7 +41,8 @@ def verify(
     fingerprint: Annotated[
         list[str] | None, typer.Option(help="sha256:… of a key, compared over another channel; once for each side")
     ] = None,
-    problems: Annotated[bool, typer.Option("--problems", help="Show only what does not agree")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show every item, not what does not agree alone")] = False,
+    problems: Annotated[bool, typer.Option("--problems", help="Show what does not agree, no summary")] = False,
     format: AsFormat = Format.TABLE,
 ) -> None:
     """Verify and match evidence, offline: gongshu evidence verify mill.jsonl shop.jsonl --fingerprint sha256:….
@@ -54,7 +55,7 @@ def verify(
     arguments = [str(file), *([str(other)] if other else [])]
     for each in fingerprint or ():
         arguments += ["--fingerprint", each]
-    arguments += ["--problems"] * problems + ["--json"] * (format is Format.JSON)
+    arguments += ["--verbose"] * verbose + ["--problems"] * problems + ["--json"] * (format is Format.JSON)
     if status := main(arguments):
         raise typer.Exit(status)
 

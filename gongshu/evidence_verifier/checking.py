@@ -1,17 +1,16 @@
-"""Checks one bundle by itself: keys, contract, messages, chains, papers, audit records."""
+"""Checks one bundle by itself: contract, messages, chains, papers, audit records."""
 
 import base64
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from .findings import AGREES, FORGED, ONLY, RESENT, UNREADABLE, Bundle
 from .primitives import fingerprint_of, hash_of, is_included, is_signed, jws_parts, parse_text, plain_of
 
 
-def check(bundle: Bundle, fingerprints: Sequence[str]) -> None:
-    """Note everything that one side's evidence shows by itself."""
-    _check_keys(bundle, fingerprints)
+def check(bundle: Bundle) -> None:
+    """Note everything that one side's evidence shows by itself, taking the keys in it for theirs."""
     parts: tuple[tuple[str, Callable[[Bundle], None]], ...] = (
         ("agreement", _check_agreement),
         ("contract", _check_contract),
@@ -25,15 +24,6 @@ def check(bundle: Bundle, fingerprints: Sequence[str]) -> None:
             part(bundle)
         except UNREADABLE as cause:
             bundle.say(kind, "content", FORGED, f"it cannot be read ({type(cause).__name__})")
-
-
-def _check_keys(bundle: Bundle, fingerprints: Sequence[str]) -> None:
-    wanted = {each.strip().lower() for each in fingerprints}
-    for party, key in sorted(bundle.keys.items()):
-        own = fingerprint_of(key)
-        is_known = not wanted or own in wanted or (len(wanted) == 1 and party != bundle.header["party"])
-        detail = own if is_known else f"{own} is none of the fingerprints given"
-        bundle.say("key", party, AGREES if is_known else FORGED, detail)
 
 
 def _check_agreement(bundle: Bundle) -> None:

@@ -5,8 +5,10 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-AGREES, ONLY, DIFFERS, FORGED = "agrees", "only here", "differs", "forged"
-CHINESE = {AGREES: "一致", ONLY: "仅此方有", DIFFERS: "不一致", FORGED: "伪造或篡改"}
+AGREES, UNCHECKED, ONLY, DIFFERS, FORGED = "agrees", "not checked", "only here", "differs", "forged"
+RIGHT = frozenset({AGREES, UNCHECKED})
+"""What is no disagreement: a key is not checked where nobody gave its fingerprint."""
+CHINESE = {AGREES: "一致", UNCHECKED: "未核对", ONLY: "仅此方有", DIFFERS: "不一致", FORGED: "伪造或篡改"}
 KINDS = {
     "agreement": "协议",
     "contract": "数字合约",
@@ -43,7 +45,7 @@ class Finding:
     def __str__(self) -> str:
         kind = f"{KINDS[self.kind]} {self.kind}"
         detail = f"  ({self.detail})" if self.detail else ""
-        return _shown(f"{CHINESE[self.verdict]} {self.verdict}: {kind} {self.item}{detail}")
+        return shown(f"{CHINESE[self.verdict]} {self.verdict}: {kind} {self.item}{detail}")
 
 
 @dataclass
@@ -66,6 +68,6 @@ class Bundle:
         self.found.append(Finding(kind, item, verdict, f"{self.name}: {detail}" if detail else self.name))
 
 
-def _shown(text: str) -> str:
-    """A hostile file must not steer the terminal: what cannot be printed is shown as its number."""
+def shown(text: str) -> str:
+    """Return what a terminal may print: a hostile file must not steer it, so what cannot be printed is a number."""
     return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)

@@ -6,6 +6,8 @@ from typing import Any
 from .findings import AGREES, DIFFERS, FORGED, ONLY, RESENT, UNREADABLE, Bundle, Finding
 from .primitives import fingerprint_of, jws_parts, parse_text, text_of
 
+BOTH = "both sides"
+
 
 def match(one: Bundle, other: Bundle) -> list[Finding]:
     """Compare what each says about the same things."""
@@ -46,7 +48,7 @@ def _compared(one: Bundle, other: Bundle, kind: str, directions: tuple[str, str]
         elif mine[item] != theirs[item]:
             found.append(Finding(kind, item, DIFFERS, _difference(one.name, mine[item], other.name, theirs[item])))
         else:
-            found.append(Finding(kind, item, AGREES, "both sides"))
+            found.append(Finding(kind, item, AGREES, BOTH))
     return found
 
 

@@ -16,12 +16,22 @@ from gongshu.console.pages.clearances import safe_name
 from gongshu.console.widgets import chip_html, notice, size_text, table, text
 from gongshu.errors import InvalidInput
 from gongshu.evidence_verifier import verify
-from gongshu.evidence_verifier.findings import AGREES, DIFFERS, FORGED, KINDS, ONLY, Finding, Unreadable
+from gongshu.evidence_verifier.findings import (
+    AGREES,
+    DIFFERS,
+    FORGED,
+    KINDS,
+    ONLY,
+    RIGHT,
+    UNCHECKED,
+    Finding,
+    Unreadable,
+)
 
 BUNDLE_BYTES_MAX = 64_000_000
 """Largest file that is verified on a page; the command takes any. Ours."""
 SHOWN_MAX = 2_000
-VERDICT_KIND = {AGREES: "good", ONLY: "warn", DIFFERS: "bad", FORGED: "bad"}
+VERDICT_KIND = {AGREES: "good", UNCHECKED: "plain", ONLY: "warn", DIFFERS: "bad", FORGED: "bad"}
 _PRINT = re.compile(r"sha256:[0-9a-f]{64}")
 
 
@@ -114,7 +124,7 @@ def check_files(files: Mapping[str, bytes], fingerprints: Sequence[str]) -> list
 
 def _show_found(view: View, found: list[Finding], *, is_both: bool) -> None:
     count = Counter(each.verdict for each in found)
-    wrong = [each for each in found if each.verdict != AGREES]
+    wrong = [each for each in found if each.verdict not in RIGHT]
     if not wrong:
         key = "proof.all_agree" if is_both else "proof.one_agrees"
         notice(view.t(key, count=len(found)), view.t("proof.agree_text"), kind="good")
@@ -122,7 +132,8 @@ def _show_found(view: View, found: list[Finding], *, is_both: bool) -> None:
         kind = "bad" if count[FORGED] or count[DIFFERS] else "warn"
         heading = view.t("proof.wrong", wrong=len(wrong), count=len(found))
         notice(heading, view.t("proof.wrong_text"), kind=kind)
-    ordered = [*wrong, *(each for each in found if each.verdict == AGREES)][:SHOWN_MAX]
+    unchecked = [each for each in found if each.verdict == UNCHECKED]
+    ordered = [*wrong, *unchecked, *(each for each in found if each.verdict == AGREES)][:SHOWN_MAX]
     rows = [
         {
             "key": number,

@@ -104,7 +104,7 @@ def live(mill: Witness, shop: Witness, folder: Path) -> Case:
 
 
 def wrong(findings: list[Finding]) -> list[Finding]:
-    return [each for each in findings if each.verdict != "agrees"]
+    return [each for each in findings if each.verdict not in {"agrees", "not checked"}]
 
 
 def test_the_evidence_of_both_sides_agrees_in_every_item(case: Case) -> None:
@@ -414,6 +414,50 @@ def test_people_read_the_outcome_in_two_languages_and_programs_in_one(
     assert "keys NOT compared" in said
     assert main([str(altered), "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["agrees"] is False
+
+
+def test_success_is_a_summary_and_every_item_is_there_for_who_asks(
+    case: Case, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files, mill = [*map(str, case.files)], ["--fingerprint", case.fingerprints[0]]
+    assert main([*files, *mill, "--fingerprint", case.fingerprints[1]]) == 0
+    said = capsys.readouterr().out
+    assert len(said.splitlines()) < 12
+    for part in (
+        case.agreement_id,
+        case.mill.party,
+        case.shop.party,
+        "entry ",
+        "counted alike: 2 / 2",
+        "on both sides",
+    ):
+        assert part in said
+    assert said.count("已核对 compared, sha256:") == 2
+    assert main([*files, *mill, "--verbose"]) == 0
+    every = capsys.readouterr().out
+    assert len(every.splitlines()) > 50
+    assert said.splitlines()[0] in every
+
+
+def test_a_key_whose_fingerprint_was_not_given_is_not_checked(case: Case, tmp_path: Path) -> None:
+    def keys(files: list[Path], *given: str) -> set[tuple[str, str]]:
+        return {(each.item, each.verdict) for each in verify(files, given) if each.kind == "key"}
+
+    mill, shop = case.fingerprints
+    ours, theirs = case.mill.party, case.shop.party
+    assert keys(case.files) == {(ours, "not checked"), (theirs, "not checked")}
+    assert keys(case.files, mill) == {(ours, "agrees"), (theirs, "not checked")}
+    assert keys(case.files[:1], shop) == {(ours, "not checked"), (theirs, "agrees")}
+    assert keys(case.files, mill, shop) == {(ours, "agrees"), (theirs, "agrees")}
+    assert (ours, FORGED) in keys(case.files, mill, "sha256:" + "0" * 64) | keys(case.files, "sha256:" + "0" * 64)
+    stranger = KeyStore(tmp_path / "keys")
+
+    def own(header: Line, _: list[Any]) -> None:
+        header["keys"][ours] = stranger.public_key_raw().hex()
+
+    bent = forge(case.files[0], case.folder / "stranger.jsonl", stranger.sign, own)
+    assert (ours, FORGED) in keys([bent, case.files[1]], mill), "by the other file the fingerprint is this party's"
+    assert (ours, FORGED) in keys([bent], mill)
 
 
 def test_a_fingerprint_that_is_not_the_exporters_is_told(case: Case) -> None:
