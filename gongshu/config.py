@@ -64,7 +64,12 @@ class NodeConfig(BaseModel):
     )
     host: str = Field(default="127.0.0.1", description="Address that the HTTP server binds to")
     port: int = Field(default=6720, ge=0, le=65535, description="Port of the HTTP server; 0 takes a free one")
-    public_url: str = Field(default="", description="Address that partners use; empty means http://host:port")
+    public_url: str = Field(
+        default="",
+        pattern=r"^(https?://[^\s/?#\"\\]+(/[^\s?#\"\\]*)?)?$",
+        description="Address that partners use; empty means http://host:port",
+        examples=["https://mill.example:6720"],
+    )
     tls_certificate: str = Field(
         default="",
         description="Our TLS certificate and its intermediates, PEM, in the home folder or absolute; empty: plain HTTP",

@@ -35,6 +35,9 @@ def init(
     division: Annotated[str, typer.Option(help="GB/T 4754-2017 division of the main activity")] = "C34",
     host: Annotated[str, typer.Option(help="Address to bind to")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port of pages and interfaces; 0 takes a free one")] = 6720,
+    public_url: Annotated[
+        str, typer.Option(help="Address that partners use, as https://mill.example:6720; invitations carry it")
+    ] = "",
 ) -> None:
     """Make the configuration, the keys and the databases of a node, and print the one-time link for its first account.
 
@@ -44,7 +47,9 @@ def init(
     if home.config_file.exists():
         raise NodeExists(home=home.path)
     try:
-        config = NodeConfig(party_id=party, title=title, role=role, division=division, host=host, port=port)
+        config = NodeConfig(
+            party_id=party, title=title, role=role, division=division, host=host, port=port, public_url=public_url
+        )
     except ValidationError as cause:
         raise OptionInvalid(reason=reasons_of(cause)) from cause
     if role is NodeRole.ENTERPRISE:

@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from gongshu import cli
+from gongshu.config import Home, read_config
 
 PASSWORD = "Seven-quiet-gears"
 CSV = "order_no,part,quantity\nA-1,shaft,10\nA-2,gear,7\n"
@@ -215,6 +216,7 @@ def test_a_pull_that_could_not_be_written_is_refused_before_it_counts_as_a_use(n
         ("urn:gongshu:party:mill", "x", ("--port", "99999")),
         ("urn:gongshu:party:mill", "x", ("--division", "Z99")),
         ("urn:gongshu:party:mill", "x", ("--division", "C99")),
+        ("urn:gongshu:party:mill", "x", ("--public-url", "mill.example:6720")),
     ],
 )
 def test_a_node_that_could_not_work_is_not_made(tmp_path: Path, party: str, title: str, more: tuple[str, ...]) -> None:
@@ -232,8 +234,10 @@ def test_no_node_says_how_to_make_one(tmp_path: Path) -> None:
 
 
 def test_status_says_when_nothing_answers(tmp_path: Path) -> None:
-    home = tmp_path / "mill"
-    assert gongshu(home, "init", "--party", "urn:gongshu:party:mill", "--title", "x").status == 0
+    home, address = tmp_path / "mill", "https://mill.example:6720"
+    options = ("--party", "urn:gongshu:party:mill", "--title", "x", "--public-url", address)
+    assert gongshu(home, "init", *options).status == 0
+    assert read_config(Home(home)).public_url == address
     assert "not running" in gongshu(home, "status").out
     (home / "run").mkdir(exist_ok=True)
     (home / "run" / "address").write_text("http://127.0.0.1:1", encoding="utf-8")
