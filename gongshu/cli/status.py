@@ -8,6 +8,8 @@ from gongshu.cli.output import Format, show
 from gongshu.cli.session import opened_node
 from gongshu.secure.peer_tls import TlsSettings, client_context, pin_of
 
+TIME_HELP = "a partner that answers settles it, a person by `gongshu share time --reset`, else 7 days of running"
+
 app = typer.Typer(add_completion=False)
 
 
@@ -33,6 +35,10 @@ def status(format: Annotated[Format, typer.Option(help="table for people, json f
             {"what": "datasets", "value": len(node.catalogue.datasets(limit=100_000))},
             {"what": "audit records", "value": node.audit.size()},
         ]
+        counted = node.keeping.counted_instead()
+        if counted is not None:
+            said = f"wait until the clock is believed; by the machine it is {counted:%Y-%m-%dT%H:%M:%SZ}: {TIME_HELP}"
+            rows.append({"what": "deletions of received data", "value": said})
         rows += [{"what": f"source {s.source.source_id}", "value": s.state.value} for s in sources]
     show(rows, ["what", "value"], format)
 

@@ -2,7 +2,7 @@
 
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -17,6 +17,9 @@ from gongshu.database import MIGRATIONS, Database, metadata, newest_revision
 from gongshu.model.ids import PartyId
 from gongshu.secure.keys import KeyStore
 from gongshu.secure.parties import Party, PartyRegistry
+from gongshu.share.keeping.counting import STEADY
+from gongshu.share.keeping.tables import counted_time, kept_keys
+from gongshu.share.tables import share_high_time
 from tests.unit.share.world import Memory
 
 
@@ -147,4 +150,32 @@ def test_standing_offers_and_processes_are_bound_and_each_published_name_is_kept
             assert [tuple(row) for row in found] == [("gone", ""), ("shop", "key sha256:1")], table
         names = connection.execute(sa.text("SELECT published_as, dataset_id FROM share_published_names")).all()
     assert [tuple(row) for row in names] == [("name", "a")]
+    database.close()
+
+
+@pytest.mark.parametrize(
+    ("state", "seen", "counted"),
+    [
+        ("held", timedelta(days=-3), timedelta(days=-3)),
+        ("held", timedelta(days=400), timedelta()),
+        ("told", timedelta(days=-3), None),
+    ],
+)
+def test_a_node_that_never_counted_begins_at_the_time_it_saw_and_not_beyond_its_clock(
+    sqlite_url: str, state: str, seen: timedelta, counted: timedelta | None
+) -> None:
+    database, now = Database(sqlite_url), datetime.now(UTC)
+    command.upgrade(database._alembic(), "0018")
+    values = {"state": state, "fingerprint": "f", "agreement_id": "a", "counterparty": "mill", "made_at": now}
+    with database.begin() as connection:
+        connection.execute(sa.insert(kept_keys).values(values))
+        connection.execute(sa.insert(share_high_time).values(id=1, at=now + seen))
+    database.prepare()
+    with database.connect() as connection:
+        found = connection.execute(sa.select(counted_time.c.at, counted_time.c.basis)).all()
+    if counted is None:
+        assert found == []
+    else:
+        assert abs(found[0].at - now - counted) < timedelta(minutes=5)
+        assert found[0].basis == STEADY
     database.close()

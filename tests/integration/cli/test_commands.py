@@ -8,15 +8,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import closing, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
 import pytest
+import sqlalchemy as sa
 
 from gongshu import cli
 from gongshu.config import Home, read_config
+from gongshu.node import open_node
+from gongshu.share.keeping.tables import counted_time
 
 PASSWORD = "Seven-quiet-gears"
 CSV = "order_no,part,quantity\nA-1,shaft,10\nA-2,gear,7\n"
@@ -241,7 +245,12 @@ def test_status_says_when_nothing_answers(tmp_path: Path) -> None:
     assert "not running" in gongshu(home, "status").out
     (home / "run").mkdir(exist_ok=True)
     (home / "run" / "address").write_text("http://127.0.0.1:1", encoding="utf-8")
-    assert "does not answer" in gongshu(home, "status").out
+    at = datetime.now(UTC)
+    with closing(open_node(Home(home))) as node, node.database.begin() as connection:
+        connection.execute(sa.insert(counted_time).values(id=1, at=at, held_since=at, basis=""))
+    said = gongshu(home, "status").out
+    assert "does not answer" in said
+    assert f"by the machine it is {at:%Y-%m-%dT%H:%M:%SZ}" in said
 
 
 def test_lines_are_not_wrapped_so_that_codes_can_be_copied(tmp_path: Path) -> None:
