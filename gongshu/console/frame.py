@@ -135,13 +135,21 @@ class View:
 
     @contextmanager
     def trying(self, place: ui.element) -> Iterator[None]:
-        """Show an error of the block in `place`, cleared before; the page stays usable."""
+        """Show in `place`, cleared before, that the block is under way, and its error; the page stays usable.
+
+        While it runs no button of the page takes a click: a second one would ask, pay or use a second time.
+        """
         place.clear()
+        with place:
+            busy = text(self.t("frame.busy")).classes("gs-busy").props("role=status")
         try:
             yield
         except GongshuError as error:
             with place:
                 error_notice(self, error)
+        finally:
+            if not busy.is_deleted:
+                busy.delete()
 
 
 Builder = Callable[[View], Awaitable[None]]

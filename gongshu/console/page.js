@@ -1,4 +1,5 @@
 // Shows every <time datetime> in the reader's own zone, with UTC on hover, and fits charts; also those that appear later.
+// Lets the second click of a double click do nothing, and says in Chinese that the connection is lost.
 (() => {
   const two = (n) => String(n).padStart(2, "0");
   const local = (iso, seconds) => {
@@ -37,4 +38,19 @@
     childList: true, subtree: true, attributes: true, attributeFilter: ["datetime"],
   });
   document.addEventListener("DOMContentLoaded", showAll);
+
+  // A button acts once: two contracts, or two uses, are not what a double click means. Turning pages stays quick.
+  const once = (event) => {
+    const button = event.target.closest?.(".q-btn");
+    if (event.detail < 2 || !button || button.closest(".q-table__bottom") || button.matches(".q-btn--dense")) return;
+    event.stopImmediatePropagation();
+    event.preventDefault();
+  };
+  document.addEventListener("click", once, true);
+
+  document.addEventListener("DOMContentLoaded", () => {
+    if (!document.documentElement.lang.startsWith("zh")) return;
+    const lines = document.querySelectorAll("#popup > span");
+    ["连接已断开。", "正在重新连接……"].forEach((words, place) => lines[place] && (lines[place].textContent = words));
+  });
 })();
