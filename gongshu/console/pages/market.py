@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from nicegui import ui
 
+from gongshu.console.column_words import describe_columns
 from gongshu.console.forms import FieldWrong
 from gongshu.console.frame import Console, View
 from gongshu.console.pages.market_offer import show_offer
@@ -73,14 +74,14 @@ def _show_hit(view: View, hit: Found, names: Mapping[str, str]) -> None:
             elif hit.offers:
                 chip(view.t("market.offers", count=hit.offers), "accent")
         if hit.description and hit.description != hit.title:
-            text(hit.description[:SHORT]).classes("gs-muted gs-small")
+            text(describe_columns(view, hit.description)[:SHORT]).classes("gs-muted gs-small")
 
 
 async def _show_entry(view: View, party: PartyId, dataset_id: str, names: Mapping[str, str]) -> None:
     entry = await view.ask(view.node.crawl.entry, party, dataset_id, view.subject)
     with panel(str(entry["title"] or dataset_id), f"{names.get(party, party)} · {dataset_id}"):
         if entry["description"]:
-            text(str(entry["description"])).classes("gs-muted")
+            text(describe_columns(view, str(entry["description"]))).classes("gs-muted")
         policies = list(entry.get("offers", ()))
         for policy in policies:
             terms, obstacle = read_policy(policy)
@@ -191,7 +192,7 @@ def _show(view: View, found: RemoteCatalogue, names: Mapping[str, str]) -> None:
     for dataset in found.datasets:
         with panel(dataset.title or dataset.dataset_id, dataset.dataset_id):
             if dataset.description and dataset.description != dataset.title:
-                text(dataset.description).classes("gs-muted")
+                text(describe_columns(view, dataset.description)).classes("gs-muted")
             for offer in dataset.offers:
                 show_offer(
                     view,

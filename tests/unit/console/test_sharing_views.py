@@ -1,5 +1,6 @@
 """What the pages of sharing say: terms in words with who keeps them, what is possible, what is left."""
 
+import time
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 
 from gongshu.cli.share_kept import said_of
+from gongshu.console.column_words import describe_columns
 from gongshu.console.frame import View
 from gongshu.console.pages.agreements import contract_path
 from gongshu.console.pages.contract_evidence import figures_text, operation_text
@@ -21,6 +23,7 @@ from gongshu.console.session import Taste
 from gongshu.console.texts import Language, read_texts
 from gongshu.model.grade import Grade, GradeLabel, GradeStanding, Importance
 from gongshu.model.ids import PartyId
+from gongshu.packs import load_packs
 from gongshu.share.dsp.states import Kind, Side, State
 from gongshu.share.enforcement import CLASSES, enforcement_of
 from gongshu.share.evidence.model import Figures
@@ -55,6 +58,39 @@ EVERY_TERM = Terms(
 
 def view(language: Language = Language.EN) -> View:
     return View(SimpleNamespace(), SimpleNamespace(), SimpleNamespace(), Taste(language, is_dark=False), read_texts())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("description", "zh", "en"),
+    [
+        ("part VARCHAR, count BIGINT", "part (文本)、count (整数)", "part (text), count (whole number)"),
+        ("at TIMESTAMP WITH TIME ZONE", "at (日期与时刻)", "at (date and time)"),
+        (
+            "a b DECIMAL(10,2), x DATE[]",
+            "a b (小数)、x (一组日期)",
+            "a b (decimal number), x (list of date)",
+        ),
+        ("ok BOOLEAN, spindle_te", "ok (是或否)、spindle_te", "ok (yes or no), spindle_te"),
+        ("Rows of DOUBLE precision, made by hand, daily", None, None),
+        ("主轴温度", None, None),
+        ("", None, None),
+        ("<b> VARCHAR", "<b> (文本)", "<b> (text)"),
+    ],
+)
+def test_types_of_columns_are_said_in_words(description: str, zh: str | None, en: str | None) -> None:
+    assert describe_columns(view(Language.ZH), description) == (description if zh is None else zh)
+    assert describe_columns(view(Language.EN), description) == (description if en is None else en)
+
+
+def test_units_stand_as_people_write_them_and_hostile_words_cost_no_time() -> None:
+    shown = SimpleNamespace(packs=load_packs())
+    spoken = View(shown, SimpleNamespace(), SimpleNamespace(), Taste(Language.EN, is_dark=False), read_texts())  # type: ignore[arg-type]
+    assert describe_columns(spoken, "temperature DOUBLE [Cel], load DOUBLE") == (
+        "temperature (decimal number °C), load (decimal number)"
+    )
+    begun = time.process_time()
+    describe_columns(spoken, "a DOUBLE " * 20_000 + ", " + "x [" * 20_000)
+    assert time.process_time() - begun < 2
 
 
 @pytest.mark.parametrize("language", list(Language))
