@@ -101,7 +101,7 @@ def _end_and_prove(show: Show) -> None:
     look = {"sql": "SELECT count(*) AS n FROM short_lived", "purpose": PURPOSE}
     require(buyer.call("POST", "/api/v1/sql", look)["rows"][0]["n"] > 0, "the copy", "readable", "empty")
     owner.call("POST", f"/api/v1/share/agreements/{got['agreement_id']}/retire", {"reason": "shown in the demo"})
-    wait_until(lambda: _is_proved(owner, got["agreement_id"]), "the partner's deletion proof", 60.0)
+    wait_until(lambda: _is_proved(owner, got["agreement_id"]), "the partner's deletion proof")
     buyer.refused("POST", "/api/v1/sql", look)
 
 
@@ -148,7 +148,7 @@ def report(show: Show) -> Evidence:
     period = show.enterprise_now().strftime("%Y-%m")
     body = {"agreement_id": agreement["terms"]["agreement_id"], "period": period}
     steward.call("POST", "/api/v1/hub/outbox", body)
-    wait_until(lambda: _delivered(steward), "the province's receipt", 60.0)
+    wait_until(lambda: _delivered(steward), "the province's receipt")
     forged = show.province["viewer"].refused("POST", "/api/v1/hub/reports", {"document": {}, "signature": "AA"})
     members = join_and_report(show, official, period)
     publication = official.call("POST", f"/api/v1/hub/periods/{period}/publications")
@@ -181,7 +181,7 @@ def _reach(person: Any, kind: str, process_id: str, state: str) -> dict[str, Any
         require(record["state"] != "TERMINATED", kind, state, record["reason"])
         return record if record["state"] == state else None
 
-    reached: dict[str, Any] = wait_until(look, f"{kind} in {state}", 60.0)
+    reached: dict[str, Any] = wait_until(look, f"{kind} in {state}")
     return reached
 
 

@@ -14,6 +14,8 @@ from gongshu.demo.errors import StepFailed
 from gongshu.demo.stage import Stage
 
 LOOK_EVERY_S = 0.2
+PATIENCE_S = 180.0
+"""A busy machine needs a minute for what takes seconds; what takes longer than this does not come at all."""
 
 
 @dataclass(slots=True)
@@ -72,16 +74,16 @@ def require(holds: bool, what: str, expected: object, seen: object) -> None:
         raise StepFailed(what=what, expected=expected, seen=seen)
 
 
-def wait_until(look: Callable[[], Any], what: str, timeout_s: float) -> Any:
-    """Return the first true answer of `look`.
+def wait_until(look: Callable[[], Any], what: str, *, is_reached: Callable[[Any], bool] = bool) -> Any:
+    """Return the first answer of `look` that is what was waited for; a slow machine has minutes for it.
 
     Raises: StepFailed when it takes longer.
     """
-    deadline = time.monotonic() + timeout_s
+    deadline = time.monotonic() + PATIENCE_S
     while True:
         seen = look()
-        if seen:
+        if is_reached(seen):
             return seen
         if time.monotonic() > deadline:
-            raise StepFailed(what=what, expected=f"within {timeout_s} s", seen=repr(seen)[:200])
+            raise StepFailed(what=what, expected=f"within {PATIENCE_S:g} s", seen=repr(seen)[:200])
         time.sleep(LOOK_EVERY_S)

@@ -17,7 +17,7 @@ import httpx
 from gongshu.config import Home, NodeConfig, NodeRole, write_config
 from gongshu.demo.errors import DemoFolderUnusable, ProcessFailed
 
-READY_TIMEOUT_S = 45.0
+READY_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 10.0
 LOOK_EVERY_S = 0.05
 FREE_SPACE_MIN_BYTES = 300_000_000
