@@ -11,7 +11,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import wraps
 from importlib import import_module
 from pathlib import Path
@@ -49,6 +49,7 @@ RACES_MAX = 9
 """How often a writer that was overtaken begins anew. Ours: each time one of the others has finished."""
 CONNECTIONS_KEPT = 16
 """Open connections to a file. Beyond SQLAlchemy's 5 each would be opened, set up and closed for one statement."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PREPARING = threading.Lock()
 """Alembic keeps its context in module variables, so threads of one process take turns."""
 
@@ -74,15 +75,14 @@ class UtcTime(TypeDecorator[datetime]):
         if value is None:
             return None
         assert value.tzinfo is not None, "times are aware UTC"
-        delta = value - datetime(1970, 1, 1, tzinfo=UTC)
+        delta = value - _EPOCH
         return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
 
     def process_result_value(self, value: int | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002
         """Return the aware UTC time."""
         if value is None:
             return None
-        seconds, micros = divmod(value, 1_000_000)
-        return datetime.fromtimestamp(seconds, tz=UTC).replace(microsecond=micros)
+        return _EPOCH + timedelta(microseconds=value)
 
 
 class Database:

@@ -30,16 +30,16 @@ from gongshu.model.grade import Grade, GradeStanding, Importance
 from gongshu.model.ids import AssetId, DatasetId, SeriesId, SourceId, SubjectId
 from gongshu.model.series import Series, SeriesSighting
 from gongshu.packs import Packs
+from gongshu.prepared import Prepared
 
 ALL = 1_000_000
 _IDS: sa.BindParameter[Any] = sa.bindparam("ids", expanding=True)
-_COLUMNS = sa.select(t.columns).where(t.columns.c.dataset_id.in_(_IDS)).order_by(t.columns.c.position)
-_SERIES = (
-    sa.select(t.series.c.dataset_id, t.series.c.series_id)
-    .where(t.series.c.dataset_id.in_(_IDS))
-    .order_by(t.series.c.series_id)
-)
-"""Built once: every judgement of a dataset asks them."""
+_ALL_COLUMNS = sa.select(t.columns).order_by(t.columns.c.position)
+_ALL_SERIES = sa.select(t.series.c.dataset_id, t.series.c.series_id).order_by(t.series.c.series_id)
+_COLUMNS = _ALL_COLUMNS.where(t.columns.c.dataset_id.in_(_IDS))
+_SERIES = _ALL_SERIES.where(t.series.c.dataset_id.in_(_IDS))
+_COLUMNS_OF = Prepared(_ALL_COLUMNS.where(t.columns.c.dataset_id == sa.bindparam("asked_id")))
+_SERIES_OF = Prepared(_ALL_SERIES.where(t.series.c.dataset_id == sa.bindparam("asked_id")))
 
 
 class CatalogueService:
@@ -120,7 +120,9 @@ class CatalogueService:
             row = read_row(connection, dataset_id)
             if row.state_secret:
                 raise StateSecretDeclared(dataset_id=dataset_id, clause=self.classifier.guide.item(SECRET_KEY).citation)
-            return self._decode(connection, [row])[0]
+            columns = _COLUMNS_OF.all(connection, {"asked_id": dataset_id})
+            series = [SeriesId(found.series_id) for found in _SERIES_OF.all(connection, {"asked_id": dataset_id})]
+        return decode_dataset(row, columns, series, self.clock())
 
     def series_of(self, dataset_id: DatasetId) -> list[Series]:
         """Return a dataset's series by id; none for a table.

@@ -30,10 +30,11 @@ from gongshu.model.dataset import DatasetKind
 from gongshu.model.grade import Grade, GradeStanding, Importance
 from gongshu.model.ids import DatasetId, SubjectId
 from gongshu.packs import Pack
+from gongshu.prepared import Prepared
 
 REVIEW_KEY = "obligation.review_months"
 SECRET_KEY = "scope.state_secret"  # noqa: S105  # a pack item's key
-_READ_ROW = sa.select(t.datasets).where(t.datasets.c.dataset_id == sa.bindparam("asked_id"))
+_READ_ROW = Prepared(sa.select(t.datasets).where(t.datasets.c.dataset_id == sa.bindparam("asked_id")))
 
 
 class Stewardship:
@@ -231,7 +232,7 @@ def read_row(connection: sa.Connection, dataset_id: DatasetId) -> Any:
 
     Raises: DatasetUnknown.
     """
-    row = connection.execute(_READ_ROW, {"asked_id": dataset_id}).one_or_none()
+    row = _READ_ROW.first(connection, {"asked_id": dataset_id})
     if row is None:
         raise DatasetUnknown(dataset_id=dataset_id)
     return row

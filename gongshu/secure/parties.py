@@ -18,16 +18,18 @@ from cryptography.x509 import load_pem_x509_certificates
 from gongshu.database import Database, settles_races
 from gongshu.model.audit import AuditEvent, AuditSink
 from gongshu.model.ids import PartyId
+from gongshu.prepared import Prepared
 from gongshu.secure.errors import PartyInvalid, PartyKeyDiffers, PartyUnknown
 from gongshu.secure.jws import is_text
 from gongshu.secure.keys import fingerprint_of
 from gongshu.secure.tables import parties
 
-_GET = sa.select(parties).where(
-    parties.c.party_id == sa.bindparam("asked_id"),
-    parties.c.valid_until.is_(None) | (parties.c.valid_until > sa.bindparam("now")),
+_GET = Prepared(
+    sa.select(parties).where(
+        parties.c.party_id == sa.bindparam("asked_id"),
+        parties.c.valid_until.is_(None) | (parties.c.valid_until > sa.bindparam("now")),
+    )
 )
-"""Built once: it is asked several times for each message."""
 _BY_KEY = frozenset({"gongshu", "mtls+gongshu"})
 """Schemes whose proof is a signature of the registered key."""
 
@@ -169,7 +171,7 @@ class PartyRegistry:
         if not is_party_id(party_id):
             raise PartyUnknown(party_id=party_id[:200])
         with self._database.connect() as connection:
-            row = connection.execute(_GET, {"asked_id": party_id, "now": self._clock()}).first()
+            row = _GET.first(connection, {"asked_id": party_id, "now": self._clock()})
         if row is None:
             raise PartyUnknown(party_id=party_id)
         party = _party(row)
@@ -286,7 +288,7 @@ def _values(party: Party) -> dict[str, str | datetime | None]:
     }
 
 
-def _party(row: "sa.Row[tuple[object, ...]]") -> Party:
+def _party(row: Any) -> Party:
     return Party(
         PartyId(row.party_id),
         row.title,

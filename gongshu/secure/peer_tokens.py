@@ -15,6 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from gongshu.database import Database
 from gongshu.model.access import Role, Subject
 from gongshu.model.ids import PartyId, SubjectId
+from gongshu.prepared import Prepared
 from gongshu.secure.errors import PartyUnknown, PeerTokenRejected
 from gongshu.secure.jws import JwsInvalid, decode_jws, encode_jws, is_signed_by
 from gongshu.secure.keys import KeyStore
@@ -40,7 +41,7 @@ NAME = "gongshu"
 SWEEP_EVERY = timedelta(seconds=60)
 """Ids of tokens that have expired are forgotten this often. Ours."""
 
-_USE = sa.insert(peer_token_ids)
+_USE = Prepared(sa.insert(peer_token_ids))
 
 
 class PeerTokens:
@@ -168,7 +169,7 @@ class PeerTokens:
         def use(connection: sa.Connection) -> None:
             if is_sweeping:
                 connection.execute(sa.delete(peer_token_ids).where(peer_token_ids.c.expires_at < now))
-            connection.execute(_USE, {"issuer": issuer, "jti": jti, "expires_at": until})
+            _USE.run(connection, {"issuer": issuer, "jti": jti, "expires_at": until})
 
         try:
             self._together.do(use)

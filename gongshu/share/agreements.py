@@ -7,6 +7,7 @@ import orjson
 import sqlalchemy as sa
 
 from gongshu.model.ids import PartyId
+from gongshu.prepared import Prepared
 from gongshu.secure.tables import parties
 from gongshu.share.automation import Action
 from gongshu.share.contract_tables import share_contract_signatures, share_contracts
@@ -23,15 +24,16 @@ _C = share_contracts.c
 _MINE = _A.agreement_id == sa.bindparam("asked_id")
 _PROOF = sa.func.coalesce(parties.c.proof, "").label("proof_now")
 _WITH_PROOF = sa.select(share_agreements, _PROOF).outerjoin(parties, parties.c.party_id == _A.counterparty)
-_FIND = _WITH_PROOF.where(_MINE)
-_OWNER = sa.select(_A.negotiation_id).where(_MINE)
-_INSERT = sa.insert(share_agreements)
-_FIND_CONTRACT = sa.select(share_contracts).where(_C.agreement_id == sa.bindparam("asked_id"))
-_COUNT_SIGNED = sa.select(sa.func.count()).where(share_contract_signatures.c.agreement_id == sa.bindparam("asked_id"))
-_ACTIVATE = (
+_FIND = Prepared(_WITH_PROOF.where(_MINE))
+_OWNER = Prepared(sa.select(_A.negotiation_id).where(_MINE))
+_INSERT = Prepared(sa.insert(share_agreements))
+_FIND_CONTRACT = Prepared(sa.select(share_contracts).where(_C.agreement_id == sa.bindparam("asked_id")))
+_IS_UNDER_IT = share_contract_signatures.c.agreement_id == sa.bindparam("asked_id")
+_COUNT_SIGNED = Prepared(sa.select(sa.func.count()).where(_IS_UNDER_IT))
+_ACTIVATE = Prepared(
     sa.update(share_agreements).where(_MINE, _A.status == AgreementStatus.PENDING).values(status=AgreementStatus.ACTIVE)
 )
-_REVOKE = (
+_REVOKE = Prepared(
     sa.update(share_tokens)
     .where(share_tokens.c.process_id == sa.bindparam("asked_id"), share_tokens.c.revoked_at.is_(None))
     .values(revoked_at=sa.bindparam("at"))
@@ -45,7 +47,7 @@ def find_agreement(connection: sa.Connection, agreement_id: str) -> Agreement:
     node cannot enforce: all three end in no delivery.
     """
     # No text of the database holds a zero byte; PostgreSQL would not even take the question.
-    row = None if "\0" in agreement_id else connection.execute(_FIND, {"asked_id": agreement_id}).first()
+    row = None if "\0" in agreement_id else _FIND.first(connection, {"asked_id": agreement_id})
     if row is None:
         raise AgreementUnknown(agreement_id=agreement_id[:200])
     return agreement_of(row)
@@ -133,7 +135,7 @@ def insert_agreement(connection: sa.Connection, record: Record, policy: dict[str
     It is with whom the negotiation began with, by the key of then.
     """
     agreement_id = str(policy["@id"])
-    owner = connection.execute(_OWNER, {"asked_id": agreement_id}).scalar()
+    owner = _OWNER.scalar(connection, {"asked_id": agreement_id})
     if owner is not None:
         return bool(owner == record.process_id)
     text = canonical_text(policy)
@@ -149,7 +151,7 @@ def insert_agreement(connection: sa.Connection, record: Record, policy: dict[str
         "uses": 0,
         "agreed_at": at,
     }
-    connection.execute(_INSERT, {**values, "bound_to": record.bound_to})
+    _INSERT.run(connection, {**values, "bound_to": record.bound_to})
     return True
 
 
@@ -164,12 +166,12 @@ def activate_agreement(connection: sa.Connection, agreement_id: str) -> bool:
 
     A contract that both parties owe a signature stays pending until both are there.
     """
-    contract = connection.execute(_FIND_CONTRACT, {"asked_id": agreement_id}).first()
+    contract = _FIND_CONTRACT.first(connection, {"asked_id": agreement_id})
     needs_both = contract is not None and contract.needs_both
-    if needs_both and connection.execute(_COUNT_SIGNED, {"asked_id": agreement_id}).scalar() != 2:
+    if needs_both and _COUNT_SIGNED.scalar(connection, {"asked_id": agreement_id}) != 2:
         return False
-    changed = connection.execute(_ACTIVATE, {"asked_id": agreement_id})
-    if changed.rowcount == 1 and contract is not None and contract.replaces:
+    changed = _ACTIVATE.run(connection, {"asked_id": agreement_id})
+    if changed == 1 and contract is not None and contract.replaces:
         retire_agreement(connection, contract.replaces, f"replaced by {agreement_id}")
         ending = transfers_under(connection, contract.replaces)
         for record in ending:
@@ -201,4 +203,4 @@ def count_use(connection: sa.Connection, agreement_id: str, uses_max: int | None
 
 def revoke_tokens(connection: sa.Connection, process_id: str, at: datetime) -> None:
     """Make every token of a transfer worthless."""
-    connection.execute(_REVOKE, {"asked_id": process_id, "at": at})
+    _REVOKE.run(connection, {"asked_id": process_id, "at": at})

@@ -3,12 +3,13 @@
 import sqlalchemy as sa
 
 from gongshu.model.ids import PartyId
+from gongshu.prepared import Prepared
 from gongshu.secure.tables import parties
 
-_PROOF = sa.select(parties.c.proof).where(parties.c.party_id == sa.bindparam("asked_id"))
+_PROOF = Prepared(sa.select(parties.c.proof).where(parties.c.party_id == sa.bindparam("asked_id")))
 
 
-def proof_of(party: PartyId) -> sa.ColumnElement[str]:
+def proof_of(party: "PartyId | sa.BindParameter[PartyId]") -> sa.ColumnElement[str]:
     """Return, as a part of a statement, by what the party proves itself now; empty if it is not registered."""
     registered = sa.select(parties.c.proof).where(parties.c.party_id == party)
     return sa.func.coalesce(registered.scalar_subquery(), "")
@@ -16,4 +17,4 @@ def proof_of(party: PartyId) -> sa.ColumnElement[str]:
 
 def read_proof(connection: sa.Connection, party: PartyId) -> str:
     """Return by what the party proves itself now; empty if it is not registered."""
-    return str(connection.execute(_PROOF, {"asked_id": party}).scalar() or "")
+    return str(_PROOF.scalar(connection, {"asked_id": party}) or "")

@@ -18,6 +18,7 @@ from gongshu.database import Database
 from gongshu.errors import GongshuError
 from gongshu.model.dataset import Dataset
 from gongshu.model.ids import PartyId
+from gongshu.prepared import Prepared
 from gongshu.secure.keys import KeyStore
 from gongshu.secure.parties import PartyRegistry
 from gongshu.share.agreements import find_agreement
@@ -55,13 +56,15 @@ REPLACES = "urn:gongshu:replaces"
 CHAIN_MAX = 1000
 _C = share_contracts.c
 _M, _S = share_messages.c, share_contract_signatures.c
-_FIND = sa.select(share_contracts).where(_C.agreement_id == sa.bindparam("asked_id"))
-_FIND_DOCUMENT = sa.select(_C.document).where(_C.agreement_id == sa.bindparam("asked_id"))
-_INSERT = sa.insert(share_contracts)
-_FIND_SIGNATURE = sa.select(_S.statement).where(
-    _S.agreement_id == sa.bindparam("asked_id"), _S.party_id == sa.bindparam("asked_party")
+_FIND = Prepared(sa.select(share_contracts).where(_C.agreement_id == sa.bindparam("asked_id")))
+_FIND_DOCUMENT = Prepared(sa.select(_C.document).where(_C.agreement_id == sa.bindparam("asked_id")))
+_INSERT = Prepared(sa.insert(share_contracts))
+_FIND_SIGNATURE = Prepared(
+    sa.select(_S.statement).where(
+        _S.agreement_id == sa.bindparam("asked_id"), _S.party_id == sa.bindparam("asked_party")
+    )
 )
-_INSERT_SIGNATURE = sa.insert(share_contract_signatures)
+_INSERT_SIGNATURE = Prepared(sa.insert(share_contract_signatures))
 _BODIES = (
     sa.select(_M.body)
     .where(
@@ -71,7 +74,8 @@ _BODIES = (
     )
     .limit(1)
 )
-_FIRST_BODY, _NEWEST_BODY = _BODIES.order_by(_M.sequence), _BODIES.order_by(_M.sequence.desc())
+_FIRST_BODY = Prepared(_BODIES.order_by(_M.sequence))
+_NEWEST_BODY = Prepared(_BODIES.order_by(_M.sequence.desc()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +190,7 @@ class ContractBook:
     def countersigned(self, record: Record) -> Judged:
         """Return the signature with which the provider may finalise, or why it must not finalise yet."""
         with self._database.connect() as connection:
-            row = connection.execute(_FIND, {"asked_id": record.agreement_id}).first()
+            row = _FIND.first(connection, {"asked_id": record.agreement_id})
             if row is None or not row.needs_both:
                 return Judged()
             body = _newest_body(connection, record.process_id, "in", "ContractAgreementVerificationMessage")
@@ -337,14 +341,14 @@ def _newest_body(
     connection: sa.Connection, process_id: str, direction: str, message_type: str, *, first: bool = False
 ) -> str | None:
     asked = {"asked_id": process_id, "way": direction, "type": message_type}
-    body: str | None = connection.execute(_FIRST_BODY if first else _NEWEST_BODY, asked).scalar()
+    body: str | None = (_FIRST_BODY if first else _NEWEST_BODY).scalar(connection, asked)
     return body
 
 
 def _insert(connection: sa.Connection, document: Json, contract: Contract, *, needs_both: bool) -> None:
     raw = canonical_bytes(document)
     text = raw.decode()
-    known = connection.execute(_FIND_DOCUMENT, {"asked_id": contract.agreement_id}).scalar()
+    known = _FIND_DOCUMENT.scalar(connection, {"asked_id": contract.agreement_id})
     if known is not None:
         if known != text:
             raise ContractInvalid(agreement_id=contract.agreement_id[:200], reason="there is another one for it")
@@ -357,11 +361,11 @@ def _insert(connection: sa.Connection, document: Json, contract: Contract, *, ne
         "replaces": contract.replaces.agreement_id if contract.replaces else "",
         "needs_both": needs_both,
     }
-    connection.execute(_INSERT, values)
+    _INSERT.run(connection, values)
 
 
 def _signature_of(connection: sa.Connection, agreement_id: str, party: str) -> Mapping[str, str] | None:
-    known = connection.execute(_FIND_SIGNATURE, {"asked_id": agreement_id, "asked_party": party}).scalar()
+    known = _FIND_SIGNATURE.scalar(connection, {"asked_id": agreement_id, "asked_party": party})
     return orjson.loads(known) if known else None
 
 
@@ -374,4 +378,4 @@ def _keep(connection: sa.Connection, agreement_id: str, statement: Mapping[str, 
             "statement": canonical_bytes(dict(statement)).decode(),
             "kept_at": at.astimezone(UTC),
         }
-        connection.execute(_INSERT_SIGNATURE, values)
+        _INSERT_SIGNATURE.run(connection, values)

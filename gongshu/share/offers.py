@@ -6,10 +6,11 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
-from gongshu.database import Database, settles_races
+from gongshu.database import Database, UtcTime, settles_races
 from gongshu.model.access import Request, Subject
 from gongshu.model.audit import AuditEvent, AuditSink
 from gongshu.model.ids import DatasetId, PartyId
+from gongshu.prepared import Prepared
 from gongshu.secure.errors import Denied
 from gongshu.share.automation import Rules
 from gongshu.share.bindings import proof_of
@@ -25,6 +26,16 @@ from gongshu.share.tables import share_offer_parties, share_offers, share_publis
 from gongshu.share.terms import Phase, Terms
 
 _O, _N = share_offers.c, share_published_names.c
+_PARTY: sa.BindParameter[PartyId] = sa.bindparam("asked_party")
+_NAMED = sa.select(share_offer_parties.c.offer_id).where(
+    share_offer_parties.c.offer_id == _O.offer_id,
+    share_offer_parties.c.party_id == _PARTY,
+    share_offer_parties.c.bound_to == proof_of(_PARTY),
+)
+_IN_TIME = sa.or_(_O.until.is_(None), _O.until >= sa.bindparam("now", type_=UtcTime))
+_IS_VISIBLE = sa.and_(_O.withdrawn_at.is_(None), _IN_TIME, sa.or_(_O.is_open, _NAMED.exists()))
+"""Of an offer, to the party `asked_party`, at the moment `now`."""
+_VISIBLE = Prepared(sa.select(share_offers).where(_O.offer_id == sa.bindparam("asked_id"), _IS_VISIBLE))
 
 ID_MAX = 400
 """Longest id of a dataset in a catalogue; as long as those of others that are kept."""
@@ -174,8 +185,7 @@ class OfferBook:
     def visible(self, offer_id: str, party: PartyId) -> Offer | None:
         """Return the offer if this party may see and negotiate it now."""
         with self._database.connect() as connection:
-            query = sa.select(share_offers).where(_O.offer_id == offer_id, self._is_visible_to(party))
-            row = connection.execute(query).first()
+            row = _VISIBLE.first(connection, {"asked_id": offer_id, "asked_party": party, "now": self._clock()})
         offers = self._still_shareable([_offer_of(row)] if row else [], party)
         return offers[0] if offers else None
 
@@ -188,8 +198,8 @@ class OfferBook:
         from there and is left out on later pages.
         Cost: two or three indexed queries and one catalogue look-up a dataset of the page.
         """
-        name = _O.published_as
-        seen = sa.select(name).where(self._is_visible_to(party)).distinct()
+        name, asked = _O.published_as, {"asked_party": party, "now": self._clock()}
+        seen = sa.select(name).where(_IS_VISIBLE).distinct()
         if published_as:
             seen = seen.where(name == published_as)
         if search:
@@ -197,25 +207,16 @@ class OfferBook:
             seen = seen.where(like)
         onward = seen.where(name > after).order_by(name).limit(limit + 1).offset(0 if after else offset)
         with self._database.connect() as connection:
-            ids = list(connection.execute(onward).scalars())
+            ids = list(connection.execute(onward, asked).scalars())
             page = ids[:limit]
-            query = sa.select(share_offers).where(name.in_(page), self._is_visible_to(party))
-            rows = list(connection.execute(query.order_by(name, _O.created_at, _O.offer_id)))
+            query = sa.select(share_offers).where(name.in_(page), _IS_VISIBLE)
+            rows = list(connection.execute(query.order_by(name, _O.created_at, _O.offer_id), asked))
             back = seen.where(name <= after).order_by(name.desc()).limit(limit + 1)
-            before = list(connection.execute(back).scalars()) if after else []
+            before = list(connection.execute(back, asked).scalars()) if after else []
         pages = {"next": page[-1]} if len(ids) > limit else {}
         if before:
             pages["previous"] = before[limit] if len(before) > limit else ""
         return self._still_shareable([_offer_of(row) for row in rows], party), pages
-
-    def _is_visible_to(self, party: PartyId) -> sa.ColumnElement[bool]:
-        named = sa.select(share_offer_parties.c.offer_id).where(
-            share_offer_parties.c.offer_id == _O.offer_id,
-            share_offer_parties.c.party_id == party,
-            share_offer_parties.c.bound_to == proof_of(party),
-        )
-        in_time = sa.or_(_O.until.is_(None), _O.until >= self._clock())
-        return sa.and_(_O.withdrawn_at.is_(None), in_time, sa.or_(_O.is_open, named.exists()))
 
     def _still_shareable(self, offers: list[Offer], party: PartyId) -> list[Offer]:
         return [

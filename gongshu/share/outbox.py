@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from gongshu.database import Database
 from gongshu.errors import NotFound, Unavailable
 from gongshu.model.audit import AuditEvent, AuditSink
+from gongshu.prepared import Prepared
 from gongshu.share import processes as store
 from gongshu.share.desk import SENDING_LEASE, Entry
 from gongshu.share.dsp.messages import encode, path_of, state_path
@@ -31,8 +32,8 @@ from gongshu.share.tables import share_outbox, share_processes
 _O = share_outbox.c
 _IDS: sa.BindParameter[Any] = sa.bindparam("ids", expanding=True)
 _IS_FREE = sa.or_(_O.lease_until.is_(None), _O.lease_until < sa.bindparam("now"))
-_NEXT_DUE = sa.select(sa.func.min(sa.func.coalesce(_O.lease_until, _O.next_at)))
-_DUE = (
+_NEXT_DUE = Prepared(sa.select(sa.func.min(sa.func.coalesce(_O.lease_until, _O.next_at))))
+_DUE = Prepared(
     sa.select(_O.message_id, _O.process_id)
     .where(_O.next_at <= sa.bindparam("now"), _IS_FREE)
     .order_by(_O.next_at)
@@ -77,13 +78,13 @@ class Outbox:
 
     def next_due(self, connection: sa.Connection) -> Any:
         """Return when the next message can be sent, None if there is none."""
-        return connection.execute(_NEXT_DUE).scalar()
+        return _NEXT_DUE.scalar(connection)
 
     def claim_due(self, *, limit: int = 20) -> list[tuple[Record, Entry]]:
         """Take messages that are due, each for this sender alone, and note that they are given to the wire."""
         now = self._clock()
         with self._database.connect() as connection:
-            due = list(connection.execute(_DUE, {"now": now, "at_most": limit}))
+            due = _DUE.all(connection, {"now": now, "at_most": limit})
         if not due:
             return []
         with self._database.begin() as connection:  # one for all: a transaction costs more than what is in it

@@ -16,6 +16,7 @@ from gongshu.errors import GongshuError
 from gongshu.model.access import Subject
 from gongshu.model.audit import AuditEvent, AuditSink
 from gongshu.model.ids import PartyId
+from gongshu.prepared import Prepared
 from gongshu.secure.parties import PartyRegistry
 from gongshu.secure.tables import parties
 from gongshu.share.contract_tables import share_group_members, share_groups, share_payments, share_places
@@ -32,7 +33,7 @@ SIGNS_CONTRACTS = "signs_contracts"
 
 _REQUESTS_LOOKED_AT = 20
 _M = share_messages.c
-_NEWEST_REQUESTS = (
+_NEWEST_REQUESTS = Prepared(
     sa.select(_M.body)
     .where(
         _M.counterparty == sa.bindparam("asked_party"),
@@ -291,8 +292,8 @@ class PartnerBook:
 
 def declared_abilities(connection: sa.Connection, party: PartyId) -> frozenset[str]:
     """Return what the party's node said it can do, in the newest of its contract requests that says so."""
-    for body in connection.execute(_NEWEST_REQUESTS, {"asked_party": party}).scalars():
-        declared = orjson.loads(body).get(ABILITIES)
+    for row in _NEWEST_REQUESTS.all(connection, {"asked_party": party}):
+        declared = orjson.loads(row.body).get(ABILITIES)
         if declared is not None:
             names = declared if isinstance(declared, list) else [declared]
             return frozenset(name for name in names if isinstance(name, str))

@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from gongshu.model.ids import PartyId
+from gongshu.prepared import Prepared
 from gongshu.share.bindings import read_proof
 from gongshu.share.dsp.states import FINAL, Kind, Move, Side, State
 from gongshu.share.model import Record
@@ -16,40 +17,41 @@ from gongshu.share.tables import share_messages, share_outbox, share_processes, 
 _P = share_processes.c
 REASON_MAX = 2000
 
-_FIND = sa.select(share_processes).where(_P.process_id == sa.bindparam("process_id"))
-_FIND_LOCKED = _FIND.with_for_update()
-_UPDATE = sa.update(share_processes).where(_P.process_id == sa.bindparam("updated_id"))
-_INSERT = sa.insert(share_processes)
-_INSERT_MESSAGE = sa.insert(share_messages)
-_QUEUE = sa.insert(share_outbox)
-_REACT = sa.insert(share_reactions)
-_FIND_OUTGOING = sa.select(share_outbox).where(share_outbox.c.message_id == sa.bindparam("message_id"))
-_DROP_OUTGOING = sa.delete(share_outbox).where(share_outbox.c.process_id == sa.bindparam("process_id"))
-_DROP_MESSAGE = sa.delete(share_outbox).where(share_outbox.c.message_id == sa.bindparam("message_id"))
-_HAS_REACTIONS = (
-    sa.select(share_reactions.c.sequence).where(share_reactions.c.process_id == sa.bindparam("process_id")).limit(1)
+_WITH_ID = sa.select(share_processes).where(_P.process_id == sa.bindparam("process_id"))
+_FIND = Prepared(_WITH_ID)
+_FIND_LOCKED = Prepared(_WITH_ID.with_for_update())
+_UPDATE = Prepared(sa.update(share_processes).where(_P.process_id == sa.bindparam("updated_id")))
+_INSERT = Prepared(sa.insert(share_processes))
+_INSERT_MESSAGE = Prepared(sa.insert(share_messages))
+_QUEUE = Prepared(sa.insert(share_outbox))
+_REACT = Prepared(sa.insert(share_reactions).returning(share_reactions.c.sequence))
+_FIND_OUTGOING = Prepared(sa.select(share_outbox).where(share_outbox.c.message_id == sa.bindparam("message_id")))
+_DROP_OUTGOING = Prepared(sa.delete(share_outbox).where(share_outbox.c.process_id == sa.bindparam("process_id")))
+_DROP_MESSAGE = Prepared(sa.delete(share_outbox).where(share_outbox.c.message_id == sa.bindparam("message_id")))
+_IS_OF_PROCESS = share_reactions.c.process_id == sa.bindparam("process_id")
+_HAS_REACTIONS = Prepared(sa.select(share_reactions.c.sequence).where(_IS_OF_PROCESS).limit(1))
+_DROP_REACTIONS = Prepared(sa.delete(share_reactions).where(_IS_OF_PROCESS))
+_FIND_BY_PEER = Prepared(
+    sa.select(share_processes).where(
+        _P.counterparty == sa.bindparam("counterparty"),
+        _P.kind == sa.bindparam("kind"),
+        _P.side == sa.bindparam("side"),
+        _P.peer_pid == sa.bindparam("peer_pid"),
+    )
 )
-_DROP_REACTIONS = sa.delete(share_reactions).where(share_reactions.c.process_id == sa.bindparam("process_id"))
-_FIND_SEVERAL = sa.select(share_processes).where(_P.process_id.in_(sa.bindparam("ids", expanding=True)))
-_LOCK_SEVERAL = _FIND_SEVERAL.order_by(_P.process_id).with_for_update()
-_FIND_BY_PEER = sa.select(share_processes).where(
-    _P.counterparty == sa.bindparam("counterparty"),
-    _P.kind == sa.bindparam("kind"),
-    _P.side == sa.bindparam("side"),
-    _P.peer_pid == sa.bindparam("peer_pid"),
+_RECEIVED = Prepared(
+    sa.select(share_messages.c.process_id).where(
+        share_messages.c.direction == "in",
+        share_messages.c.counterparty == sa.bindparam("counterparty"),
+        share_messages.c.message_id == sa.bindparam("message_id"),
+    )
 )
-_RECEIVED = sa.select(share_messages.c.process_id).where(
-    share_messages.c.direction == "in",
-    share_messages.c.counterparty == sa.bindparam("counterparty"),
-    share_messages.c.message_id == sa.bindparam("message_id"),
-)
-_LAST_RECEIVED = (
+_LAST_RECEIVED = Prepared(
     sa.select(share_messages.c.message_id, share_messages.c.body_hash)
     .where(share_messages.c.direction == "in", share_messages.c.process_id == sa.bindparam("process_id"))
     .order_by(share_messages.c.sequence.desc())
     .limit(1)
 )
-"""Built once: putting a statement together costs more processor time than SQLite needs to carry it out."""
 _UNSET: Mapping[str, Any] = {
     column.name: column.default.arg if isinstance(column.default, sa.ColumnDefault) else None
     for column in share_processes.columns
@@ -59,7 +61,7 @@ _UNSET: Mapping[str, Any] = {
 
 def record_of(row: Any) -> Record:
     """Return the row as a value."""
-    fields = dict(row._mapping)
+    fields = row._asdict()
     fields["kind"], fields["side"], fields["state"] = Kind(row.kind), Side(row.side), State(row.state)
     fields["pending"] = Move(row.pending) if row.pending else None
     return Record(**fields)
@@ -67,14 +69,14 @@ def record_of(row: Any) -> Record:
 
 def find_process(connection: sa.Connection, process_id: str, *, lock: bool = False) -> Record | None:
     """Return one process; with `lock` nobody else changes it until the transaction ends."""
-    row = connection.execute(_FIND_LOCKED if lock else _FIND, {"process_id": process_id}).first()
+    row = (_FIND_LOCKED if lock else _FIND).first(connection, {"process_id": process_id})
     return record_of(row) if row else None
 
 
 def lock_processes(connection: sa.Connection, ids: Sequence[str]) -> dict[str, Record]:
     """Return processes by id, and keep others from changing them; all callers lock in the same order."""
-    rows = connection.execute(_LOCK_SEVERAL, {"ids": list(ids)})
-    return {row.process_id: record_of(row) for row in rows}
+    found = ((each, find_process(connection, each, lock=True)) for each in sorted(set(ids)))
+    return {process_id: record for process_id, record in found if record is not None}
 
 
 def find_by_peer(
@@ -82,13 +84,14 @@ def find_by_peer(
 ) -> Record | None:
     """Return the process that this party knows by its own pid."""
     asked = {"counterparty": counterparty, "kind": kind, "side": side, "peer_pid": peer_pid}
-    row = connection.execute(_FIND_BY_PEER, asked).first()
+    row = _FIND_BY_PEER.first(connection, asked)
     return record_of(row) if row else None
 
 
 def find_processes(connection: sa.Connection, ids: Sequence[str]) -> dict[str, Record]:
     """Return processes by id."""
-    return {row.process_id: record_of(row) for row in connection.execute(_FIND_SEVERAL, {"ids": list(ids)})}
+    found = ((each, find_process(connection, each)) for each in ids)
+    return {process_id: record for process_id, record in found if record is not None}
 
 
 def list_processes(
@@ -115,50 +118,50 @@ def transfers_under(connection: sa.Connection, agreement_id: str) -> list[Record
 def insert_process(connection: sa.Connection, values: Mapping[str, Any]) -> Record:
     """Store a new process, bound to by what its other side proves itself now, and return it."""
     whole = {**_UNSET, **values, "bound_to": read_proof(connection, values["counterparty"])}
-    connection.execute(_INSERT, whole)
+    _INSERT.run(connection, whole)
     return Record(**whole)
 
 
 def update_process(connection: sa.Connection, process_id: str, values: Mapping[str, Any]) -> None:
     """Change fields of a process."""
-    connection.execute(_UPDATE, {"updated_id": process_id, **values})
+    _UPDATE.run(connection, {"updated_id": process_id, **values})
 
 
 def was_received(connection: sa.Connection, counterparty: PartyId, message_id: str) -> str | None:
     """Return the process a message of this party already reached, None if it is new."""
-    found: str | None = connection.execute(_RECEIVED, {"counterparty": counterparty, "message_id": message_id}).scalar()
+    found: str | None = _RECEIVED.scalar(connection, {"counterparty": counterparty, "message_id": message_id})
     return found
 
 
 def last_received(connection: sa.Connection, process_id: str) -> tuple[str, str] | None:
     """Return the id and the hash of the newest message taken for a process, None if there is none."""
-    row = connection.execute(_LAST_RECEIVED, {"process_id": process_id}).first()
+    row = _LAST_RECEIVED.first(connection, {"process_id": process_id})
     return (row.message_id, row.body_hash) if row else None
 
 
 def log_message(connection: sa.Connection, **values: Any) -> None:
     """Keep one message as evidence; for received ones this is the inbox entry."""
-    connection.execute(_INSERT_MESSAGE, values)
+    _INSERT_MESSAGE.run(connection, values)
 
 
 def queue_message(connection: sa.Connection, **values: Any) -> None:
     """Put a message of ours into the outbox."""
-    connection.execute(_QUEUE, values)
+    _QUEUE.run(connection, values)
 
 
 def drop_outgoing(connection: sa.Connection, process_id: str) -> None:
     """Take the process's message out of the outbox."""
-    connection.execute(_DROP_OUTGOING, {"process_id": process_id})
+    _DROP_OUTGOING.run(connection, {"process_id": process_id})
 
 
 def drop_message(connection: sa.Connection, message_id: str) -> None:
     """Take one message out of the outbox that has no meaning any more."""
-    connection.execute(_DROP_MESSAGE, {"message_id": message_id})
+    _DROP_MESSAGE.run(connection, {"message_id": message_id})
 
 
 def log_sent(connection: sa.Connection, record: Record, at: datetime) -> None:
     """Keep our message, still in the outbox, as evidence: the other side has it."""
-    entry = connection.execute(_FIND_OUTGOING, {"message_id": record.pending_message}).first()
+    entry = _FIND_OUTGOING.first(connection, {"message_id": record.pending_message})
     if entry is None:
         return
     log_message(
@@ -186,19 +189,17 @@ def queue_reaction(
 ) -> int:
     """Note what is to be done next, and return the note's number."""
     values = {"process_id": process_id, "action": action, "due_at": due_at, "actor": actor}
-    result = connection.execute(_REACT, {**values, "reason": reason[:REASON_MAX], "lease_until": lease_until})
-    assert result.inserted_primary_key is not None, "its number is its key"
-    return int(result.inserted_primary_key[0])
+    return int(_REACT.scalar(connection, {**values, "reason": reason[:REASON_MAX], "lease_until": lease_until}))
 
 
 def has_reactions(connection: sa.Connection, process_id: str) -> bool:
     """True if something is to be done with a process."""
-    return connection.execute(_HAS_REACTIONS, {"process_id": process_id}).first() is not None
+    return _HAS_REACTIONS.first(connection, {"process_id": process_id}) is not None
 
 
 def drop_reactions(connection: sa.Connection, process_id: str) -> None:
     """Forget what was to be done: the process has ended or moved on."""
-    connection.execute(_DROP_REACTIONS, {"process_id": process_id})
+    _DROP_REACTIONS.run(connection, {"process_id": process_id})
 
 
 def messages_of(connection: sa.Connection, process_id: str) -> Sequence[Mapping[str, Any]]:

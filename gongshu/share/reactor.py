@@ -17,6 +17,7 @@ from gongshu.database import Database
 from gongshu.errors import GongshuError, NotFound
 from gongshu.model.audit import AuditEvent, AuditSink
 from gongshu.model.ids import PartyId
+from gongshu.prepared import Prepared
 from gongshu.share import processes as store
 from gongshu.share.agreements import find_agreement, insert_agreement
 from gongshu.share.automation import Action
@@ -46,7 +47,7 @@ _IS_IDLE = ~(
     .exists()
 )
 """Nothing of the process is under way."""
-_NEXT_DUE = sa.select(sa.func.min(sa.func.coalesce(_R.lease_until, _R.due_at))).where(_IS_IDLE)
+_NEXT_DUE = Prepared(sa.select(sa.func.min(sa.func.coalesce(_R.lease_until, _R.due_at))).where(_IS_IDLE))
 _DUE = (
     sa.select(share_reactions)
     .where(
@@ -57,15 +58,15 @@ _DUE = (
     .order_by(_R.due_at, _R.sequence)
     .limit(sa.bindparam("at_most"))
 )
-_IS_ANY_DUE = _DUE.with_only_columns(_R.sequence)
+_IS_ANY_DUE = Prepared(_DUE.with_only_columns(_R.sequence))
 _TAKE = _DUE.with_for_update(skip_locked=True)
 _LEASE_THEM = (
     sa.update(share_reactions)
     .where(_R.sequence.in_(sa.bindparam("ids", expanding=True)))
     .values(lease_until=sa.bindparam("until"))
 )
-_DONE = sa.delete(share_reactions).where(_R.sequence == sa.bindparam("mine"))
-_FREE_AGAIN = sa.update(share_reactions).where(_R.sequence == sa.bindparam("mine")).values(lease_until=None)
+_DONE = Prepared(sa.delete(share_reactions).where(_R.sequence == sa.bindparam("mine")))
+_FREE_AGAIN = Prepared(sa.update(share_reactions).where(_R.sequence == sa.bindparam("mine")).values(lease_until=None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,7 @@ class Reactor:
 
     def next_due(self, connection: sa.Connection) -> Any:
         """Return when the next reaction can be performed, None if there is none."""
-        return connection.execute(_NEXT_DUE).scalar()
+        return _NEXT_DUE.scalar(connection)
 
     def perform_due(self, *, limit: int = 50) -> int:
         """Perform the reactions that are due; return how many were."""
@@ -132,7 +133,7 @@ class Reactor:
         now = self._clock()
         asked = {"now": now, "at_most": limit}
         with self._database.connect() as connection:
-            if connection.execute(_IS_ANY_DUE, asked).first() is None:
+            if _IS_ANY_DUE.first(connection, asked) is None:
                 return []
         with self._database.begin() as connection:
             rows = list(connection.execute(_TAKE, asked))
@@ -166,13 +167,13 @@ class Reactor:
             for reaction, record, plan in planned:
                 mine, now = {"mine": reaction.sequence}, current[record.process_id]
                 if now is not None and now.state in FINAL:
-                    connection.execute(_DONE, mine)
+                    _DONE.run(connection, mine)
                 elif plan is not None and now == record:
-                    if connection.execute(_DONE, mine).rowcount == 1:
+                    if _DONE.run(connection, mine) == 1:
                         self._carry_out(connection, record, plan, reaction.actor)
                         current[record.process_id] = None
                 else:  # it moved on while this was planned: plan again
-                    connection.execute(_FREE_AGAIN, mine)
+                    _FREE_AGAIN.run(connection, mine)
                     self._signals.desk.leave()
 
     def _carry_out(self, connection: sa.Connection, record: Record, plan: Plan, actor: str) -> None:

@@ -17,6 +17,7 @@ from sqlalchemy.exc import IntegrityError
 
 from gongshu.database import Database
 from gongshu.model.audit import AuditEvent
+from gongshu.prepared import Prepared
 from gongshu.secure.audit import merkle
 from gongshu.secure.audit.export import write_export
 from gongshu.secure.audit.leaf import decode_details, encode_leaf
@@ -29,10 +30,9 @@ CHECKPOINT_EVERY_RECORDS = 500
 CHECKPOINT_EVERY = timedelta(seconds=60)
 """A checkpoint is made by the append that finds the last one this old. Our choice: signing costs 0.05 ms."""
 
-_STATE = sa.select(audit_state).with_for_update()
-_INSERT = sa.insert(audit_entries)
-_ADVANCE = sa.update(audit_state)
-"""Built once: every change of the node comes by here."""
+_STATE = Prepared(sa.select(audit_state).with_for_update())
+_INSERT = Prepared(sa.insert(audit_entries))
+_ADVANCE = Prepared(sa.update(audit_state))
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,37 +167,34 @@ class AuditLog:
     def _append(self, connection: sa.Connection, events: Sequence[AuditEvent]) -> int:
         state = self._state(connection)
         frontier, size = _split(state.frontier), state.size
-        rows = []
         for event in events:
             leaf = encode_leaf(size, event)
             digest = merkle.leaf_hash(leaf)
             frontier = merkle.append_leaf(frontier, size, digest)
-            rows.append(
-                {
-                    "record_index": size,
-                    "leaf": leaf,
-                    "leaf_hash": digest,
-                    "signature": self._keys.sign(record_message(state.origin, size, digest)),
-                    "at": event.at,
-                    "actor": _searchable(event.actor, 200),
-                    "action": _searchable(event.action, 100),
-                    "object": _searchable(event.object, 400),
-                    "outcome": _searchable(event.outcome, 20),
-                }
-            )
+            record = {
+                "record_index": size,
+                "leaf": leaf,
+                "leaf_hash": digest,
+                "signature": self._keys.sign(record_message(state.origin, size, digest)),
+                "at": event.at,
+                "actor": _searchable(event.actor, 200),
+                "action": _searchable(event.action, 100),
+                "object": _searchable(event.object, 400),
+                "outcome": _searchable(event.outcome, 20),
+            }
+            _INSERT.run(connection, record)
             size += 1
-        if not rows:
+        if not events:
             return int(size)
-        connection.execute(_INSERT, rows[0] if len(rows) == 1 else rows)
-        connection.execute(_ADVANCE, {"size": size, "frontier": b"".join(frontier)})
+        _ADVANCE.run(connection, {"size": size, "frontier": b"".join(frontier)})
         due = size - state.checkpoint_size >= CHECKPOINT_EVERY_RECORDS
         if due or self._clock() - state.checkpoint_at >= CHECKPOINT_EVERY:
             self._store_checkpoint(connection, state, size, frontier)
         return int(state.size)
 
-    def _state(self, connection: sa.Connection) -> sa.Row[tuple[object, ...]]:
+    def _state(self, connection: sa.Connection) -> Any:
         """Return the one state row, locked for this transaction; the first call makes it."""
-        row = connection.execute(_STATE).first()
+        row = _STATE.first(connection)
         if row is None:
             first = {
                 "id": 1,
@@ -213,14 +210,12 @@ class AuditLog:
                     connection.execute(sa.insert(audit_state).values(first))
             except IntegrityError:
                 pass  # another process made it between our two statements (PostgreSQL only)
-            row = connection.execute(_STATE).one()
+            row = _STATE.first(connection)
         if len(row.frontier) != row.size.bit_count() * merkle.HASH_SIZE_BYTES:
             raise AuditLogDamaged(index=row.size, reason="the stored frontier does not belong to the stored size")
         return row
 
-    def _store_checkpoint(
-        self, connection: sa.Connection, state: sa.Row[tuple[object, ...]], size: int, frontier: Sequence[bytes]
-    ) -> str:
+    def _store_checkpoint(self, connection: sa.Connection, state: Any, size: int, frontier: Sequence[bytes]) -> str:
         now = self._clock()
         text = encode_checkpoint(state.origin, size, merkle.root_of_frontier(frontier), state.checkpoints, now)
         note = sign_checkpoint(text, state.origin, self._keys)

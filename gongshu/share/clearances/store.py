@@ -8,10 +8,12 @@ import sqlalchemy as sa
 
 from gongshu.model.access import Role
 from gongshu.model.ids import DatasetId, PartyId
+from gongshu.prepared import Prepared
 from gongshu.share.clearances.model import Approval, Clearance, Kind
 from gongshu.share.contract_tables import share_clearance_approvals, share_clearances, share_places
 
 _C, _A = share_clearances.c, share_clearance_approvals.c
+_PLACE = Prepared(sa.select(share_places.c.place).where(share_places.c.party_id == sa.bindparam("asked_party")))
 
 
 def insert_clearance(connection: sa.Connection, clearance: Clearance) -> None:
@@ -92,8 +94,7 @@ def parties_asked_for(connection: sa.Connection, dataset_id: str) -> list[PartyI
 
 def place_of(connection: sa.Connection, party: PartyId) -> str:
     """Return where a party is registered to be, empty if nobody wrote it down."""
-    query = sa.select(share_places.c.place).where(share_places.c.party_id == party)
-    return str(connection.execute(query).scalar() or "")
+    return str(_PLACE.scalar(connection, {"asked_party": party}) or "")
 
 
 def _read(connection: sa.Connection, query: "sa.Select[Any]") -> list[Clearance]:

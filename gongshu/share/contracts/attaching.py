@@ -6,6 +6,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
+from gongshu.prepared import Prepared
 from gongshu.share.contract import Attachment
 from gongshu.share.contract_tables import share_attachments, share_offer_attachments
 from gongshu.share.errors import AttachmentInvalid
@@ -14,7 +15,7 @@ ATTACHMENT_BYTES_MAX = 4 * 1024 * 1024
 """Largest attachment; it travels as one answer of a node. Chosen by us."""
 ATTACHMENTS_MAX = 16
 _MINE = share_offer_attachments.c
-_ATTACHED = (
+_ATTACHED = Prepared(
     sa.select(
         share_offer_attachments.c.name,
         share_attachments.c.media_type,
@@ -78,5 +79,5 @@ def keep_content(connection: sa.Connection, digest: str, media_type: str, conten
 
 def attachments_of(connection: sa.Connection, offer_id: str) -> tuple[Attachment, ...]:
     """Return the files that contracts made from an offer hold."""
-    rows = connection.execute(_ATTACHED, {"asked_id": offer_id})
+    rows = _ATTACHED.all(connection, {"asked_id": offer_id})
     return tuple(Attachment(row.name, row.media_type, row.sha256, row.size_bytes) for row in rows)

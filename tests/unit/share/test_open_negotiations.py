@@ -32,6 +32,9 @@ class Work:
         self.statements = 0
         self.steps = 0
 
+    def count_statement(self, statement: str) -> None:
+        self.statements += not statement.startswith("BEGIN")
+
     def count_step(self) -> int:
         self.steps += 1
         return 0  # go on
@@ -42,19 +45,22 @@ def counted(site: Site) -> Iterator[Work]:
     """Count the statements of a site, and the instructions that SQLite carries out for them."""
     work = Work()
 
-    def before(connection: sa.Connection, *_: Any) -> None:
-        work.statements += 1
-        driver: Any = connection.connection.driver_connection
+    def taken(driver: Any, *_: Any) -> None:
+        driver.set_trace_callback(work.count_statement)
         driver.set_progress_handler(work.count_step, 1)
 
-    sa.event.listen(site.database.engine, "before_cursor_execute", before)
+    def given_back(driver: Any, *_: Any) -> None:
+        driver.set_trace_callback(None)
+        driver.set_progress_handler(None, 1)
+
+    engine = site.database.engine
+    sa.event.listen(engine, "checkout", taken)
+    sa.event.listen(engine, "checkin", given_back)
     try:
         yield work
     finally:
-        sa.event.remove(site.database.engine, "before_cursor_execute", before)
-        with site.database.connect() as connection:
-            driver: Any = connection.connection.driver_connection
-            driver.set_progress_handler(None, 1)
+        sa.event.remove(engine, "checkout", taken)
+        sa.event.remove(engine, "checkin", given_back)
 
 
 def look(site: Site) -> Work:
