@@ -101,6 +101,11 @@ class NodeConfig(BaseModel):
     deletion_grace_days: float = Field(
         default=1.0, ge=0, description="A partner's deletion proof is overdue so many days after its contract's end"
     )
+    idle_transfer_days: int = Field(
+        default=30,
+        ge=0,
+        description="A transfer of ours under which a partner fetched nothing for so many days is ended; 0 ends none",
+    )
     commit_every_s: float = Field(default=20.0, gt=0, description="The writer commits at least this often")
     commit_rows: int = Field(default=2_000_000, gt=0, description="The writer commits at once when so many rows wait")
     query_memory_mb: int = Field(default=1024, ge=64, description="Memory bound of the query worker")

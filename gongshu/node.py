@@ -42,7 +42,7 @@ from gongshu.share.introductions import Introductions
 from gongshu.share.keeping.judging import Place
 from gongshu.share.keeping.service import Keeping, KeepingSettings
 from gongshu.share.peer import HttpWire
-from gongshu.share.service import ShareService
+from gongshu.share.service import ShareService, ShareSettings
 from gongshu.share.spaces.service import SpaceService
 from gongshu.share.trusting import Trusting, member_of
 
@@ -250,6 +250,7 @@ def _open_share(
         keeping=keeping,
         clearances=clearances,
         spool=ground.home.run,
+        settings=ShareSettings(idle_max=timedelta(days=ground.config.idle_transfer_days) or None),
         tls=ground.tls,
     )
 

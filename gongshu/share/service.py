@@ -5,6 +5,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -58,7 +59,7 @@ from gongshu.share.runner import Runner
 from gongshu.share.sending import Retries
 from gongshu.share.signals import Signals
 from gongshu.share.terms import Terms
-from gongshu.share.watchdog import Watchdog
+from gongshu.share.watchdog import IDLE_MAX, Watchdog
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,8 @@ class ShareSettings:
     """How long a row may need from its arrival into the lake: a stream stays so far behind."""
     receive_bytes_max: int = 64 * 1024**3
     """What one delivery to us may bring; it lies on disk, not in memory."""
+    idle_max: timedelta | None = IDLE_MAX
+    """A started transfer under which nothing was fetched for so long is ended; None ends none."""
     retries: Retries = field(default_factory=Retries)
 
 
@@ -168,7 +171,7 @@ class ShareService(Looking):
             retries=self.settings.retries,
             random=Random(),  # noqa: S311  # spreads retries, protects nothing
         )
-        watchdog = Watchdog(*ground, outbox, self.clock)
+        watchdog = Watchdog(*ground, outbox, self.clock, idle_max=self.settings.idle_max)
         chores = (self.notices.chore(self._wire),)
         return Runner(self._database, reactor, outbox, watchdog, self.clock, signals, chores=chores)
 

@@ -1,6 +1,6 @@
 """The watchdog: no process stands for ever. At its deadline the other side is asked, and if nothing moved, it ends."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -8,16 +8,20 @@ import sqlalchemy as sa
 from gongshu.database import Database
 from gongshu.errors import NotFound, Unavailable
 from gongshu.share import processes as store
-from gongshu.share.dsp.states import FINAL, PATIENCE, State
+from gongshu.share.dsp.messages import FORMAT_PULL
+from gongshu.share.dsp.states import FINAL, PATIENCE, Side, State
 from gongshu.share.engine import Engine
 from gongshu.share.model import Record
 from gongshu.share.outbox import Outbox
 from gongshu.share.ports import Clock
-from gongshu.share.tables import share_processes
+from gongshu.share.tables import share_deliveries, share_processes
 
 _P = share_processes.c
 _IS_GOING_ON = _P.state.not_in(list(FINAL))
 _NEXT_DUE = sa.select(sa.func.min(_P.deadline_at)).where(_IS_GOING_ON)
+_FETCHED = sa.select(sa.func.max(share_deliveries.c.started_at), sa.func.max(share_deliveries.c.finished_at)).where(
+    share_deliveries.c.process_id == sa.bindparam("idle_id")
+)
 _DUE = (
     sa.select(share_processes).where(_P.deadline_at <= sa.bindparam("now"), _IS_GOING_ON).limit(sa.bindparam("at_most"))
 )
@@ -27,12 +31,18 @@ LOOK_AGAIN = timedelta(minutes=5)
 
 SILENCE_MAX = timedelta(days=30)
 """A started transfer whose other side cannot be reached for so long is ended."""
+IDLE_MAX = timedelta(days=30)
+"""A started transfer under which nothing was fetched for so long is ended by its provider. Ours; a node may differ."""
 
 
 class Watchdog:
     """Ends what stands too long, with a reason."""
 
-    def __init__(self, database: Database, engine: Engine, outbox: Outbox, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, engine: Engine, outbox: Outbox, clock: Clock, *, idle_max: timedelta | None = IDLE_MAX
+    ) -> None:
+        """With `idle_max` None no transfer is ended because nothing is fetched."""
+        self._idle_max = idle_max
         self._database = database
         self._engine = engine
         self._outbox = outbox
@@ -65,10 +75,33 @@ class Watchdog:
         if peer_state in (State.TERMINATED, State.COMPLETED):
             self._engine.end_here(record.process_id, "the other side had ended it", state=peer_state)
         elif record.state is State.STARTED and self._goes_on(record, peer_state):
-            self._look_again(record, PATIENCE[State.STARTED])
+            self._let_go_on(record)
         else:
             seen = f"the other side says {peer_state}" if peer_state else "the other side does not say where it stands"
             self._engine.terminate(record.process_id, f"nothing happened in {record.state} for too long; {seen}")
+
+    def _let_go_on(self, record: Record) -> None:
+        """Ask again after a day; of a transfer that lies idle the later the longer it has, and once more at its end.
+
+        Other connectors start a transfer for each pull and never complete it. Only what the consumer fetches itself
+        lies idle: a delivery that we carry ends by itself, and in a stream nothing may have happened.
+        """
+        is_fetched = record.side is Side.PROVIDER and record.format == FORMAT_PULL
+        if self._idle_max is None or not is_fetched:
+            self._look_again(record, PATIENCE[State.STARTED])
+            return
+        idle = self._clock() - self._moved_at(record)
+        if idle >= self._idle_max:
+            reason = f"nothing was fetched for {idle.days} days; ask for a new transfer to fetch again"
+            self._engine.terminate(record.process_id, reason)
+            return
+        self._look_again(record, min(max(PATIENCE[State.STARTED], idle), self._idle_max - idle))
+
+    def _moved_at(self, record: Record) -> datetime:
+        with self._database.connect() as connection:
+            fetched = connection.execute(_FETCHED, {"idle_id": record.process_id}).one()
+        moments: list[datetime] = [record.updated_at, *(at for at in fetched if at is not None)]
+        return max(moments)
 
     def _goes_on(self, record: Record, peer_state: State | None) -> bool:
         is_patient = self._clock() - record.updated_at < SILENCE_MAX

@@ -1,15 +1,17 @@
 """Contracts and transfers between two engines on a good wire: the normal flow, refusals, people, restarts."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import cast
 
 import orjson
 import pytest
+import sqlalchemy as sa
 
 from gongshu.model.access import Role
 from gongshu.model.grade import Grade, GradeStanding
-from gongshu.model.ids import DatasetId
+from gongshu.model.ids import DatasetId, PartyId
 from gongshu.share.agreements import find_agreement, list_agreements
 from gongshu.share.automation import ASK_FIRST, Action, Rules, rule
 from gongshu.share.dsp.messages import build_catalog_request
@@ -17,6 +19,9 @@ from gongshu.share.dsp.states import Kind, Move, State
 from gongshu.share.errors import MoveIllegal, NameTaken, TermsInvalid
 from gongshu.share.model import Agreement, AgreementStatus, Record
 from gongshu.share.odrl import canonical_text, message_offer, text_hash
+from gongshu.share.ports import Reply
+from gongshu.share.processes import list_processes
+from gongshu.share.tables import share_deliveries
 from gongshu.share.terms import Terms
 from tests.conftest import Clock
 from tests.unit.share.world import MILL, ORDERS, SHOP, Site, World, body_of, subject
@@ -36,11 +41,13 @@ def offered(world: World, terms: Terms = TERMS, rules: Rules | None = None) -> s
     return world.mill.book.offer(ORDERS, terms, who, rules=rules, known_parties=[SHOP]).offer_id
 
 
-def only(site: Site, kind: Kind) -> Record:
-    from gongshu.share.processes import list_processes
-
+def records(site: Site, kind: Kind) -> list[Record]:
     with site.database.connect() as connection:
-        found = list_processes(connection, kind, limit=10, offset=0, waiting=False, counterparty=None)
+        return list_processes(connection, kind, limit=10, offset=0, waiting=False, counterparty=None)
+
+
+def only(site: Site, kind: Kind) -> Record:
+    found = records(site, kind)
     assert len(found) == 1
     return found[0]
 
@@ -301,6 +308,59 @@ def test_a_transfer_ends_when_its_contract_ends(world: World) -> None:
     ended = world.shop.engine.record(record.process_id)
     assert ended.state is State.TERMINATED
     assert "ended at" in ended.reason
+
+
+def test_a_transfer_under_which_nothing_is_fetched_is_asked_for_ever_less_and_ends_with_a_reason(world: World) -> None:
+    agreement = agreed(world)
+    idle, used = (world.shop.ask_transfer(MILL, agreement.agreement_id) for _ in range(2))
+    world.settle()
+    at_mill = {record.peer_pid: record for record in records(world.mill, Kind.TRANSFER)}
+    counting = Counting(world.shop)
+    world.net.parties[SHOP] = cast("Site", counting)
+    for day in range(1, 31):
+        world.clock.forward(days=1, minutes=1)
+        if day % 10 == 0:
+            _fetched(world.mill, at_mill[used.process_id], world.clock())
+        world.settle()
+    ended = world.shop.engine.record(idle.process_id)
+    assert ended.state is at_mill_now(world, idle).state is State.TERMINATED
+    assert ended.reason == "nothing was fetched for 30 days; ask for a new transfer to fetch again"
+    assert 2 <= sum(idle.process_id in path.replace("%3A", ":") for path in counting.asked) <= 7
+    assert at_mill_now(world, used).state is State.STARTED
+
+
+def test_a_node_that_ends_no_idle_transfer_asks_each_day(world: World) -> None:
+    agreement = agreed(world)
+    record = world.shop.ask_transfer(MILL, agreement.agreement_id)
+    world.settle()
+    world.mill.watchdog._idle_max = None
+    for _ in range(3):
+        world.clock.forward(days=40)
+        world.settle()
+    assert at_mill_now(world, record).state is State.STARTED
+
+
+class Counting:
+    """A site at its end of the wire, and what it was asked for."""
+
+    def __init__(self, site: Site) -> None:
+        self.take, self._show = site.take, site.show
+        self.asked: list[str] = []
+
+    def show(self, sender: PartyId, path: str) -> Reply:
+        self.asked.append(path)
+        return self._show(sender, path)
+
+
+def at_mill_now(world: World, asked: Record) -> Record:
+    return next(record for record in records(world.mill, Kind.TRANSFER) if record.peer_pid == asked.process_id)
+
+
+def _fetched(site: Site, record: Record, at: datetime) -> None:
+    names = ("purpose", "encoding", "agreement_id", "counterparty", "dataset_id")
+    with site.database.begin() as connection:
+        values = dict.fromkeys(names, "") | {"direction": "out", "process_id": record.process_id, "outcome": "complete"}
+        connection.execute(sa.insert(share_deliveries).values(**values, started_at=at, finished_at=at))
 
 
 def test_a_retired_agreement_starts_no_transfer(world: World) -> None:
