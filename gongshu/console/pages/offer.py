@@ -101,10 +101,18 @@ class _Desk:
         known = {str(p.party_id): self._names.get(p.party_id, p.party_id) for p in parties}
         groups = {group.group_id: group.title for group in await view.ask(view.node.share.desk.groups, view.subject)}
         keys = {p.fingerprint: f"{known[p.party_id]} · {p.fingerprint[7:15]}" for p in parties if p.fingerprint}
+        # Data from 二级 on go to named parties; where only one may have them, it is that one.
+        chosen = [p.party_id for p in parties] if len(parties) == 1 and is_high(self._dataset.label) else []
         with grid():
             with panel(view.t("offer.terms"), view.t("offer.terms_hint"), span="span-7 narrow-12"):
                 self._form = TermsForm(
-                    view, columns_of(self._dataset), known, groups=groups, keys=keys, changed=self._say
+                    view,
+                    columns_of(self._dataset),
+                    known,
+                    groups=groups,
+                    keys=keys,
+                    chosen=chosen,
+                    changed=self._say,
                 )
             with ui.element("div").classes("span-5 narrow-12 gs-stack gs-sticky").style("gap: 16px"):
                 with panel(view.t("offer.says"), view.t("offer.says_hint")):

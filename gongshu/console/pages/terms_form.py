@@ -35,10 +35,11 @@ class TermsForm:
         groups: Mapping[str, str] | None = None,
         keys: Mapping[str, str] | None = None,
         begin: Terms | None = None,
+        chosen: Collection[PartyId] = (),
         changed: Callable[[], object] = lambda: None,
     ) -> None:
-        """Build the fields, filled from the terms `begin`; without any, with the usual length alone."""
-        first = begin or Terms(until=_usual_end(view.node.clock()))
+        """Build the fields, filled from the terms `begin`; without any, for the parties `chosen` and the usual time."""
+        first = begin or Terms(until=_usual_end(view.node.clock()), parties=frozenset(chosen))
         self._view, self._changed = view, changed
         self._columns = list(dict.fromkeys([*columns, *sorted(first.columns | {c.column for c in first.rows_where})]))
         self._conditions: list[tuple[ui.select, ui.select, ui.input]] = []

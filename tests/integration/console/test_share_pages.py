@@ -141,6 +141,7 @@ def test_a_clearance_from_its_request_to_the_offer(visit: NewVisit) -> None:
     page = steward.open("/sharing/offer?dataset=recipes")
     page.get_by_text(t("needs.nothing")).wait_for()
     page.locator("[data-test=make]").wait_for()
+    page.locator(".q-chip", has_text="测试合作方").wait_for()
     page = steward.open(address)
     page.click("[data-test=revoke]")
     page.fill("[data-test=reason]", "the analysis is over")
