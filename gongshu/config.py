@@ -104,6 +104,7 @@ class NodeConfig(BaseModel):
     idle_transfer_days: int = Field(
         default=30,
         ge=0,
+        le=36_500,
         description="A transfer of ours under which a partner fetched nothing for so many days is ended; 0 ends none",
     )
     commit_every_s: float = Field(default=20.0, gt=0, description="The writer commits at least this often")
