@@ -20,8 +20,12 @@ LENGTH_MAX = 4_000
 """Longer texts are shown as they are: partners write some of them."""
 DEPTH_MAX = 4
 """A reason inside of a reason inside of an error; deeper ones stay English."""
+LIST_MAX = 12
+"""Words between commas that are looked up one by one, as the steps that are possible now."""
 LITERAL_MIN = 4
-"""Letters that a form has to hold beside its variable parts, so that it does not fit everything."""
+"""Letters that a form with variable parts has to hold beside them, so that it does not fit everything."""
+TWO_STOPS = re.compile(r"(。|(?<!\.)\.(?!\.))[。.]")
+"""A sentence inside of a sentence: both bring their full stop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,8 @@ def error_in_chinese(error: GongshuError) -> str:
     chinese = read_sentences()["errors"].get(error.code)
     if chinese is None:
         return in_chinese(str(error))
-    return chinese.format(**{name: in_chinese(str(value)) for name, value in error.fields.items()})
+    said = chinese.format(**{name: in_chinese(str(value)) for name, value in error.fields.items()})
+    return TWO_STOPS.sub("。", said)
 
 
 @cache
@@ -75,7 +80,7 @@ def error_classes(root: type[GongshuError] = GongshuError) -> list[type[GongshuE
 
 
 def _translated(text: str, depth: int) -> str:
-    if depth > DEPTH_MAX or not text.strip() or not re.search(r"[a-z]{3}", text):
+    if depth > DEPTH_MAX or not text.strip() or not re.search(r"[A-Za-z]{3}", text):
         return text
     for form in _forms():
         said = form.say(text, depth)
@@ -83,7 +88,9 @@ def _translated(text: str, depth: int) -> str:
             return said
     if "; " in text:
         return "；".join(_translated(part, depth + 1) for part in text.split("; "))
-    return text
+    listed = text.split(", ")
+    said_each = [_translated(part, depth + 1) for part in listed] if 1 < len(listed) <= LIST_MAX else listed
+    return text if any(map(str.__eq__, listed, said_each)) else "、".join(said_each)
 
 
 @cache
@@ -93,7 +100,8 @@ def _forms() -> tuple[Form, ...]:
     templates = {kind.template: sentences["errors"].get(kind.code, "") for kind in error_classes() if kind.code}
     both = [*((english, chinese) for english, chinese in templates.items() if chinese), *sentences["phrases"].items()]
     made = [(_fixed(english), _form(english, chinese)) for english, chinese in both]
-    return tuple(form for letters, form in sorted(made, key=lambda each: -each[0]) if letters >= LITERAL_MIN)
+    ordered = sorted(made, key=lambda each: -each[0])
+    return tuple(form for letters, form in ordered if letters >= LITERAL_MIN or not form.fields)
 
 
 def _fixed(english: str) -> int:

@@ -20,6 +20,7 @@ from gongshu.console.reasons import (
     read_sentences,
 )
 from gongshu.share.errors import PeerRefused, TermsForbid
+from gongshu.share.spaces.errors import SpaceMoveIllegal
 
 SHARE = Path(str(gongshu.share.__file__)).parent
 BETWEEN_NODES = {
@@ -89,6 +90,15 @@ def test_an_error_is_said_with_the_reason_in_it() -> None:
     assert in_chinese(str(error)) == error_in_chinese(error), "a stored message is found again by its form"
     told = PeerRefused(party="urn:p", what="the message apply", status_code=403, reason=str(error))
     assert "3 次已用完" in error_in_chinese(told)
+
+
+def test_states_and_lists_of_steps_inside_of_an_error_are_said_in_chinese() -> None:
+    error = SpaceMoveIllegal(what="Space", name="轴承链", state="active", move="approved", possible="dissolved, left")
+    assert error_in_chinese(error) == "轴承链 的状态是 有效，不能变为 批准。现在可以：已解散、已退出。"
+    told = PeerRefused(party="urn:p", what="the message apply", status_code=409, reason=str(error))
+    assert "。。" not in error_in_chinese(told), "a sentence inside of a sentence ends once"
+    assert in_chinese("the state STARTED does not allow it") == "状态 已开始 不允许"
+    assert in_chinese("lot, part_number, admitted") == "lot, part_number, admitted", "columns stay what they are"
 
 
 @pytest.mark.parametrize(
