@@ -20,12 +20,12 @@ from gongshu.share.spaces.register import Register, index_name
 from gongshu.share.spaces.roles import Act, SpaceRole, why_not_together
 from gongshu.share.spaces.signing import require_signed, rules_hash
 from gongshu.share.spaces.states import BEGINNING, Hand, Life, Standing, Step
-from gongshu.share.spaces.tables import space_contracts, space_entries, space_members, space_spaces
+from gongshu.share.spaces.tables import space_contracts, space_entries, space_history, space_members, space_spaces
 from gongshu.share.spaces.views import contract_view, entry_view, history_rows, member_view
 
 Json = dict[str, Any]
 
-_N, _M, _C = space_entries.c, space_members.c, space_contracts.c
+_N, _M, _C, _H = space_entries.c, space_members.c, space_contracts.c, space_history.c
 
 REQUESTS_OPEN_MAX = 20
 """Requests for spaces of one party that wait at the same time."""
@@ -145,8 +145,10 @@ class Desk:
         if row is None:
             raise SpaceUnknown(space_id=space_id[:200])
         mine = sa.select(space_entries).where(_N.space_id == space_id, _N.party_id == party)
-        newest = connection.execute(mine.order_by(_N.submitted_at.desc(), _N.entry_id).limit(ANSWER_MAX))
-        return member_view(row) | {"entries": [entry_view(entry) for entry in newest]}
+        newest = connection.execute(mine.order_by(_N.submitted_at.desc(), _N.entry_id).limit(ANSWER_MAX)).all()
+        why = _reasons(connection, space_id, [entry.entry_id for entry in newest])
+        entries = [entry_view(entry) | {"reason": why.get(entry.entry_id, "")} for entry in newest]
+        return member_view(row) | {"title": self._register.space(connection, space_id).title, "entries": entries}
 
     # ---- entries ----------------------------------------------------------------------------------------------------
 
@@ -254,3 +256,9 @@ class Desk:
             query = query.where(sa.or_(_C.provider == party, _C.consumer == party))
         ordered = query.order_by(_C.agreement_id, _C.reporter).limit(ROWS_MAX)
         return [contract_view(row) for row in connection.execute(ordered)]
+
+
+def _reasons(connection: sa.Connection, space_id: str, entry_ids: list[str]) -> dict[str, str]:
+    """Return the reason that was given with the newest decision on each of the entries."""
+    query = sa.select(_H.name, _H.reason).where(_H.space_id == space_id, _H.life == Life.ENTRY, _H.name.in_(entry_ids))
+    return {row.name: row.reason for row in connection.execute(query.order_by(_H.sequence))}

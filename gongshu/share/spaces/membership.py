@@ -4,6 +4,7 @@ Access in a space ends where it was given: the operator tells every member who i
 agreements with it that belong to the space. The operator has no part in those agreements and sees no data.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -22,7 +23,7 @@ from gongshu.share.errors import MessageInvalid, PeerAnswerInvalid, PeerRefused
 from gongshu.share.model import Agreement, AgreementStatus
 from gongshu.share.ports import Clock
 from gongshu.share.rights import DEALERS, USERS, require_right
-from gongshu.share.spaces.errors import SpaceForbids
+from gongshu.share.spaces.errors import SpaceForbids, SpaceUnknown
 from gongshu.share.spaces.model import ContractReport, Notice, read_message
 from gongshu.share.spaces.notices import PostWire
 from gongshu.share.spaces.signing import rules_hash, sign_rules
@@ -33,6 +34,8 @@ from gongshu.share.tables import share_agreements, share_processes
 Json = dict[str, Any]
 _L, _R, _T = space_links.c, space_received.c, space_standings.c
 
+_IS_ID = re.compile(r"(?!\.)[\w:.-]{1,200}")
+"""An id or number of a space: it becomes part of an address."""
 OUT = frozenset({Standing.EXPELLED, Standing.LEFT, Standing.ENDED, Standing.DISSOLVED})
 """States of a member or a space that end every access under it."""
 
@@ -78,7 +81,7 @@ class SpaceMembership:
         """Ask an operator for a logical space. Raises: NotAllowed, PartyUnknown, and the wire's errors."""
         require_right(actor, DEALERS, "request spaces")
         answer = self._ask(operator, "/share/spaces/requests", {"title": title, "rules": rules})
-        self._stand(operator, str(answer.get("space_id", ""))[:200], str(answer.get("state", "")), "")
+        self._stand(operator, str(answer.get("space_id", ""))[:200], str(answer.get("state", "")), "", title=title)
         return answer
 
     def rules(self, operator: PartyId, space_id: str, actor: Subject) -> Json:
@@ -96,11 +99,12 @@ class SpaceMembership:
         """
         require_right(actor, DEALERS, "apply to spaces")
         digest, wanted = rules_hash(rules), sorted(set(roles))
-        named = str(self._ask_space(operator, space_id, "rules", {}).get("space_id", space_id))
+        about = self._ask_space(operator, space_id, "rules", {})
+        named, title = str(about.get("space_id", space_id)), str(about.get("title", ""))
         signature = sign_rules(self._keys, space_id=named, party=self._own, roles=wanted, rules_digest=digest)
         sent = {"roles": wanted, "area": area, "organisation": organisation}
         answer = self._ask_space(operator, named, "apply", {**sent, "rules_hash": digest, "signature": signature})
-        self._stand(operator, named, str(answer.get("state", "")), ",".join(wanted))
+        self._stand(operator, named, str(answer.get("state", "")), ",".join(wanted), title=title)
         self._write(actor.subject_id, "space.applied", named, {"operator": operator, "rules_hash": digest})
         return answer
 
@@ -109,8 +113,8 @@ class SpaceMembership:
         require_right(actor, DEALERS, "leave spaces")
         answer = self._ask_space(operator, space_id, "leave", {"reason": reason})
         named = str(answer.get("space_id", space_id))
-        self._stand(operator, named, Standing.LEFT, "")
-        self._end(operator, named, None, f"we left the space {named}")
+        self._stand(operator, named, Standing.LEFT, "", reason=reason)
+        self._end(operator, named, None, f"we left the space {self._title(operator, named)}")
         return answer
 
     def submit(self, operator: PartyId, space_id: str, entry: Mapping[str, Any], actor: Subject) -> Json:
@@ -197,17 +201,18 @@ class SpaceMembership:
             connection.execute(sa.update(space_received).where(*key).values(done_at=self._clock()))
 
     def _obey(self, operator: PartyId, notice: Notice) -> None:
+        title, why = self._title(operator, notice.space_id), notice.reason
         if notice.about == "space" and notice.state == Standing.DISSOLVED:
-            self._stand(operator, notice.space_id, Standing.ENDED, None)
-            self._end(operator, notice.space_id, None, f"the space {notice.space_id} was dissolved")
+            self._stand(operator, notice.space_id, Standing.ENDED, None, reason=why)
+            self._end(operator, notice.space_id, None, f"the space {title} was dissolved")
         elif notice.about == "space":
-            self._stand(operator, notice.space_id, notice.state, None)
+            self._stand(operator, notice.space_id, notice.state, None, reason=why)
         elif notice.about == "member" and notice.name == self._own:
-            self._stand(operator, notice.space_id, notice.state, None)
+            self._stand(operator, notice.space_id, notice.state, None, reason=why)
             if notice.state in OUT:
-                self._end(operator, notice.space_id, None, f"we are {notice.state} in the space {notice.space_id}")
+                self._end(operator, notice.space_id, None, f"we are {notice.state} in the space {title}")
         elif notice.about == "member" and notice.state in OUT:
-            reason = f"{notice.name} is {notice.state} in the space {notice.space_id}"
+            reason = f"{notice.name} is {notice.state} in the space {title}"
             self._end(operator, notice.space_id, PartyId(notice.name), reason)
         details: dict[str, str | int | float | bool | list[str] | None] = {
             "operator": operator, "about": notice.about, "name": notice.name, "state": notice.state,
@@ -241,13 +246,23 @@ class SpaceMembership:
 
     # ---- private ----------------------------------------------------------------------------------------------------
 
-    def _stand(self, operator: PartyId, space_id: str, state: str, roles: str | None) -> None:
-        values: Json = {"state": state[:20], "updated_at": self._clock()} | ({} if roles is None else {"roles": roles})
+    def _stand(
+        self, operator: PartyId, space_id: str, state: str, roles: str | None, *, title: str = "", reason: str = ""
+    ) -> None:
+        values: Json = {"state": state[:20], "updated_at": self._clock(), "reason": reason}
+        values |= ({} if roles is None else {"roles": roles}) | ({"title": title[:400]} if title else {})
         with self._database.begin() as connection:
             change = sa.update(space_standings).where(_T.operator == operator, _T.space_id == space_id)
             if not connection.execute(change.values(**values)).rowcount:
                 fresh = {"operator": operator, "space_id": space_id, "roles": roles or "", **values}
                 connection.execute(sa.insert(space_standings).values(**fresh))
+
+    def _title(self, operator: PartyId, space_id: str) -> str:
+        """Return the space's title with its id behind it; the id alone where we never read a title."""
+        with self._database.connect() as connection:
+            query = sa.select(_T.title).where(_T.operator == operator, _T.space_id == space_id)
+            title = connection.execute(query).scalar()
+        return f"{title} ({space_id})" if title else space_id
 
     def _link(self, operator: PartyId, space_id: str, kind: str, name: str) -> None:
         try:
@@ -258,6 +273,8 @@ class SpaceMembership:
             return  # it belongs to the space already
 
     def _ask_space(self, operator: PartyId, space_id: str, message: str, document: Json) -> Json:
+        if not _IS_ID.fullmatch(space_id):
+            raise SpaceUnknown(space_id=repr(space_id[:200]))
         return self._ask(operator, f"/share/spaces/{space_id}/{message}", document)
 
     def _ask(self, operator: PartyId, path: str, document: Json) -> Json:

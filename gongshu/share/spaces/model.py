@@ -122,8 +122,41 @@ def read_message(kind: type[M], document: object) -> M:
         return kind.model_validate(document)
     except ValidationError as cause:
         fault = cause.errors()[0]
-        place = ".".join(str(part) for part in fault["loc"])
-        raise ApplicationInvalid(reason=f"{kind.__name__} at {place or 'the top'}: {fault['msg']}") from cause
+        raise ApplicationInvalid(reason=_in_words(fault) or _in_place(kind, fault)) from cause
+
+
+_NAMES = {
+    "title": "name",
+    "rules": "rules of the space",
+    "description": "description",
+    "area": "area",
+    "organisation": "organisation code",
+    "roles": "roles",
+}
+"""What people type, by the field that holds it."""
+_FORMS = {"area": "a six-digit code of a division", "organisation": "9 or 18 digits and capital letters"}
+
+
+def _in_words(fault: Any) -> str:
+    """Return what is wrong with a field that a person typed; empty for another field or fault."""
+    field = str(fault["loc"][-1]) if fault["loc"] else ""
+    name, kind = _NAMES.get(field, ""), fault["type"]
+    if not name:
+        return ""
+    if kind in {"string_too_short", "too_short", "missing"} or fault["input"] == "":
+        return f"the {name}: it is missing"
+    if kind == "string_too_long":
+        return f"the {name}: at most {fault['ctx']['max_length']} characters"
+    if kind == "string_pattern_mismatch":
+        return (
+            f"the {name}: it is not in the form asked for ({_FORMS.get(field, 'one line without control characters')})"
+        )
+    return ""
+
+
+def _in_place(kind: type[BaseModel], fault: Any) -> str:
+    place = ".".join(str(part) for part in fault["loc"])
+    return f"{kind.__name__} at {place or 'the top'}: {fault['msg']}"
 
 
 def iso(moment: datetime | None) -> str | None:

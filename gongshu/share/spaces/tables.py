@@ -109,8 +109,10 @@ space_standings = sa.Table(
     sa.Column("state", sa.String(20), nullable=False),
     sa.Column("roles", sa.String(100), nullable=False),
     sa.Column("updated_at", UtcTime, nullable=False),
+    sa.Column("title", sa.String(400), nullable=False, server_default=""),
+    sa.Column("reason", sa.Text, nullable=False, server_default=""),
 )
-"""Where this node stands in the spaces of others, as far as it was told."""
+"""Where this node stands in the spaces of others, as far as it was told: the title, and why it stands so, if known."""
 
 space_links = sa.Table(
     "space_links",

@@ -301,6 +301,45 @@ def test_a_logical_space_is_requested_audited_numbered_and_dissolved(village: To
     assert host.approve(again["space_id"], li)["number"] == "TDS-000002"
 
 
+def test_a_member_knows_a_space_by_its_title_and_reads_why_it_was_refused(village: Town) -> None:
+    mill, host, li = village.house("mill"), village.house("operator").spaces.host, village.house("operator").li
+    asked = mill.spaces.membership.request_space(OPERATOR, "Bearings", RULES, mill.li)
+    host.refuse(asked["space_id"], li, "the rules lack an end")
+    village.tell()
+    (told,) = mill.spaces.membership.standings(mill.li)
+    assert (told["title"], told["state"], told["reason"]) == ("Bearings", "refused", "the rules lack an end")
+
+
+def test_the_owner_of_an_entry_reads_why_it_was_refused(place: Place) -> None:
+    entry_id = place.submit(resource())
+    place.host.decide_entry(place.space_id, entry_id, Step.REFUSE, place.li, "no machine is named")
+    mine = place.mill.spaces.membership.look(OPERATOR, place.space_id, "standing", place.mill.li)
+    assert mine["title"] == "Bearings"
+    assert [(each["entry_id"], each["reason"]) for each in mine["entries"]] == [(entry_id, "no machine is named")]
+
+
+@pytest.mark.parametrize("odd", ["", "../../x", "a/b", "a b", "?x", "x" * 201])
+def test_an_odd_id_of_a_space_never_becomes_an_address(village: Town, odd: str) -> None:
+    mill, before = village.house("mill"), len(village.sent)
+    with pytest.raises(SpaceUnknown):
+        mill.spaces.membership.rules(OPERATOR, odd, mill.li)
+    assert len(village.sent) == before
+
+
+@pytest.mark.parametrize(
+    ("title", "rules", "said"),
+    [
+        ("", RULES, "the name: it is missing"),
+        ("x" * 401, RULES, "the name: at most 400 characters"),
+        ("a\nb", RULES, "the name: it is not in the form"),
+        ("Bearings", "", "the rules of the space: it is missing"),
+    ],
+)
+def test_what_a_person_typed_wrongly_is_said_in_words(village: Town, title: str, rules: str, said: str) -> None:
+    with pytest.raises(ApplicationInvalid, match=said):
+        village.house("operator").spaces.host.request(title, rules, village.house("operator").li)
+
+
 def test_a_refused_request_is_told_and_stays_refused(village: Town) -> None:
     operator, mill = village.house("operator"), village.house("mill")
     asked = mill.spaces.membership.request_space(OPERATOR, "Odd", RULES, mill.li)
