@@ -30,6 +30,10 @@ KINDS = {
 }
 _FINAL = frozenset({Step.EXPEL, Step.DISSOLVE})
 """They end contracts and cannot be taken back: a person is asked once more."""
+_EXPLAINED = _FINAL | {Step.REFUSE, Step.SUSPEND, Step.WITHDRAW}
+"""The other side reads why."""
+_KEYS = {Life.SPACE: "space_id", Life.MEMBER: "party", Life.ENTRY: "entry_id"}
+REPORTED = ("provider", "consumer", "status", "agreed", "hash", "reporter", "at")
 Row = dict[str, Any]
 Act = Callable[[Step, str, str], Awaitable[None]]
 """Takes a step with the row of this key, for this reason."""
@@ -86,6 +90,9 @@ async def show_space(view: View, space_id: str) -> None:
         if space["state"] == Standing.ACTIVE and view.has_role(*DEALERS):
             _show_publishing(view, space_id)
     if space["state"] in {Standing.REQUESTED, Standing.REFUSED}:
+        with panel(view.t("spaces.history")):
+            known = names | {space_id: str(space["title"])}
+            show_history(view, await view.ask(host.history, space_id, view.subject), known)
         return
     await _show_members(view, space_id, names)
     await _show_entries(view, space_id, names)
@@ -113,7 +120,8 @@ async def _show_members(view: View, space_id: str, names: dict[str, str]) -> Non
             "party": names.get(each["party"], each["party"]),
             "roles": view.join(role_text(view, role) for role in each["roles"] if role),
             "organisation": f"{each['area']} {each['organisation']}",
-            "fingerprint": f"<code>{html.escape(each['fingerprint'][:19])}…</code>",
+            "fingerprint": f"<code title='{html.escape(each['fingerprint'])}'>"
+            f"{html.escape(each['fingerprint'][:19])}…</code>",
             "check": each["identity_check"] or "–",
             "state": standing_html(view, each["state"]),
         }
@@ -127,6 +135,7 @@ async def _show_members(view: View, space_id: str, names: dict[str, str]) -> Non
 async def _show_entries(view: View, space_id: str, names: dict[str, str]) -> None:
     host = view.node.spaces.host
     found = await view.ask(host.entries, space_id, view.subject)
+    titles = {str(each["entry_id"]): str(each["title"]) for each in found}
 
     async def decide(step: Step, key: str, reason: str) -> None:
         if step is Step.AUDIT:
@@ -142,13 +151,27 @@ async def _show_entries(view: View, space_id: str, names: dict[str, str]) -> Non
             "entry": each["title"],
             "kind": view.t(f"entry_kind.{each['kind']}"),
             "party": names.get(each["party"], each["party"]),
+            "about": _about_html(view, each, titles),
             "identifier": each["identifier"] or "–",
             "state": standing_html(view, each["state"]),
         }
         for each in found
     ]
+    shown = ("entry", "kind", "about", "party", "identifier", "state")
     with panel(view.t("spaces.entries"), view.t("spaces.entries_hint")):
-        _choose(view, Life.ENTRY, found, rows, ("entry", "kind", "party", "identifier", "state"), ("state",), decide)
+        _choose(view, Life.ENTRY, found, rows, shown, ("about", "state"), decide)
+
+
+def _about_html(view: View, entry: Row, titles: dict[str, str]) -> str:
+    """Return what an auditor has to see of an entry: its description, and what a product is made of and sold under."""
+    lines = [html.escape(str(entry.get("description", "")))]
+    if made_of := [titles.get(str(each), str(each)) for each in entry.get("resources", ())]:
+        said, dataset = html.escape(view.join(made_of)), html.escape(str(entry.get("dataset_id", "")))
+        lines += [f"{html.escape(view.t('entry.resources'))}: {said}", f"<code>{dataset}</code>"]
+        language = view.taste.language.value
+        terms = [each.get(language, "") for each in entry.get("terms", {}).values() if isinstance(each, dict)]
+        lines += [html.escape(str(each)) for each in terms]
+    return "<br>".join(line for line in lines if line) or "–"
 
 
 def _choose(
@@ -158,7 +181,7 @@ def _choose(
         text(view.t("table.empty")).classes("gs-muted")
         return
     columns = [(n, view.t(f"space.{n}")) for n in names]
-    wrap = ("check", "organisation", "identifier")
+    wrap = ("check", "organisation", "identifier", "about")
     shown = table(view, columns, rows, key="id", markup=markup, wrap=wrap, selection=view.has_role(*DEALERS))
     _buttons(view, life, found, lambda: [row["id"] for row in shown.selected], act)
 
@@ -169,13 +192,17 @@ def _buttons(view: View, life: Life, found: list[Row], chosen: Callable[[], list
     if not steps or not view.has_role(*DEALERS):
         return
     problem = ui.element("div")
+    states = {str(row[_KEYS[life]]): str(row["state"]) for row in found}
 
     def button(step: Step) -> None:
         name = step.name.lower()
         said = view.t(f"space_step.{name}")
 
+        def able() -> list[str]:
+            return [key for key in chosen() if step in steps_for(life, [states[key]])]
+
         async def go(_: str = "") -> None:
-            for key in chosen():
+            for key in able():
                 await act(step, key, (reason.value or "").strip())
             ui.navigate.reload()
 
@@ -183,6 +210,10 @@ def _buttons(view: View, life: Life, found: list[Row], chosen: Callable[[], list
             with view.trying(problem):
                 if not chosen():
                     raise FieldWrong(field=said, expected="at least one chosen row")
+                if not able():
+                    raise FieldWrong(field=said, expected="a chosen row in a state that allows it")
+                if step in _EXPLAINED and not (reason.value or "").strip():
+                    raise FieldWrong(field=label, expected="a reason")
                 if step in _FINAL:
                     ask_first(view, said, view.t("spaces.final"), said, go)
                 else:
@@ -244,13 +275,14 @@ def show_contracts(view: View, found: list[Row], names: dict[str, str]) -> None:
             "consumer": names.get(each["consumer"], each["consumer"]),
             "status": view.t(f"agreement_status.{each['status']}") if each["status"] in known else each["status"],
             "agreed": time_text(each["agreed_at"]),
+            "hash": f"<code>{html.escape(str(each['policy_hash'])[:12])}…</code>",
             "reporter": names.get(each["reporter"], each["reporter"]),
             "at": time_text(each["reported_at"]),
         }
         for number, each in enumerate(found)
     ]
-    columns = [(n, view.t(f"reported.{n}")) for n in ("provider", "consumer", "status", "agreed", "reporter", "at")]
-    table(view, columns, rows, key="key", markup=("agreed", "at"), page_size=10).props("wrap-cells")
+    columns = [(n, view.t(f"reported.{n}")) for n in REPORTED]
+    table(view, columns, rows, key="key", markup=("agreed", "hash", "at"), page_size=10).props("wrap-cells")
 
 
 def show_history(view: View, found: list[Row], names: dict[str, str]) -> None:
@@ -262,7 +294,7 @@ def show_history(view: View, found: list[Row], names: dict[str, str]) -> None:
             "what": names.get(each["name"], each["name"]),
             "state": standing_html(view, each["state"], Life(each["life"])),
             "actor": names.get(each["actor"], str(each["actor"]).removeprefix("user:")),
-            "reason": each["reason"],
+            "reason": view.said(each["reason"]),
         }
         for number, each in enumerate(found)
     ]

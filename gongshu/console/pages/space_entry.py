@@ -71,7 +71,7 @@ def _product(view: View, resources: list[str], offer: Offer | None, delivery: st
     return {
         "resources": resources,
         "delivery": delivery,
-        "dataset_id": offer.dataset_id,
+        "dataset_id": offer.published_as or offer.dataset_id,
         "offer_id": offer.offer_id,
         "terms": {each["term"]: {"zh": each["zh"], "en": each["en"]} for each in clauses_view(offer.terms)},
     }

@@ -19,17 +19,20 @@ from gongshu.console.pages.space_desk import (
     time_text,
 )
 from gongshu.console.pages.space_entry import show_submission
-from gongshu.console.widgets import error_notice, facts, notice, panel, table, text
+from gongshu.console.widgets import error_notice, facts, panel, table, text
 from gongshu.errors import GongshuError
 from gongshu.model.ids import PartyId
 from gongshu.share.model import AgreementStatus
 from gongshu.share.rights import DEALERS, USERS
 from gongshu.share.spaces.roles import Act, SpaceRole, may
-from gongshu.share.spaces.states import Standing
+from gongshu.share.spaces.states import Life, Standing
 
 Row = dict[str, Any]
 AGREEMENTS_MAX = 300
 _KNOWN = {each.value for each in SpaceRole}
+_NOT_JOINED = frozenset({Standing.REQUESTED, Standing.REFUSED, Standing.ACTIVE})
+"""States of a space that we asked for, as long as we have not applied to it."""
+_SAID = frozenset({Standing.APPLIED, Standing.REFUSED, Standing.SUSPENDED, Standing.LEFT})
 
 
 def member_path(operator: str, space_id: str) -> str:
@@ -41,19 +44,48 @@ def member_path(operator: str, space_id: str) -> str:
     return f"/sharing/spaces?space={quote(space_id, safe='')}&operator={quote(operator, safe='')}"
 
 
+def apply_path(operator: str, space_id: str) -> str:
+    """Return the address at which the rules of a space are read and signed.
+
+    >>> apply_path("urn:a", "urn:b")
+    '/sharing/spaces?apply=urn%3Ab&at=urn%3Aa'
+    """
+    return f"/sharing/spaces?apply={quote(space_id, safe='')}&at={quote(operator, safe='')}"
+
+
 async def show_membership(view: View, operator: PartyId, space_id: str) -> None:
-    """Ask the operator where we stand, and show what our roles let us see and do."""
-    names, member = await view.party_names(), view.node.spaces.membership
-    try:
-        mine = await view.ask(member.look, operator, space_id, "standing", view.subject)
-    except GongshuError as error:
-        error_notice(view, error)
-        if view.has_role(*USERS):
-            await _show_last(view, operator, space_id, names)
+    """Ask the operator where we stand, and show what our roles let us see and do.
+
+    The page stands before the operator has answered: a node that hangs costs seconds for each question.
+    """
+    names = await view.party_names()
+    told = await _told(view, operator, space_id)
+    if told is not None and not told["roles"] and told["state"] in _NOT_JOINED:
+        _show_request(view, operator, told, names)  # who never applied is told nothing more there
         return
+    place = ui.element("div").classes("gs-stack gs-full").style("gap: 16px")
+
+    async def load() -> None:
+        with view.trying(place):
+            try:
+                mine = await view.ask(view.node.spaces.membership.look, operator, space_id, "standing", view.subject)
+            except GongshuError as error:
+                with place:
+                    error_notice(view, error)
+                    if told is not None:
+                        _show_told(view, operator, told, names)
+                return
+            with place:
+                await _show_member(view, operator, space_id, mine, names)
+
+    ui.timer(0.01, load, once=True)
+
+
+async def _show_member(view: View, operator: PartyId, space_id: str, mine: Row, names: dict[str, str]) -> None:
+    member = view.node.spaces.membership
     roles = [SpaceRole(role) for role in mine.get("roles", []) if role in _KNOWN]
     state = str(mine.get("state", ""))
-    with panel(view.t("spaces.standing"), view.t("spaces.standing_hint")):
+    with panel(str(mine.get("title", "")) or view.t("spaces.standing"), view.t("spaces.standing_hint")):
         facts(
             [
                 (view.t("space.operator"), html.escape(names.get(operator, operator))),
@@ -64,10 +96,13 @@ async def show_membership(view: View, operator: PartyId, space_id: str) -> None:
                 (view.t("space.id"), f"<code>{html.escape(space_id)}</code>"),
             ]
         )
-        if view.has_role(*DEALERS):
+        if state != Standing.ADMITTED:
+            text(view.t(f"space_mine.{state}" if state in _SAID else "space_mine.over")).classes("gs-muted")
+        if view.has_role(*DEALERS) and state in {Standing.REFUSED, Standing.LEFT}:
+            ui.link(view.t("spaces.apply_again"), apply_path(operator, space_id))
+        if view.has_role(*DEALERS) and state in {Standing.APPLIED, Standing.ADMITTED, Standing.SUSPENDED}:
             _show_leaving(view, operator, space_id)
     if state != Standing.ADMITTED:
-        text(view.t("spaces.not_admitted")).classes("gs-muted")
         return
     if may(roles, Act.SUBMIT):
         with panel(view.t("spaces.own_entries"), view.t("spaces.entries_hint")):
@@ -91,20 +126,32 @@ async def show_membership(view: View, operator: PartyId, space_id: str) -> None:
             show_history(view, list(found.get("history", [])), names)
 
 
-async def _show_last(view: View, operator: PartyId, space_id: str, names: dict[str, str]) -> None:
-    """Show what the operator told last, while its node does not answer."""
-    told = await view.ask(view.node.spaces.membership.standings, view.subject)
-    for each in told:
-        if (each["operator"], each["space_id"]) == (operator, space_id):
-            with panel(view.t("spaces.standing"), view.t("spaces.joined_hint")):
-                facts(
-                    [
-                        (view.t("space.operator"), html.escape(names.get(operator, operator))),
-                        (view.t("space.state"), standing_html(view, str(each["state"]))),
-                        (view.t("space.at"), time_text(each["updated_at"])),
-                        (view.t("space.id"), f"<code>{html.escape(space_id)}</code>"),
-                    ]
-                )
+async def _told(view: View, operator: PartyId, space_id: str) -> Row | None:
+    """Return what the operator told last, None where it told nothing or the reader may not see it."""
+    if not view.has_role(*USERS):
+        return None
+    found = await view.ask(view.node.spaces.membership.standings, view.subject)
+    return next((each for each in found if (each["operator"], each["space_id"]) == (operator, space_id)), None)
+
+
+def _show_told(view: View, operator: PartyId, told: Row, names: dict[str, str], life: Life = Life.MEMBER) -> None:
+    with panel(str(told["title"]) or view.t("spaces.standing"), view.t("spaces.joined_hint")):
+        rows = [
+            (view.t("space.operator"), html.escape(names.get(operator, operator))),
+            (view.t("space.state"), standing_html(view, str(told["state"]), life)),
+            (view.t("space.reason"), html.escape(view.said(str(told["reason"])))),
+            (view.t("space.at"), time_text(told["updated_at"])),
+            (view.t("space.id"), f"<code>{html.escape(str(told['space_id']))}</code>"),
+        ]
+        facts([(name, shown) for name, shown in rows if shown])
+
+
+def _show_request(view: View, operator: PartyId, told: Row, names: dict[str, str]) -> None:
+    """Show a space that we asked for and do not belong to, and what comes next."""
+    _show_told(view, operator, told, names, Life.SPACE)
+    text(view.t(f"space_asked.{told['state']}")).classes("gs-muted")
+    if told["state"] == Standing.ACTIVE and view.has_role(*DEALERS):
+        ui.link(view.t("spaces.apply"), apply_path(operator, str(told["space_id"])))
 
 
 def _show_leaving(view: View, operator: PartyId, space_id: str) -> None:
@@ -124,9 +171,9 @@ def _show_own(view: View, operator: PartyId, space_id: str, entries: list[Row]) 
         text(view.t("spaces.no_entries")).classes("gs-muted")
         return
     rows = [_entry(view, each) for each in entries]
-    columns = [(n, view.t(f"space.{n}")) for n in ("entry", "kind", "identifier", "state")]
-    acts = view.has_role(*DEALERS)
-    shown = table(view, columns, rows, key="id", markup=("state",), wrap=("identifier",), selection=acts, page_size=10)
+    columns = [(n, view.t(f"space.{n}")) for n in ("entry", "kind", "identifier", "state", "reason")]
+    acts, wrap = view.has_role(*DEALERS), ("identifier", "reason")
+    shown = table(view, columns, rows, key="id", markup=("state",), wrap=wrap, selection=acts, page_size=10)
     if not acts:
         return
     problem, member = ui.element("div"), view.node.spaces.membership
@@ -157,6 +204,7 @@ def _entry(view: View, each: Row) -> Row:
         "kind": view.t(f"entry_kind.{each['kind']}") if each.get("kind") in {"resource", "product"} else "–",
         "identifier": each.get("identifier") or "–",
         "state": standing_html(view, str(each.get("state", ""))),
+        "reason": view.said(str(each.get("reason", ""))),
     }
 
 
@@ -175,17 +223,27 @@ async def _show_catalogue(view: View, operator: PartyId, space_id: str, names: d
             entries = list(found.get("entries", []))
             with place:
                 if not entries:
-                    text(view.t("market.no_hits" if typed else "spaces.empty_catalogue")).classes("gs-muted")
+                    text(view.t("spaces.no_hits" if typed else "spaces.empty_catalogue")).classes("gs-muted")
                     return
                 party = [str(each.get("party", "")) for each in entries]
                 rows = [
-                    _entry(view, each) | {"party": names.get(who, who)}
+                    _entry(view, each)
+                    | {"party": names.get(who, who), "about": each.get("description", ""), "get": _get_html(view, each)}
                     for each, who in zip(entries, party, strict=True)
                 ]
-                columns = [(n, view.t(f"space.{n}")) for n in ("entry", "kind", "party", "identifier")]
-                table(view, columns, rows, key="id", wrap=("identifier",), page_size=10)
+                columns = [(n, view.t(f"space.{n}")) for n in ("entry", "kind", "about", "party", "identifier", "get")]
+                table(view, columns, rows, key="id", markup=("get",), wrap=("about", "identifier"), page_size=10)
 
     await look()
+
+
+def _get_html(view: View, each: Row) -> str:
+    """Return the link to the terms of a product of another party, where a contract is asked for."""
+    dataset, party = str(each.get("dataset_id", "")), str(each.get("party", ""))
+    if not dataset or party == view.node.party_id:
+        return "–"
+    to = f"/sharing/find?party={quote(party, safe='')}&dataset={quote(dataset, safe='')}"
+    return f'<a href="{html.escape(to)}">{html.escape(view.t("spaces.to_terms"))}</a>'
 
 
 async def _show_report(view: View, operator: PartyId, space_id: str, names: dict[str, str]) -> None:
@@ -195,6 +253,7 @@ async def _show_report(view: View, operator: PartyId, space_id: str, names: dict
         return
     said = {
         each.agreement_id: f"{each.dataset_id} · {names.get(each.counterparty, each.counterparty)}"
+        f" · {each.agreed_at:%Y-%m-%d %H:%M:%S} UTC"
         for each in open_ones
     }
     result = ui.element("div")
@@ -203,8 +262,8 @@ async def _show_report(view: View, operator: PartyId, space_id: str, names: dict
         with view.trying(result):
             act = view.node.spaces.membership.report
             await view.ask(act, operator, space_id, str(chosen.value or ""), view.subject)
-            with result:
-                notice(view.t("spaces.reported"), kind="good")
+            ui.notify(view.t("spaces.reported"))
+            ui.navigate.reload()
 
     with ui.element("div").classes("gs-row"):
         chosen = ui.select(said, label=view.t("spaces.report_which"), value=open_ones[0].agreement_id)

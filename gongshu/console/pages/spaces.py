@@ -5,6 +5,7 @@ from functools import partial
 
 from nicegui import ui
 
+from gongshu.console.forms import FieldWrong
 from gongshu.console.frame import Console, View
 from gongshu.console.pages.space_desk import role_text, show_space, standing_html, time_text
 from gongshu.console.pages.space_member import member_path, show_membership
@@ -45,7 +46,8 @@ def create_pages(console: Console) -> None:
         if view.has_role(*DEALERS):
             with panel(view.t("spaces.more")):
                 _show_request(view, names)
-                _show_application(view, names)
+                asked = view.request.query_params
+                _show_application(view, names, asked.get("at", ""), asked.get("apply", ""))
 
 
 def _show_operated(view: View, operated: list[Json], names: dict[str, str]) -> None:
@@ -69,23 +71,23 @@ def _show_joined(view: View, joined: list[Json], names: dict[str, str]) -> None:
         {
             "key": f"{each['operator']} {each['space_id']}",
             "id": each["space_id"],
+            "title": each["title"] or each["space_id"],
             "operator": names.get(str(each["operator"]), each["operator"]),
             "_operator": each["operator"],
-            "state": standing_html(view, str(each["state"])),
+            "state": standing_html(view, str(each["state"]), Life.MEMBER if each["roles"] else Life.SPACE),
             "roles": view.join(role_text(view, role) for role in str(each["roles"]).split(",") if role) or "–",
             "at": time_text(each["updated_at"]),
         }
         for each in joined
     ]
-    columns = [(n, view.t(f"space.{n}")) for n in ("operator", "state", "roles", "at", "id")]
+    columns = [(n, view.t(f"space.{n}")) for n in ("title", "operator", "state", "roles", "at")]
     table(
         view,
         columns,
         rows,
         key="key",
         markup=("state", "at"),
-        wrap=("id",),
-        wide_only=("id",),
+        wrap=("title",),
         open_at=lambda row: member_path(str(row["_operator"]), str(row["id"])),
     )
 
@@ -118,19 +120,24 @@ def _show_request(view: View, names: dict[str, str]) -> None:
         ui.button(view.t("spaces.request_go"), on_click=request).props("outline color=primary").classes("gs-start")
 
 
-def _show_application(view: View, names: dict[str, str]) -> None:
-    """Read a space's rules, then sign that very text."""
-    member = view.node.spaces.membership
-    with ui.expansion(view.t("spaces.apply")).classes("gs-full"), ui.element("div").classes("gs-stack"):
+def _show_application(view: View, names: dict[str, str], at: str, space_id: str) -> None:
+    """Read a space's rules, then sign that very text; open and filled where an address names the space."""
+    member, is_named = view.node.spaces.membership, bool(space_id and at in names)
+    folded = ui.expansion(view.t("spaces.apply"), value=is_named).classes("gs-full")
+    with folded, ui.element("div").classes("gs-stack"):
         with ui.element("div").classes("gs-form"):
             operator = _operators(view, names, ours=False)
-            space = ui.input(view.t("space.id")).props("outlined dense data-test=space")
+            space = ui.input(view.t("space.id"), value=space_id).props("outlined dense data-test=space")
+            if is_named and at != view.node.party_id:
+                operator.set_value(at)
         place, result = ui.element("div").classes("gs-stack"), ui.element("div")
 
         async def read() -> None:
             with view.trying(result):
                 place.clear()
                 who, named = PartyId(operator.value or ""), (space.value or "").strip()
+                if not named:
+                    raise FieldWrong(field=view.t("space.id"), expected="a value")
                 found = await view.ask(member.rules, who, named, view.subject)
                 with place:
                     sign(who, named, str(found.get("title", "")), str(found.get("rules", "")))
@@ -156,3 +163,5 @@ def _show_application(view: View, names: dict[str, str]) -> None:
         ui.button(view.t("spaces.read_rules"), on_click=read).props("outline color=primary").classes("gs-start")
         place.move(target_index=-1)
         result.move(target_index=-1)
+        if is_named:
+            ui.timer(0.01, read, once=True)

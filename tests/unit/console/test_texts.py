@@ -77,6 +77,8 @@ FAMILIES: dict[str, list[str]] = {
     "deletion_state": ["held", "ending", "shredded", "proved", "told", "due", "overdue"],
     "element": [*ELEMENTS.values(), "open", "until", "forbidden"],
     "environment": ["both_nodes", "provider_only"],
+    "space_asked": ["requested", "refused", "active"],
+    "space_mine": ["applied", "refused", "suspended", "left", "over"],
     "space_state": [*values(SpaceStanding), "open"],
     "space_role": values(SpaceRole),
     "space_step": [row.step.name.lower() for row in TABLE if Hand.OPERATOR in row.hands],
