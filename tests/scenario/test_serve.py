@@ -40,7 +40,7 @@ def serve(home: Path) -> "subprocess.Popen[str]":
 
 def address_of(home: Path, server: "subprocess.Popen[str]") -> str:
     file = Home(home).run / "address"
-    deadline = time.monotonic() + 40
+    deadline = time.monotonic() + 90
     while time.monotonic() < deadline:
         assert server.poll() is None, server.communicate()
         if file.is_file():

@@ -90,7 +90,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 def test_serve_prints_the_address_that_answers(node: Served) -> None:
     address = next(word for word in node.line.split() if word.startswith("http://"))
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while True:
         try:
             assert httpx.get(f"{address}/healthz", timeout=10, trust_env=False).json()["status"] == "ok"

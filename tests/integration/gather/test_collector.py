@@ -18,7 +18,7 @@ from tests.integration.gather.conftest import Rooms
 
 pytestmark = pytest.mark.disk
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 
 class Device:

@@ -50,7 +50,7 @@ from tests.unit.share.world import Memory, OpenGate, Shelf
 KIT = PartyId("TCK_PARTICIPANT")
 OWN = PartyId("urn:connector:py")
 USE = {"permission": [{"action": "use"}]}
-WAIT_S = 15.0
+WAIT_S = 30.0
 
 
 def serve(app: FastAPI) -> tuple[uvicorn.Server, threading.Thread, str]:

@@ -123,7 +123,7 @@ def test_the_named_party_gets_a_signed_notice_of_each_use(sites: Sites) -> None:
     mill, shop = sites
     agreement = agreed(sites, Terms(notify=frozenset({shop.party})))
     pulled(sites, agreement)
-    until = time.monotonic() + 30
+    until = time.monotonic() + 60
     while not any(each.sent_at for each in mill.share.desk.notices(mill.li, received=False)):
         assert time.monotonic() < until, "the notice was not sent"
         mill.share.step()

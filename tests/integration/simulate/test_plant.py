@@ -53,7 +53,7 @@ def read_json(path: str) -> Any:
 
 def stop(process: subprocess.Popen[bytes]) -> str:
     process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=10)
+    _, said = process.communicate(timeout=60)
     return said.decode()
 
 
@@ -220,7 +220,7 @@ async def test_sparkplug_answers_a_rebirth_command_and_dies_aloud(tmp_path: Path
         death = next(p for k, p in got if k == "NDEATH")
         number = next(m.long_value for m in births[-3].metrics if m.name == "bdSeq")
         assert [m.long_value for m in death.metrics] == [number]
-        _, said = await asyncio.to_thread(process.communicate, timeout=10)
+        _, said = await asyncio.to_thread(process.communicate, timeout=60)
         assert process.returncode == 0, said
     finally:
         if process.poll() is None:
@@ -261,6 +261,6 @@ def test_a_killed_plant_leaves_no_broker_behind(tmp_path: Path) -> None:
     assert children
     process.kill()
     process.communicate()
-    gone, alive = psutil.wait_procs(children, timeout=5)
+    gone, alive = psutil.wait_procs(children, timeout=30)
     assert not alive, shutil.which("mosquitto")
     assert gone
