@@ -13,6 +13,7 @@ from gongshu.console.pages.partners import without_spaces
 from gongshu.console.widgets import chip_html, empty, facts, panel, table, text, time_html, title
 from gongshu.share.key_changes.service import CONFIRMERS, REQUESTERS, KeyChange, Stranded
 
+AGREEMENTS_MAX = 1_000
 _KIND = {"confirmed": "good", "refused": "bad"}
 
 
@@ -30,9 +31,11 @@ def create_pages(console: Console) -> None:
         waiting = [change for change in requests if not change.outcome]
         if not stranded and not requests:
             empty(view, "key_changes.none", command="gongshu share key-change --help")
+        found = await view.ask(view.node.share.agreements, limit=AGREEMENTS_MAX) if stranded else []
+        datasets = {agreement.agreement_id: str(agreement.dataset_id) for agreement in found}
         for each in stranded:
             with panel(names.get(each.party_id, each.party_id), view.t("key_changes.stands")):
-                _show_stranded(view, each)
+                _show_stranded(view, each, datasets)
                 _show_asking(view, each, waiting)
         for change in waiting:
             with panel(view.t("key_changes.waits", party=names.get(change.party_id, change.party_id))):
@@ -52,9 +55,11 @@ def key_html(proof: str) -> str:
     return f"<code>{html.escape(proof[:19])}…</code>" if len(proof) > 19 else f"<code>{html.escape(proof)}</code>"
 
 
-def _show_stranded(view: View, stranded: Stranded) -> None:
+def _show_stranded(view: View, stranded: Stranded, datasets: Mapping[str, str]) -> None:
     now = key_html(stranded.current) if stranded.current else html.escape(view.t("key_changes.nobody"))
-    contracts = view.join(f'<a href="{contract_path(each)}">{html.escape(each)}</a>' for each in stranded.agreements)
+    contracts = view.join(
+        f'<a href="{contract_path(each)}">{html.escape(datasets.get(each, each))}</a>' for each in stranded.agreements
+    )
     groups, places = html.escape(view.join(stranded.groups)), html.escape(view.join(stranded.places))
     rows = [
         (view.t("party.party"), f"<code>{html.escape(stranded.party_id)}</code>"),

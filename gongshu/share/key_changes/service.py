@@ -111,6 +111,9 @@ class KeyChanges:
             if former not in known and (former or len(known) != 1):
                 why = f"it is bound to {', '.join(known)}; name one" if known else "nothing is bound to a former key"
                 raise KeyChangeNeedless(party=party, reason=why)
+            same = (_K.party_id == party, _K.former == (former or known[0]), _K.current == current, _K.outcome == "")
+            if connection.execute(sa.select(_K.change_id).where(*same)).first() is not None:
+                raise KeyChangeNeedless(party=party, reason="it is asked for already; another person has to decide")
             values = {
                 "change_id": new_urn(),
                 "party_id": party,

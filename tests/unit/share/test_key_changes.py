@@ -153,6 +153,17 @@ def test_two_people_let_a_contract_go_on_under_another_key(world: World, agreed:
     assert done == ["key_change.requested", "key_change.confirmed"]
 
 
+def test_the_same_change_is_asked_for_once_until_it_is_decided(world: World, agreed: Agreement, tmp_path: Path) -> None:
+    changes = changes_of(world)
+    other_key(world, tmp_path)
+    first = changes.request(SHOP, LI, reason="new machine")
+    with pytest.raises(KeyChangeNeedless, match="already"):
+        changes.request(SHOP, LI, reason="new machine")
+    changes.refuse(first.change_id, WU)
+    assert changes.request(SHOP, LI, reason="asked on the phone now").outcome == ""
+    assert agreement_of(world, agreed.agreement_id).why_unbound
+
+
 def test_what_does_not_confirm_a_key(world: World, agreed: Agreement, tmp_path: Path) -> None:
     changes = changes_of(world)
     with pytest.raises(KeyChangeNeedless, match="nothing is bound"):
