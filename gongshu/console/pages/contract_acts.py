@@ -111,7 +111,7 @@ def _export(view: View, agreement: Agreement, problem: ui.element) -> None:
 
 def _end(view: View, agreement: Agreement) -> None:
     async def end(reason: str) -> None:
-        why = reason or view.t("agreement.ended_by", who=view.subject.subject_id)
+        why = reason or f"ended by {view.subject.subject_id.removeprefix('user:')}"  # said in the reader's language
         await view.ask(view.node.share.retire, agreement.agreement_id, view.subject, why)
         ui.navigate.reload()
 

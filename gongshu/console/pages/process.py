@@ -10,6 +10,7 @@ from nicegui import ui
 
 from gongshu.console.frame import Console, View
 from gongshu.console.pages.agreements import contract_path
+from gongshu.console.pages.asking import ask_first
 from gongshu.console.pages.attachments import show_waiting
 from gongshu.console.pages.process_forms import can_counter, can_keep, show_counter, show_keeping
 from gongshu.console.pages.records import next_text, state_html
@@ -36,6 +37,8 @@ STEPS = {
 }
 DETOURS = frozenset({State.OFFERED, State.ACCEPTED, State.SUSPENDED})
 """Not every process passes them: shown only while one is there."""
+_ENDS = frozenset({"decline", "terminate"})
+"""Acts that cannot be taken back."""
 Act = Callable[..., Any]
 LOOK_EVERY_S = 2.0
 
@@ -110,8 +113,9 @@ class _Page:
         with ui.element("div").classes("gs-row"):
             for name, act in acts.items():
                 kind = "unelevated" if name == "approve" else "outline"
-                button = ui.button(self._view.t(f"process_act.{name}"), on_click=partial(self._do, act))
-                button.props(f"{kind} color=primary")
+                take = partial(self._ask_why, name, act) if name in _ENDS else partial(self._do, act)
+                button = ui.button(self._view.t(f"process_act.{name}"), on_click=take)
+                button.props(f"{kind} color=primary data-test={name}")
         if can_counter(record) and self._view.has_role(*DEALERS):
             with self._answer:
                 await show_counter(self._view, record)
@@ -127,9 +131,19 @@ class _Page:
             acts |= {"suspend": share.suspend, "complete": share.complete}
         if record.kind is Kind.TRANSFER and record.state is State.SUSPENDED and record.held:
             acts["resume"] = share.resume
-        if record.state not in FINAL:
+        if record.state not in FINAL and "decline" not in acts:
             acts["terminate"] = share.terminate
         return acts
+
+    def _ask_why(self, name: str, act: Act) -> None:
+        """Ask once more before an end; the other side reads the reason."""
+
+        async def go(reason: str) -> None:
+            await self._view.ask(act, self._process_id, self._view.subject, reason)
+            await self.refresh()
+
+        view, said = self._view, self._view.t(f"process_act.{name}")
+        ask_first(view, said, view.t("process.end_text"), said, go, reason=view.t("contract.reason"))
 
     async def _do(self, act: Act) -> None:
         with self._view.trying(self._result):

@@ -10,6 +10,7 @@ from nicegui import ui
 
 from gongshu.console.forms import FieldWrong
 from gongshu.console.frame import Console, View
+from gongshu.console.pages.asking import ask_first
 from gongshu.console.pages.contract_acts import WAYS
 from gongshu.console.pages.records import next_text, state_html
 from gongshu.console.widgets import chip_html, empty, fill, number_text, panel, size_text, table, time_html, title
@@ -85,7 +86,7 @@ class _Watch:
                 for name, act in {"suspend": share.suspend, "resume": share.resume, "complete": share.complete}.items():
                     button = ui.button(view.t(f"process_act.{name}"), on_click=partial(self._do, act))
                     button.props("outline color=primary")
-                end = ui.button(view.t("process_act.terminate"), on_click=partial(self._do, share.terminate))
+                end = ui.button(view.t("process_act.terminate"), on_click=self._ask_why)
                 end.props("flat color=negative")
         await self.refresh()
 
@@ -119,6 +120,22 @@ class _Watch:
             "position": position or "–",
             "next": view.said(progress.last_error) or next_text(view, record),
         }
+
+    def _ask_why(self) -> None:
+        """Ask once more before transfers end; the other side reads the reason."""
+        view = self._view
+        with view.trying(self._problem):
+            chosen = [str(row["id"]) for row in self._table.selected]
+            if not chosen:
+                raise FieldWrong(field=view.t("transfers.live"), expected="at least one chosen transfer")
+
+            async def go(reason: str) -> None:
+                for process_id in chosen:
+                    await view.ask(view.node.share.terminate, process_id, view.subject, reason)
+                await self.refresh()
+
+            said = view.t("process_act.terminate")
+            ask_first(view, said, view.t("process.end_text"), said, go, reason=view.t("contract.reason"))
 
     async def _do(self, act: Callable[..., Record]) -> None:
         with self._view.trying(self._problem):

@@ -15,6 +15,7 @@ from gongshu.console.pages.contract_evidence import figures_text, operation_text
 from gongshu.console.pages.offer import obstacle_of
 from gongshu.console.pages.partners import fingerprint_html, without_spaces
 from gongshu.console.pages.process_forms import can_counter, can_keep
+from gongshu.console.pages.records import next_text
 from gongshu.console.pages.space_desk import steps_for
 from gongshu.console.pages.terms_form import operations_of
 from gongshu.console.pages.terms_words import clauses_html, sentences, terms_html
@@ -159,6 +160,22 @@ def test_a_fingerprint_is_the_same_however_it_is_read_out() -> None:
 
 def record(kind: Kind, side: Side, state: State, pending: str | None = None) -> Any:
     return SimpleNamespace(kind=kind, side=side, state=state, pending=pending)
+
+
+@pytest.mark.parametrize(
+    ("kind", "side", "state", "said"),
+    [
+        (Kind.NEGOTIATION, Side.CONSUMER, State.REQUESTED, "waits for the other side"),
+        (Kind.NEGOTIATION, Side.PROVIDER, State.OFFERED, "waits for the other side"),
+        (Kind.TRANSFER, Side.CONSUMER, State.REQUESTED, "waits for the other side"),
+        (Kind.TRANSFER, Side.CONSUMER, State.STARTED, ""),
+        (Kind.NEGOTIATION, Side.CONSUMER, State.FINALIZED, ""),
+    ],
+)
+def test_who_asked_reads_that_the_other_side_has_to_answer(kind: Kind, side: Side, state: State, said: str) -> None:
+    asked = record(kind, side, state)
+    asked.reason = asked.waiting = ""
+    assert next_text(view(), asked) == said
 
 
 def test_only_the_side_whose_turn_it_is_can_counter() -> None:
