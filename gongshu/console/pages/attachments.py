@@ -114,7 +114,7 @@ def _download(view: View, name: str, agreement_id: str) -> None:
 
 async def show_offer_files(view: View, offers: Sequence[Offer]) -> None:
     """Show an open offer's files, and let a dealer attach one more; contracts made before keep theirs."""
-    names = {o.offer_id: f"{o.title or o.dataset_id} · {o.created_at:%Y-%m-%d %H:%M} UTC" for o in offers}
+    names = {o.offer_id: f"{o.title or o.dataset_id} · {o.created_at:%Y-%m-%d %H:%M:%S} UTC" for o in offers}
     chosen = ui.select(names, label=view.t("attach.offer"), value=offers[0].offer_id)
     chosen.props("outlined dense options-dense data-test=offer").style("max-width: 520px")
     listed, problem = ui.element("div").classes("gs-stack"), ui.element("div")

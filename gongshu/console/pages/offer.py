@@ -148,7 +148,7 @@ class _Desk:
             try:
                 terms = self._form.read()
             except FieldWrong as error:
-                text(str(error)).classes("gs-muted")
+                text(self._view.said(error)).classes("gs-muted")
                 return
             if terms.is_empty and not terms.unrestricted:
                 text(self._view.t("offer.says_nothing")).classes("gs-muted")

@@ -58,12 +58,12 @@ async def show_places(view: View) -> None:
                 "party": names.get(entry.party_id, entry.party_id),
                 "place": entry.place,
                 "basis": entry.basis,
-                "by": f"{html.escape(entry.registered_by)} {time_html(entry.registered_at)}",
+                "by": f"{html.escape(entry.registered_by.removeprefix('user:'))} {time_html(entry.registered_at)}",
             }
             for entry in places
         ]
         columns = [(n, view.t(f"place.{n}")) for n in ("party", "place", "basis", "by")]
-        table(view, columns, rows, key="party", markup=("by",), wrap=("basis",), page_size=8)
+        table(view, columns, rows, key="party", markup=("by",), wrap=("basis",), page_size=8).props("wrap-cells")
     else:
         text(view.t("partners.no_places")).classes("gs-muted")
     if not view.has_role(*DEALERS):
@@ -109,6 +109,8 @@ async def show_trust(view: View) -> None:
 
         async def remove() -> None:
             with view.trying(problem):
+                if not shown.selected:
+                    raise FieldWrong(field=view.t("trust.remove"), expected="at least one chosen row")
                 for row in shown.selected:
                     await view.ask(view.node.trust.remove, row["space"], view.subject)
                 ui.navigate.reload()

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from nicegui import ui
 
+from gongshu.console.forms import FieldWrong
 from gongshu.console.frame import Console, View
 from gongshu.console.pages.attachments import show_offer_files
 from gongshu.console.pages.terms_words import terms_html
@@ -57,6 +58,8 @@ def _show_offers(view: View, offers: list[Offer], names: Mapping[str, str]) -> N
 
     async def withdraw() -> None:
         with view.trying(problem):
+            if not shown.selected:
+                raise FieldWrong(field=view.t("offer.withdraw"), expected="at least one chosen row")
             for row in shown.selected:
                 await view.ask(view.node.share.withdraw, row["id"], view.subject)
             ui.navigate.reload()

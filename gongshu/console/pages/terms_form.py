@@ -99,14 +99,14 @@ class TermsForm:
             parties=_parties(self._parties.value),
             until=self._moment("until", self._until, END),
             uses_max=self._count("uses", self._uses),
-            purposes=_words(self._purposes.value),
+            purposes=self._several("purposes", self._purposes),
             columns=frozenset(self._only.value or ()),
             rows_max=self._count("rows", self._rows),
             unrestricted=bool(self._free.value),
             groups=frozenset(self._groups.value or ()),
             not_before=self._moment("from", self._from, BEGIN),
             duration_s=self._span("lasting", self._lasting),
-            places=_words(self._places.value),
+            places=self._several("places", self._places),
             connectors=frozenset(self._keys.value or ()),
             rows_where=frozenset(self._read_conditions()),
             operations=operations_of(figures=figures, derive=bool(self._derive.value), export=bool(self._export.value)),
@@ -182,6 +182,13 @@ class TermsForm:
             return datetime.combine(date.fromisoformat(typed), of_day, UTC) if typed else None
         except (ValueError, OverflowError):
             raise self._wrong(name, "a day as 2027-12-31") from None
+
+    def _several(self, name: str, field: ui.input) -> frozenset[str]:
+        """Return the words between the commas; commas alone would drop the term that somebody began to type."""
+        words = _words(field.value)
+        if not words and (field.value or "").strip():
+            raise self._wrong(name, "words between the commas")
+        return words
 
     def _count(self, name: str, field: ui.input) -> int | None:
         typed = (field.value or "").strip()
