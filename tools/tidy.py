@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 
 LEVELS: tuple[tuple[str, ...], ...] = (
-    ("errors",),
+    ("errors", "garbage"),
     ("model",),
     ("config", "database", "migrations"),
     ("packs", "supervise"),
@@ -39,7 +39,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
 """Lowest first; a module may import from lower levels and from its own room."""
 
 BESIDE = {
-    "simulate": {"errors", "model", "packs", "simulate", "gather"},
+    "simulate": {"errors", "garbage", "model", "packs", "simulate", "gather"},
     "testing": {"errors", "model", "gather", "lake", "secure", "testing", "supervise"},
     "audit_verifier": {"audit_verifier"},
     "evidence_verifier": {"evidence_verifier"},

@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from gongshu import __version__
 from gongshu.cli.edge import plain_help, run_command
 from gongshu.cli.session import HOME_VARIABLE
+from gongshu.garbage import search_rarely
 
 COMMANDS = {
     "demo": ("gongshu.cli.demo", "The whole chain on this machine: plant, partner, province"),
@@ -88,6 +89,7 @@ def _options(
 
 def main() -> None:
     """Run the command line; an error of ours becomes one line on standard error and exit status 1."""
+    search_rarely()
     run_command(root)
 
 

@@ -21,6 +21,7 @@ import pyarrow as pa
 from gongshu.config import Home, read_config
 from gongshu.database import Database
 from gongshu.errors import GongshuError
+from gongshu.garbage import search_rarely
 from gongshu.gather.connector import Can, Context, TableSink, Tag, connector_named
 from gongshu.gather.counters import State, read_counters, write_counters
 from gongshu.gather.intake import Intake
@@ -135,6 +136,7 @@ class Collector:
 
 def main() -> None:
     """Parse the arguments and collect until SIGTERM or SIGINT."""
+    search_rarely()
     without_pandas()
     parser = argparse.ArgumentParser(prog="gongshu.gather.collector")
     parser.add_argument("--home", type=Path, required=True)

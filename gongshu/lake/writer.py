@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from gongshu.errors import GongshuError, Retry
+from gongshu.garbage import search_rarely
 from gongshu.lake.memory import release_memory, without_pandas
 from gongshu.lake.service import COMMIT_ROWS_MAX, Lake
 
@@ -113,6 +114,7 @@ class Writer:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the writer of one node until SIGTERM or SIGINT; return the exit status."""
+    search_rarely()
     without_pandas()
     from gongshu.config import Home, read_config
 

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import TextIO
 
 from gongshu.errors import GongshuError
+from gongshu.garbage import search_rarely
 from gongshu.packs import load_packs
 from gongshu.simulate.broker import OwnBroker, start_broker
 from gongshu.simulate.clockwork import Clockwork, Truth
@@ -236,6 +237,7 @@ async def run_plant(options: PlantOptions, *, say: TextIO = sys.stderr) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the process; the exit status is 0 after a wished end, 1 after an error, told in one line."""
+    search_rarely()
     with contextlib.suppress(KeyboardInterrupt):
         try:
             asyncio.run(run_plant(parse_options(sys.argv[1:] if arguments is None else arguments)))

@@ -18,6 +18,7 @@ import duckdb
 import pyarrow as pa
 
 from gongshu.errors import GongshuError
+from gongshu.garbage import search_rarely
 from gongshu.lake.memory import release_memory, without_pandas
 from gongshu.lake.query.engine import (
     columns_of,
@@ -128,6 +129,7 @@ def _end_with_parent() -> None:
 
 def main() -> None:
     """Serve requests until standard input closes."""
+    search_rarely()
     without_pandas()
     # Whatever prints to standard output must not break the frames.
     out = os.fdopen(os.dup(1), "wb", buffering=1 << 16)
