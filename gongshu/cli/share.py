@@ -25,7 +25,6 @@ from gongshu.cli.share_terms import describe
 from gongshu.model.ids import DatasetId, PartyId
 from gongshu.share.automation import ASK_FIRST
 from gongshu.share.dsp.states import State
-from gongshu.share.invites import read_invite
 from gongshu.share.short_ids import Named
 from gongshu.share.terms import Terms
 from gongshu.share.views import agreement_view, delivery_view, offer_view, record_view, remote_view
@@ -43,6 +42,7 @@ add_contract_commands(app)
 AsFormat = Annotated[Format, typer.Option("--format", help="table for people, json for programs")]
 Wait = Annotated[float, typer.Option("--wait", min=0, help="Seconds to wait for the other side")]
 
+ANYONE = "urn:gongshu:party:anyone"
 PROCESS = ["process_id", "side", "state", "party", "dataset_id", "agreement_id", "waiting", "reason"]
 
 
@@ -101,8 +101,7 @@ def offer(
         subject = current_subject(node)
         chosen = DatasetId(whole_id(node, Named.DATASET, dataset))
         if preview:
-            party = PartyId(to[0]) if to else PartyId("urn:gongshu:party:anyone")
-            table = node.share.preview(chosen, terms, party, subject)
+            table = node.share.preview(chosen, terms, PartyId(to[0] if to else ANYONE), subject)
             show(table.to_pylist(), table.column_names, format)
             return
         rules = ASK_FIRST if ask_first else None
@@ -336,49 +335,6 @@ def retire(agreement_id: str, reason: Annotated[str, typer.Option(help="Why it e
         agreement_id = whole_id(node, Named.AGREEMENT, agreement_id)
         node.share.retire(agreement_id, current_subject(node), reason)
     done(f"{agreement_id} has ended. Nothing is delivered under it any more.")
-
-
-@app.command()
-def invite() -> None:
-    """Print the line by which another party gets to know this one: gongshu share invite."""
-    with opened_node() as node:
-        line, fingerprint = node.introductions.own(current_subject(node))
-    typer.echo(line)
-    typer.echo(f"Read this out to them over another channel: {fingerprint}", err=True)
-
-
-@app.command()
-def join(
-    invitation: Annotated[str, typer.Argument(help="The line from `gongshu share invite`, or a file that holds it")],
-    fingerprint: Annotated[str, typer.Option(help="What they read out to you; then nothing is asked")] = "",
-    replace: Annotated[bool, typer.Option("--replace", help="Its key has changed, and you asked why")] = False,
-    identity: Annotated[str, typer.Option(help="The scheme that both sides agreed on")] = "gongshu",
-    certificate: Annotated[str, typer.Option(help="File or sha256:… of its TLS certificate, if not in the line")] = "",
-) -> None:
-    """Get to know another party: gongshu share join gongshu-invite-1.… --fingerprint sha256:…."""
-    line = Path(invitation).read_text(encoding="utf-8") if _is_file(invitation) else invitation
-    party = read_invite(line)
-    typer.echo(f"{party.title}\n  id      {party.party_id}\n  address {party.address}\n  key     {party.fingerprint}")
-    if fingerprint and fingerprint.strip() != party.fingerprint:
-        reason = "it is not the key above, somebody may have exchanged the line; nothing was registered. Ask them again"
-        raise typer.BadParameter(reason, param_hint="--fingerprint")
-    if not fingerprint:
-        typer.confirm("Did they read out the same fingerprint to you?", abort=True)
-    with opened_node() as node:
-        subject = current_subject(node)
-        shown = Path(certificate).read_text(encoding="utf-8") if _is_file(certificate) else certificate
-        node.introductions.accept(
-            line, party.fingerprint, subject, replace=replace, identity=identity, certificate=shown
-        )
-        own, _ = node.introductions.own(subject)
-    done(f"{party.title} is known here. Do they know you? If not, read this out to them over another channel:")
-    done(read_invite(own).fingerprint)
-    done("and hand them your own line:")
-    typer.echo(own)
-
-
-def _is_file(text: str) -> bool:
-    return len(text) < 250 and Path(text).is_file()
 
 
 def _flat(view: dict[str, object]) -> dict[str, object]:

@@ -162,9 +162,8 @@ class ShareService(Looking):
         )
 
     def _open_runner(self) -> Runner:
-        ground = (self._database, self.engine)
-        own, signals = self.own_party_id, self._signals
-        reactor = Reactor(*ground, self._policy, self._audit, self.clock, own, signals, self.contracts)
+        ground, signals = (self._database, self.engine), self._signals
+        reactor = Reactor(*ground, self._policy, self._audit, self.clock, self.own_party_id, signals, self.contracts)
         outbox = Outbox(
             *(*ground, self._wire, self._audit, self.clock, signals),
             mint_address=self.delivery.data_address,
