@@ -156,7 +156,10 @@ class _List:
         return grade_html(self._view, dataset.label)
 
     def _confirm(self) -> None:
-        view, chosen = self._view, [DatasetId(row["id"]) for row in self._rows.selected]
+        view, chosen = (
+            self._view,
+            [DatasetId(row["id"]) for row in self._rows.selected if row["id"] not in self._emptied],
+        )
         if not chosen:
             ui.notify(view.t("catalogue.choose_first"))
             return
