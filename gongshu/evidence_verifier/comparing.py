@@ -24,4 +24,9 @@ def check_keys(bundles: Sequence[Bundle], fingerprints: Sequence[str]) -> None:
             elif wanted and is_contradicted:
                 bundle.say("key", party, FORGED, f"{own} is none of the fingerprints given")
             else:
-                bundle.say("key", party, UNCHECKED, f"give --fingerprint of it, as its people read it out: {own}")
+                bundle.say(
+                    "key",
+                    party,
+                    UNCHECKED,
+                    f"its fingerprint was not given; compare it with what its people say: {own}",
+                )
