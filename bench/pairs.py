@@ -135,7 +135,9 @@ def ours(*, on_postgres: bool, rules: Rules | None = None) -> Iterator[Pair]:
                 node.close()
         processes = [ending.enter_context(_served(home))[0] for home in homes]
         mill, shop = (ending.enter_context(_client(port, token)) for port, token in zip(ports, tokens, strict=True))
-        asked = {"party": _party(MILL), "dataset_id": "orders", "offer_id": offer_id}
+        found = shop.get("/catalogue", params={"party": _party(MILL)}).raise_for_status().json()["datasets"]
+        offers = [offer for dataset in found for offer in dataset["offers"] if offer["offer_id"] == offer_id]
+        asked = {"party": _party(MILL), "dataset_id": "orders", "policy": offers[0]["policy"]}
 
         def waiting() -> list[str]:
             found = mill.get("/negotiations", params={"waiting": True, "limit": 1000}).raise_for_status().json()

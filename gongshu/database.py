@@ -94,6 +94,7 @@ class Database:
         pool = {"pool_size": CONNECTIONS_KEPT} if is_file and ":memory:" not in url else {}
         self.engine = sa.create_engine(url, pool_pre_ping=not is_file, hide_parameters=True, **pool)
         self._turn = threading.RLock()
+        self._local = threading.local()
         if self.is_sqlite:
             event.listen(self.engine, "connect", _configure_sqlite)
             event.listen(self.engine, "begin", _begin_immediately)
@@ -116,8 +117,25 @@ class Database:
     @contextmanager
     def connect(self) -> Iterator[sa.Connection]:
         """Yield a connection for reading only; it never waits for a writer."""
+        looking: sa.Connection | None = getattr(self._local, "looking", None)
+        if looking is not None:
+            yield looking
+            return
         with self._reading.connect() as connection:
             yield connection
+
+    @contextmanager
+    def one_look(self) -> Iterator[None]:
+        """Within the block, all that this thread reads by `connect` is read in one transaction.
+
+        For one judgement, never around waiting or writing: on SQLite it rests on the state of its beginning.
+        """
+        with self.connect() as connection:
+            before, self._local.looking = getattr(self._local, "looking", None), connection
+            try:
+                yield
+            finally:
+                self._local.looking = before
 
     @contextmanager
     def _taking_turns(self) -> Iterator[None]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -61,7 +62,7 @@ class Party:
         Raises: PartyInvalid if it is not an Ed25519 public key in PEM.
         """
         try:
-            key = load_pem_public_key(self.public_key_pem.encode("utf-8"))
+            key = _read_key(self.public_key_pem)
         except (ValueError, UnsupportedAlgorithm) as cause:
             raise PartyInvalid(party_id=self.party_id, reason="its public key is not PEM") from cause
         if not isinstance(key, Ed25519PublicKey):
@@ -99,6 +100,12 @@ class Party:
             reason = "its certificate is neither one certificate in PEM nor sha256:…"
             raise PartyInvalid(party_id=self.party_id, reason=reason) from cause
         return "sha256:" + certificate.fingerprint(hashes.SHA256()).hex()
+
+
+@lru_cache(maxsize=1000)
+def _read_key(pem: str) -> object:
+    """Return the key of a text; partners' are read again with each of their messages."""
+    return load_pem_public_key(pem.encode("utf-8"))
 
 
 def is_party_id(text: str) -> bool:

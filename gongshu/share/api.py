@@ -11,11 +11,12 @@ from gongshu.model.access import Subject
 from gongshu.model.ids import DatasetId, PartyId
 from gongshu.secure.parties import Party
 from gongshu.share.automation import ASK_FIRST
+from gongshu.share.catalog import read_offer
 from gongshu.share.dsp.api import create_dsp_router
 from gongshu.share.dsp.messages import FORMAT_PULL
 from gongshu.share.dsp.states import Kind
 from gongshu.share.encoding import Encoding
-from gongshu.share.errors import ProcessUnknown
+from gongshu.share.errors import OfferUnknown, ProcessUnknown
 from gongshu.share.flow.api import create_flow_router
 from gongshu.share.introductions import Introductions
 from gongshu.share.model import Record
@@ -59,6 +60,9 @@ class NegotiateBody(_Body):
     party: str
     dataset_id: str
     offer_id: str = ""
+    policy: View | None = Field(
+        default=None, description="The offer's policy as the catalogue showed it: this is asked for, not read anew"
+    )
     terms: TermsBody | None = None
     replaces: str = Field(default="", description="An agreement over the same dataset that ends with the new one")
 
@@ -172,12 +176,19 @@ def _add_processes(router: APIRouter, share: ShareService, subject_of: Callable[
     def negotiate(body: NegotiateBody, subject: Subject = Depends(subject_of)) -> View:
         """Ask for a contract."""
         terms = body.terms.terms() if body.terms is not None else None
-        party = PartyId(body.party)
-        return record_view(
-            share.negotiate(
-                party, body.dataset_id, subject, offer_id=body.offer_id, terms=terms, replaces=body.replaces
-            )
+        offer = None if body.policy is None else read_offer(body.policy)
+        if offer is not None and (not offer.offer_id or body.offer_id not in ("", offer.offer_id)):
+            raise OfferUnknown(offer_id=f"{body.offer_id or '(none)'} with the policy of {offer.offer_id or '(none)'}")
+        asked = share.negotiate(
+            PartyId(body.party),
+            body.dataset_id,
+            subject,
+            offer_id=body.offer_id,
+            offer=offer,
+            terms=terms,
+            replaces=body.replaces,
         )
+        return record_view(asked)
 
     @router.get("/transfers")
     def transfers(

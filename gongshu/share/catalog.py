@@ -91,12 +91,13 @@ def _read_dataset(item: Mapping[str, Any], participant: str) -> RemoteDataset:
         title=_text(item, "title") or _text(item, "name"),
         description=_text(item, "description"),
         formats=tuple(sorted(formats)),
-        offers=tuple(_read_offer(offer) for offer in item.get("hasPolicy") or [] if isinstance(offer, dict)),
+        offers=tuple(read_offer(offer) for offer in item.get("hasPolicy") or [] if isinstance(offer, dict)),
         participant=participant,
     )
 
 
-def _read_offer(offer: Json) -> RemoteOffer:
+def read_offer(offer: Json) -> RemoteOffer:
+    """Return an offer as a catalogue holds it."""
     try:
         return RemoteOffer(str(offer.get("@id", "")), offer, read_terms(offer), "")
     except TermsUnknown as unknown:

@@ -150,14 +150,15 @@ class Intake:
         Raises: AddressRefused, OfferUnknown, AgreementUnknown, TermsUnknown, TermsForbid, MessageInvalid.
         """
         self._require_callback(party, inbound)
-        with self._database.connect() as connection:
-            self._open[inbound.kind].take(connection, party)
-        if inbound.move is Move.REQUEST:
-            values = self._contract_request(party, inbound)
-        elif inbound.move is Move.OFFER:
-            values = self._unasked_offer(party, inbound)
-        else:
-            values = self._transfer_request(party, inbound)
+        with self._database.one_look():
+            with self._database.connect() as connection:
+                self._open[inbound.kind].take(connection, party)
+            if inbound.move is Move.REQUEST:
+                values = self._contract_request(party, inbound)
+            elif inbound.move is Move.OFFER:
+                values = self._unasked_offer(party, inbound)
+            else:
+                values = self._transfer_request(party, inbound)
         address = str(inbound.text("callbackAddress")).removesuffix("/")
         return self._inbox.receive_first(party, inbound, {**values, "peer_address": address})
 

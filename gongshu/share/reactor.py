@@ -145,10 +145,11 @@ class Reactor:
     def _planned(self, reactions: Sequence[Reaction]) -> list[tuple[Reaction, Record, Plan | None]]:
         if not reactions:
             return []
-        with self._database.connect() as connection:
-            records = store.find_processes(connection, [reaction.process_id for reaction in reactions])
-        found = [(reaction, records[reaction.process_id]) for reaction in reactions]
-        return [(reaction, record, self._plan_idle(record, reaction)) for reaction, record in found]
+        with self._database.one_look():
+            with self._database.connect() as connection:
+                records = store.find_processes(connection, [reaction.process_id for reaction in reactions])
+            found = [(reaction, records[reaction.process_id]) for reaction in reactions]
+            return [(reaction, record, self._plan_idle(record, reaction)) for reaction, record in found]
 
     def _plan_idle(self, record: Record, reaction: Reaction) -> Plan | None:
         """Return the plan; None while a message is under way, and for what has ended."""

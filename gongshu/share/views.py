@@ -120,6 +120,7 @@ def remote_view(dataset: RemoteDataset) -> View:
             "offer_id": offer.offer_id,
             "terms": None if offer.terms is None else terms_view(offer.terms),
             "obstacle": offer.obstacle,
+            "policy": dict(offer.policy),
         }
         for offer in dataset.offers
     ]

@@ -88,8 +88,15 @@ def test_programs_do_the_same_over_http(sites: tuple[Site, Site]) -> None:
         assert ours.post("/offers", json={**body, "terms": {}}).status_code == 400
         assert ours.post("/offers", json={**body, "surprise": 1}).status_code == 422
         found = theirs.get("/catalogue", params={"party": mill.party}).json()
-        assert found["datasets"][0]["offers"][0]["terms"]["uses_max"] == 1
-        asked = theirs.post("/negotiations", json={"party": mill.party, "dataset_id": "orders"}).json()
+        shown_offer = found["datasets"][0]["offers"][0]
+        assert shown_offer["terms"]["uses_max"] == 1
+        wanted = {"party": mill.party, "dataset_id": "orders", "policy": shown_offer["policy"]}
+        other = theirs.post("/negotiations", json={**wanted, "offer_id": "urn:another"})
+        assert (other.status_code, other.json()["code"]) == (404, "share.offer_unknown")
+        strange = {**shown_offer["policy"], "obligation": [{"action": "dance"}]}
+        refused = theirs.post("/negotiations", json={**wanted, "policy": strange})
+        assert (refused.status_code, refused.json()["code"]) == (403, "share.terms_unknown")
+        asked = theirs.post("/negotiations", json=wanted).json()
         shop.share.wait_for(asked["process_id"], {State.REQUESTED}, 20)
         waiting: list[dict[str, Any]] = []
         while not waiting:
