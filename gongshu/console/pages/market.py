@@ -15,6 +15,7 @@ from gongshu.console.widgets import chip, chip_html, empty, notice, panel, table
 from gongshu.model.ids import PartyId
 from gongshu.share.crawl.model import Crawl, Found
 from gongshu.share.crawl.views import SHORT
+from gongshu.share.errors import DatasetNotOffered
 from gongshu.share.model import RemoteCatalogue
 from gongshu.share.odrl import read_policy
 from gongshu.share.rights import DEALERS, USERS
@@ -78,7 +79,12 @@ def _show_hit(view: View, hit: Found, names: Mapping[str, str]) -> None:
 
 
 async def _show_entry(view: View, party: PartyId, dataset_id: str, names: Mapping[str, str]) -> None:
-    entry = await view.ask(view.node.crawl.entry, party, dataset_id, view.subject)
+    try:
+        entry = await view.ask(view.node.crawl.entry, party, dataset_id, view.subject)
+    except DatasetNotOffered:  # not followed, or newer than the index: the catalogue of a space leads here
+        place = ui.element("div").classes("gs-stack gs-full")
+        ui.timer(0.01, partial(_show_now, view, party, dataset_id, names, place), once=True)
+        return
     with panel(str(entry["title"] or dataset_id), f"{names.get(party, party)} · {dataset_id}"):
         if entry["description"]:
             text(describe_columns(view, str(entry["description"]))).classes("gs-muted")
@@ -89,6 +95,14 @@ async def _show_entry(view: View, party: PartyId, dataset_id: str, names: Mappin
             show_offer(view, party, dataset_id, offer_id, terms, obstacle, names, is_only=len(policies) == 1)
         if not policies:
             text(view.t("market.nothing")).classes("gs-muted")
+
+
+async def _show_now(view: View, party: PartyId, dataset_id: str, names: Mapping[str, str], place: ui.element) -> None:
+    """Read one dataset from the partner itself, after the page stands: its node may hang."""
+    with view.trying(place):
+        found = await view.ask(view.node.share.catalogue_of, party, view.subject, dataset_id=dataset_id)
+        with place:
+            _show(view, found, names)
 
 
 async def _show_followed(view: View, parties: Mapping[PartyId, str], names: Mapping[str, str]) -> None:

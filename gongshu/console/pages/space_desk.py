@@ -1,6 +1,7 @@
 """One space that we operate: its life, its members, the entries to audit, what was reported, who decided what."""
 
 import html
+import re
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
@@ -56,6 +57,15 @@ def time_text(moment: object) -> str:
 def role_text(view: View, role: str) -> str:
     """Return a role in a space in words; one that we do not know as it is named."""
     return view.t(f"space_role.{role}") if role in {each.value for each in SpaceRole} else role
+
+
+def with_names(sentence: str, names: dict[str, str]) -> str:
+    """Return a sentence of another node with the parties that we know by name.
+
+    >>> with_names("only urn:x:a, urn:x:ab", {"urn:x:a": "Mill"})
+    'only Mill, urn:x:ab'
+    """
+    return re.sub(r"urn:[\w:.-]*\w", lambda found: names.get(found[0], found[0]), sentence)
 
 
 def steps_for(life: Life, states: Iterable[str]) -> list[Step]:
@@ -151,7 +161,7 @@ async def _show_entries(view: View, space_id: str, names: dict[str, str]) -> Non
             "entry": each["title"],
             "kind": view.t(f"entry_kind.{each['kind']}"),
             "party": names.get(each["party"], each["party"]),
-            "about": _about_html(view, each, titles),
+            "about": _about_html(view, each, titles, names),
             "identifier": each["identifier"] or "–",
             "state": standing_html(view, each["state"]),
         }
@@ -162,7 +172,7 @@ async def _show_entries(view: View, space_id: str, names: dict[str, str]) -> Non
         _choose(view, Life.ENTRY, found, rows, shown, ("about", "state"), decide)
 
 
-def _about_html(view: View, entry: Row, titles: dict[str, str]) -> str:
+def _about_html(view: View, entry: Row, titles: dict[str, str], names: dict[str, str]) -> str:
     """Return what an auditor has to see of an entry: its description, and what a product is made of and sold under."""
     lines = [html.escape(str(entry.get("description", "")))]
     if made_of := [titles.get(str(each), str(each)) for each in entry.get("resources", ())]:
@@ -170,7 +180,7 @@ def _about_html(view: View, entry: Row, titles: dict[str, str]) -> str:
         lines += [f"{html.escape(view.t('entry.resources'))}: {said}", f"<code>{dataset}</code>"]
         language = view.taste.language.value
         terms = [each.get(language, "") for each in entry.get("terms", {}).values() if isinstance(each, dict)]
-        lines += [html.escape(str(each)) for each in terms]
+        lines += [html.escape(with_names(str(each), names)) for each in terms]
     return "<br>".join(line for line in lines if line) or "–"
 
 
