@@ -206,7 +206,7 @@ def _alone(home: Home) -> Iterator[None]:
 
 
 def _listen(node: Node, home: Home) -> socket.socket:
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # asyncio asks, for TCP_NODELAY
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((node.config.host, node.config.port))

@@ -1,5 +1,6 @@
 """A node as its operator meets it: it starts, says where it answers, stops with its children, and refuses clearly."""
 
+import asyncio
 import os
 import re
 import signal
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -15,6 +17,8 @@ import psutil
 import pytest
 
 from gongshu.config import Home, NodeConfig
+from gongshu.main import _listen
+from gongshu.node import open_node
 from tests.metadata import new_home
 
 pytestmark = pytest.mark.disk
@@ -129,6 +133,25 @@ def test_a_port_in_use_is_one_clear_line(home: Path) -> None:
     assert refused.returncode == 1
     assert "[serve.port_taken]" in refused.stderr
     assert "Traceback" not in refused.stderr
+
+
+def test_an_answer_waits_for_no_acknowledgement(made: Path) -> None:
+    asked: list[int] = []
+
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        writer.close()
+
+    async def call(listener: socket.socket) -> None:
+        async with await asyncio.start_server(answer, sock=listener):
+            reader, writer = await asyncio.open_connection(*listener.getsockname())
+            await reader.read()
+            writer.close()
+
+    with closing(open_node(Home(made))) as node:
+        asyncio.run(call(_listen(node, Home(made))))
+    assert asked
+    assert all(asked)
 
 
 def test_one_home_is_served_by_one_process(running: tuple[str, str, Path]) -> None:
