@@ -58,9 +58,13 @@ async def show_membership(view: View, operator: PartyId, space_id: str) -> None:
 
     The page stands before the operator has answered: a node that hangs costs seconds for each question.
     """
-    names = await view.party_names()
+    names, ask = await view.party_names(), view.node.spaces.membership.look
     told = await _told(view, operator, space_id)
-    if told is not None and not told["roles"] and told["state"] in _NOT_JOINED:
+    if told is None:  # a foreign address, or nobody who may look: refused here, before anything is sent
+        mine = await view.ask(ask, operator, space_id, "standing", view.subject)
+        await _show_member(view, operator, space_id, mine, names)
+        return
+    if not told["roles"] and told["state"] in _NOT_JOINED:
         _show_request(view, operator, told, names)  # who never applied is told nothing more there
         return
     place = ui.element("div").classes("gs-stack gs-full").style("gap: 16px")
@@ -68,12 +72,11 @@ async def show_membership(view: View, operator: PartyId, space_id: str) -> None:
     async def load() -> None:
         with view.trying(place):
             try:
-                mine = await view.ask(view.node.spaces.membership.look, operator, space_id, "standing", view.subject)
+                mine = await view.ask(ask, operator, space_id, "standing", view.subject)
             except GongshuError as error:
                 with place:
                     error_notice(view, error)
-                    if told is not None:
-                        _show_told(view, operator, told, names)
+                    _show_told(view, operator, told, names)
                 return
             with place:
                 await _show_member(view, operator, space_id, mine, names)
