@@ -138,6 +138,29 @@ class Database:
                 self._local.looking = before
 
     @contextmanager
+    def carrying(self) -> Iterator[None]:
+        """Within the block, what this thread gives to `carry` is written by its next common transaction (`Together`).
+
+        What none has written when the block ends, with success or not, is written then, alone.
+        """
+        before, carried = self.carried, list[Callable[[sa.Connection], None]]()
+        self._local.carried = carried
+        try:
+            yield
+        finally:
+            self._local.carried = before
+            if carried:
+                with self.begin() as connection:
+                    for work in carried:
+                        work(connection)
+
+    @property
+    def carried(self) -> list[Callable[[sa.Connection], None]] | None:
+        """What this thread carries to its next common transaction; None outside of `carrying`."""
+        found: list[Callable[[sa.Connection], None]] | None = getattr(self._local, "carried", None)
+        return found
+
+    @contextmanager
     def _taking_turns(self) -> Iterator[None]:
         """Let the threads of this process write to SQLite one after the other.
 

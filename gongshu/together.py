@@ -4,8 +4,9 @@ Nobody waits for company: who comes alone goes alone. This module must not know 
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
+from functools import partial
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -34,6 +35,7 @@ class Together:
     """
 
     def __init__(self, database: Database, begin: Callable[[], AbstractContextManager[sa.Connection]]) -> None:
+        self._database = database
         self._begin = begin
         self._is_shared = database.is_sqlite
         self._waiting: list[_Piece] = []
@@ -44,8 +46,10 @@ class Together:
 
         The work may be done twice, the first time without being kept, and in another thread: it changes nothing but
         the database. If any piece of a common transaction fails, each gets one of its own, and fails for itself.
+        What the thread carries (`Database.carrying`) is written first, and kept or lost with the work.
         """
-        piece = _Piece(work)
+        carried = list(self._database.carried or ())
+        piece = _Piece(partial(_one_after_the_other, carried, work) if carried else work)
         if self._is_shared:
             self._waiting.append(piece)
             with self._leading:
@@ -53,7 +57,9 @@ class Together:
                     self._keep(self._take())
         if not piece.is_kept:
             with self._begin() as connection:
-                piece.result = work(connection)
+                piece.result = piece.work(connection)
+        if carried and self._database.carried is not None:
+            self._database.carried.clear()
         result: T = piece.result
         return result
 
@@ -73,3 +79,11 @@ class Together:
                     piece.result = piece.work(connection)
             for piece in pieces:
                 piece.is_kept = True
+
+
+def _one_after_the_other(
+    carried: Sequence[Callable[[sa.Connection], None]], work: Callable[[sa.Connection], T], connection: sa.Connection
+) -> T:
+    for each in carried:
+        each(connection)
+    return work(connection)

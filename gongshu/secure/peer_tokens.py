@@ -62,6 +62,7 @@ class PeerTokens:
         self._parties = parties
         self._own_party_id = own_party_id
         self._clock = clock
+        self._database = database
         self._together = Together(database, database.begin)
         self._swept_at: datetime | None = None
 
@@ -169,14 +170,18 @@ class PeerTokens:
         def use(connection: sa.Connection) -> None:
             if is_sweeping:
                 connection.execute(sa.delete(peer_token_ids).where(peer_token_ids.c.expires_at < now))
-            _USE.run(connection, {"issuer": issuer, "jti": jti, "expires_at": until})
+            try:
+                _USE.run(connection, {"issuer": issuer, "jti": jti, "expires_at": until})
+            except IntegrityError as cause:
+                raise PeerTokenRejected(reason="it was used before") from cause
 
-        try:
+        if is_sweeping:
+            self._swept_at = now
+        carried = self._database.carried
+        if carried is None:
             self._together.do(use)
-            if is_sweeping:
-                self._swept_at = now
-        except IntegrityError as cause:
-            raise PeerTokenRejected(reason="it was used before") from cause
+        else:
+            carried.append(use)
 
 
 def require_made_for(subject: Subject, requests: Collection[str]) -> None:

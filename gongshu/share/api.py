@@ -19,7 +19,7 @@ from gongshu.share.encoding import Encoding
 from gongshu.share.errors import OfferUnknown, ProcessUnknown
 from gongshu.share.flow.api import create_flow_router
 from gongshu.share.introductions import Introductions
-from gongshu.share.model import Record
+from gongshu.share.model import Record, RemoteOffer
 from gongshu.share.obtaining import obtain
 from gongshu.share.receiving import Opening
 from gongshu.share.service import ShareService
@@ -158,6 +158,16 @@ def _add_offers(router: APIRouter, share: ShareService, subject_of: Callable[...
         return catalogue_view(found)
 
 
+def _offer_shown(body: NegotiateBody) -> RemoteOffer | None:
+    """Return the offer of which the body holds the policy. Raises: OfferUnknown if it is another than it names."""
+    if body.policy is None:
+        return None
+    offer = read_offer(body.policy)
+    if not offer.offer_id or body.offer_id not in ("", offer.offer_id):
+        raise OfferUnknown(offer_id=f"{body.offer_id or '(none)'} with the policy of {offer.offer_id or '(none)'}")
+    return offer
+
+
 def _add_processes(router: APIRouter, share: ShareService, subject_of: Callable[..., Any]) -> None:
     @router.get("/negotiations")
     def negotiations(
@@ -176,15 +186,12 @@ def _add_processes(router: APIRouter, share: ShareService, subject_of: Callable[
     def negotiate(body: NegotiateBody, subject: Subject = Depends(subject_of)) -> View:
         """Ask for a contract."""
         terms = body.terms.terms() if body.terms is not None else None
-        offer = None if body.policy is None else read_offer(body.policy)
-        if offer is not None and (not offer.offer_id or body.offer_id not in ("", offer.offer_id)):
-            raise OfferUnknown(offer_id=f"{body.offer_id or '(none)'} with the policy of {offer.offer_id or '(none)'}")
         asked = share.negotiate(
             PartyId(body.party),
             body.dataset_id,
             subject,
             offer_id=body.offer_id,
-            offer=offer,
+            offer=_offer_shown(body),
             terms=terms,
             replaces=body.replaces,
         )

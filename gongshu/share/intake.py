@@ -1,7 +1,7 @@
 """What other parties ask of us, checked before it reaches the engine: who asks, for which offer, back to where."""
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -80,9 +80,14 @@ class Intake:
         """
         return self._identities.party_of(self._identities.proof_of(scope, body))
 
-    def one_look(self) -> AbstractContextManager[None]:
-        """Around one request from proof to answer: it rests on one state of the register of parties."""
-        return self._parties.one_look()
+    @contextmanager
+    def one_request(self) -> Iterator[None]:
+        """Around one request from proof to answer: it rests on one state of the register of parties.
+
+        The proof is used up with what the message changes, in one transaction, or at the end where it changed nothing.
+        """
+        with self._database.carrying(), self._parties.one_look():
+            yield
 
     # ---- catalogue --------------------------------------------------------------------------------------------------
 

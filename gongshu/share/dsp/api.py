@@ -204,7 +204,7 @@ async def _answer(
         is_post = request.method == "POST"
 
         def whole() -> Response:
-            with share.intake.one_look():
+            with share.intake.one_request():
                 return work(share.intake.authenticate(request.scope, body if is_post else None), body)
 
         return await run_in_threadpool(whole)

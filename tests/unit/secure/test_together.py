@@ -93,3 +93,50 @@ def test_one_that_fails_fails_for_itself_and_the_others_are_kept(counted: Counte
 def test_of_two_that_exclude_each_other_one_is_kept(counted: Counted) -> None:
     counted.use_behind_one("a", "a")
     assert (counted.kept(), counted.failed) == (["a"], ["a"])
+
+
+def carry(counted: Counted, token: str, *, fails: bool = False) -> None:
+    """Do a piece of work while a token is carried, as a request does."""
+
+    def use(connection: sa.Connection) -> None:
+        values = {"issuer": "urn:mill", "jti": token, "expires_at": counted.clock()}
+        connection.execute(sa.insert(peer_token_ids), values)
+
+    def work(connection: sa.Connection) -> None:
+        values = {"issuer": "urn:mill", "jti": f"{token}'s work", "expires_at": counted.clock()}
+        connection.execute(sa.insert(peer_token_ids), values)
+        assert not fails, "refused"
+
+    with counted.database.carrying():
+        carried = counted.database.carried
+        assert carried is not None
+        carried.append(use)
+        counted.together.do(work)
+
+
+def test_what_is_carried_is_kept_with_the_work(counted: Counted) -> None:
+    carry(counted, "a")
+    assert (counted.kept(), counted.transactions) == (["a", "a's work"], 1)
+    assert counted.database.carried is None
+
+
+def test_what_is_carried_is_kept_though_the_work_is_refused(counted: Counted) -> None:
+    with pytest.raises(AssertionError, match="refused"):
+        carry(counted, "a", fails=True)
+    assert counted.kept() == ["a"]
+
+
+def test_what_is_carried_is_kept_though_there_was_no_work(counted: Counted) -> None:
+    with counted.database.carrying():
+        carried = counted.database.carried
+        assert carried is not None
+        values = {"issuer": "urn:mill", "jti": "a", "expires_at": counted.clock()}
+        carried.append(lambda connection: connection.execute(sa.insert(peer_token_ids), values).close())
+    assert counted.kept() == ["a"]
+
+
+def test_work_is_not_kept_if_what_is_carried_cannot_be(counted: Counted) -> None:
+    counted.use("a")
+    with pytest.raises(sa.exc.IntegrityError):
+        carry(counted, "a")
+    assert counted.kept() == ["a"]
