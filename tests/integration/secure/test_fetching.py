@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from functools import cache
 
 import pytest
 
@@ -15,7 +16,11 @@ from gongshu.secure.errors import PeerTokenRejected
 from gongshu.secure.parties import Party
 from gongshu.secure.peer_tls import TlsSettings
 
-BOMB = gzip.compress(b"0" * (64 * 1024 * 1024), 9)
+
+@cache
+def bomb() -> bytes:
+    """64 MiB in 64 KB."""
+    return gzip.compress(b"0" * (64 * 1024 * 1024), 9)
 
 
 class Host:
@@ -62,7 +67,7 @@ class Host:
         elif path == "/silent":
             time.sleep(3)
         elif path == "/bomb":
-            yield ok + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(BOMB) + BOMB
+            yield ok + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(bomb()) + bomb()
         elif path == "/cut":
             yield ok + b"Content-Length: 1000\r\n\r\nhalf"
         elif path == "/noise":
