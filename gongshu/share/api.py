@@ -11,17 +11,17 @@ from gongshu.model.access import Subject
 from gongshu.model.ids import DatasetId, PartyId
 from gongshu.secure.parties import Party
 from gongshu.share.automation import ASK_FIRST
-from gongshu.share.catalog import read_offer
 from gongshu.share.dsp.api import create_dsp_router
 from gongshu.share.dsp.messages import FORMAT_PULL
 from gongshu.share.dsp.states import Kind
 from gongshu.share.encoding import Encoding
-from gongshu.share.errors import OfferUnknown, ProcessUnknown
+from gongshu.share.errors import ProcessUnknown
 from gongshu.share.flow.api import create_flow_router
 from gongshu.share.introductions import Introductions
-from gongshu.share.model import Record, RemoteOffer
+from gongshu.share.model import Record
 from gongshu.share.obtaining import obtain
 from gongshu.share.receiving import Opening
+from gongshu.share.remote import shown_offer
 from gongshu.share.service import ShareService
 from gongshu.share.terms_body import TermsBody
 from gongshu.share.trusting import Trusting
@@ -158,16 +158,6 @@ def _add_offers(router: APIRouter, share: ShareService, subject_of: Callable[...
         return catalogue_view(found)
 
 
-def _offer_shown(body: NegotiateBody) -> RemoteOffer | None:
-    """Return the offer of which the body holds the policy. Raises: OfferUnknown if it is another than it names."""
-    if body.policy is None:
-        return None
-    offer = read_offer(body.policy)
-    if not offer.offer_id or body.offer_id not in ("", offer.offer_id):
-        raise OfferUnknown(offer_id=f"{body.offer_id or '(none)'} with the policy of {offer.offer_id or '(none)'}")
-    return offer
-
-
 def _add_processes(router: APIRouter, share: ShareService, subject_of: Callable[..., Any]) -> None:
     @router.get("/negotiations")
     def negotiations(
@@ -191,7 +181,7 @@ def _add_processes(router: APIRouter, share: ShareService, subject_of: Callable[
             body.dataset_id,
             subject,
             offer_id=body.offer_id,
-            offer=_offer_shown(body),
+            offer=shown_offer(body.policy, body.offer_id),
             terms=terms,
             replaces=body.replaces,
         )

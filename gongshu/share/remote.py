@@ -1,8 +1,10 @@
 """Reading another party's catalogue."""
 
+from typing import Any
+
 from gongshu.model.ids import PartyId
 from gongshu.share.addresses import is_under
-from gongshu.share.catalog import read_catalog
+from gongshu.share.catalog import read_catalog, read_offer
 from gongshu.share.dsp.messages import build_catalog_request, encode
 from gongshu.share.dsp.reader import read_document
 from gongshu.share.dsp.schema import find_fault
@@ -56,6 +58,19 @@ def fetch_offer(wire: HttpWire, party: PartyId, dataset_id: str, offer_id: str) 
     Raises: OfferUnknown (NotOfferedToUs, SeveralOffers), and as `fetch_catalogue`.
     """
     return choose_offer(fetch_catalogue(wire, party, dataset_id=dataset_id), dataset_id, offer_id)
+
+
+def shown_offer(policy: dict[str, Any] | None, offer_id: str = "") -> RemoteOffer | None:
+    """Return the offer of a policy that a catalogue showed, None where none is given.
+
+    Raises: OfferUnknown if it is another one than is named.
+    """
+    if policy is None:
+        return None
+    offer = read_offer(policy)
+    if not offer.offer_id or offer_id not in ("", offer.offer_id):
+        raise OfferUnknown(offer_id=f"{offer_id or '(none)'} with the policy of {offer.offer_id or '(none)'}"[:200])
+    return offer
 
 
 def choose_offer(catalogue: RemoteCatalogue, dataset_id: str, offer_id: str = "") -> RemoteOffer:
