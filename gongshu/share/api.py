@@ -176,14 +176,9 @@ def _add_processes(router: APIRouter, share: ShareService, subject_of: Callable[
     def negotiate(body: NegotiateBody, subject: Subject = Depends(subject_of)) -> View:
         """Ask for a contract."""
         terms = body.terms.terms() if body.terms is not None else None
+        party, offer = PartyId(body.party), shown_offer(body.policy, body.offer_id)
         asked = share.negotiate(
-            PartyId(body.party),
-            body.dataset_id,
-            subject,
-            offer_id=body.offer_id,
-            offer=shown_offer(body.policy, body.offer_id),
-            terms=terms,
-            replaces=body.replaces,
+            party, body.dataset_id, subject, offer_id=body.offer_id, offer=offer, terms=terms, replaces=body.replaces
         )
         return record_view(asked)
 
