@@ -3,11 +3,20 @@
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 PAGES = "tests/integration/console/"
+WHOLE = (
+    "tests/integration/",
+    "tests/scenario/",
+    "tests/contract/connectors_opcua/",
+    "tests/unit/hub/test_disclosure.py",
+    "tests/unit/simulate/test_physics.py",
+)
+"""Tests with real servers, nodes and browsers, and modules whose first test in a process makes something dear, such as
+the standard's address space, which takes two seconds."""
 
 
 def is_dealt_whole(nodeid: str) -> bool:
-    """True for tests with real servers, nodes and browsers, which start once a module."""
-    return nodeid.startswith(("tests/integration/", "tests/scenario/"))
+    """True for tests whose module goes to one process, because its tests share what takes long to make."""
+    return nodeid.startswith(WHOLE)
 
 
 def scope_of(nodeid: str) -> str:
