@@ -6,6 +6,7 @@ from typing import Any
 from nicegui import ui
 
 from gongshu.console.frame import Console, View
+from gongshu.console.received import provider_of, title_text
 from gongshu.console.widgets import (
     chip_html,
     empty,
@@ -60,11 +61,13 @@ class _List:
         self._view = view
         self._facets: dict[str, str] = {"standing": standing, "grade": "", "category": ""}
         self._words = ""
+        self._names: dict[str, str] = {}
         self._found: list[Dataset] = []
         self._emptied: frozenset[DatasetId] = frozenset()
 
     async def show(self) -> None:
         view = self._view
+        self._names = await view.party_names()
         with panel(""):
             with ui.element("div").classes("gs-row"):
                 ui.input(view.t("catalogue.search"), on_change=self._search).props(
@@ -142,13 +145,17 @@ class _List:
         return {
             "id": dataset.dataset_id,
             "_to": f"/catalogue/{dataset.dataset_id}",
-            "title": dataset.title,
+            "title": title_text(dataset, self._names),
             "grade": self._grade(dataset),
             "category": category_title(self._view, dataset.label.category),
             "parts": number_text(len(dataset.series) or len(dataset.columns)),
-            "origin": dataset.origin,
+            "origin": self._origin(dataset),
             "seen": time_html(dataset.first_seen),
         }
+
+    def _origin(self, dataset: Dataset) -> str:
+        party = provider_of(dataset)
+        return self._view.t("dataset.from_partner", party=self._names.get(party, party)) if party else dataset.origin
 
     def _grade(self, dataset: Dataset) -> str:
         if dataset.dataset_id in self._emptied:

@@ -1,21 +1,24 @@
 """One dataset: what it is and why, how good it is, where it came from, what happened to it; and the steward's word."""
 
 import html
-from collections.abc import Awaitable, Callable
+import shlex
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
 
 from nicegui import ui
 
 from gongshu.console.frame import Console, View
+from gongshu.console.pages.agreements import contract_path
 from gongshu.console.pages.catalogue import GUIDE, category_title
 from gongshu.console.pages.dataset_quality import show_quality
+from gongshu.console.received import provider_of, title_text
 from gongshu.console.widgets import chip, chip_html, empty, facts, grade_html, panel, table, text, time_html
 from gongshu.model.access import Role
 from gongshu.model.dataset import Dataset, DatasetKind
 from gongshu.model.grade import Grade, GradeStanding, Importance
 from gongshu.model.ids import DatasetId
-from gongshu.share.rights import DEALERS
+from gongshu.share.rights import DEALERS, LOOKERS
 
 
 def create_pages(console: Console) -> None:
@@ -27,7 +30,8 @@ def create_pages(console: Console) -> None:
         found = await view.ask(view.node.catalogue.dataset, dataset_id)
         is_emptied = dataset_id in await view.ask(view.node.keeping.emptied)
         with ui.element("div").classes("gs-title"):
-            text(found.title or dataset_id, "h1")
+            names = await view.party_names()
+            text(title_text(found, names).removesuffix(f" · {dataset_id}"), "h1")
             text(dataset_id, "p")
             if is_emptied:
                 chip(view.t("standing.emptied"))
@@ -36,7 +40,7 @@ def create_pages(console: Console) -> None:
             if view.has_role(*DEALERS) and not is_emptied:
                 ui.link(view.t("dataset.offer"), f"/sharing/offer?dataset={dataset_id}")
         shows: dict[str, Callable[[View, Dataset], Awaitable[None]]] = {
-            "grade": partial(_show_grade, is_emptied=is_emptied),
+            "grade": partial(_show_grade, names=names, is_emptied=is_emptied),
             "columns": _show_columns,
             "quality": show_quality,
             "lineage": _show_lineage,
@@ -52,12 +56,32 @@ def create_pages(console: Console) -> None:
                         await show(view, found)
 
 
-async def _show_grade(view: View, dataset: Dataset, *, is_emptied: bool) -> None:
+async def _origin(view: View, dataset: Dataset, names: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return where the data are from; of received ones also the contract that they stand under and how to read them."""
+    party = provider_of(dataset)
+    if not party:
+        return [(view.t("dataset.origin"), html.escape(dataset.origin))]
+    rows = [(view.t("dataset.origin"), html.escape(view.t("dataset.from_partner", party=names.get(party, party))))]
+    kept = [each for each in await view.ask(view.node.keeping.kept) if each.version.dataset_id == dataset.dataset_id]
+    contracts = {each.agreement_id: str(each.dataset_id) for line in kept for each in line.agreements}
+    links = [f'<a href="{contract_path(key)}">{html.escape(name)}</a>' for key, name in contracts.items()]
+    if links and view.has_role(*LOOKERS):
+        rows.append((view.t("process.contract"), view.join(links)))
+    if kept and not kept[-1].obstacle:
+        purposes = sorted({why for line in kept for each in line.agreements for why in each.terms.purposes})
+        command = f'gongshu sql "SELECT * FROM {dataset.dataset_id} LIMIT 20"' + (
+            f" --purpose {shlex.quote(purposes[0])}" if purposes else ""
+        )
+        rows.append((view.t("dataset.read_with"), f"<code>{html.escape(command)}</code>"))
+    return rows
+
+
+async def _show_grade(view: View, dataset: Dataset, *, names: Mapping[str, str], is_emptied: bool) -> None:
     proposal = await view.ask(view.node.catalogue.proposal, dataset.dataset_id)
     label = dataset.label
     rows = [
         (view.t("dataset.category"), html.escape(category_title(view, label.category))),
-        (view.t("dataset.origin"), html.escape(dataset.origin)),
+        *await _origin(view, dataset, names),
         (view.t("dataset.asset"), html.escape(dataset.asset or "–")),
         (view.t("dataset.owner"), html.escape(dataset.owner or view.t("dataset.no_owner"))),
         (view.t("dataset.first_seen"), time_html(dataset.first_seen)),

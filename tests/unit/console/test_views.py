@@ -13,12 +13,15 @@ from gongshu.console.live import latest_sql, lines_sql, read_latest, read_lines
 from gongshu.console.pages.assets import build_tree
 from gongshu.console.pages.decisions import read_asks
 from gongshu.console.places import AREAS
+from gongshu.console.received import provider_of, title_text
 from gongshu.console.session import sign_in_address, taste_of
 from gongshu.console.texts import Language
 from gongshu.console.theme import DARK, LIGHT, head_html
 from gongshu.console.units import unit_text
 from gongshu.console.widgets import size_text
 from gongshu.model.access import Role
+from gongshu.model.dataset import Dataset, DatasetKind
+from gongshu.model.grade import Grade, GradeLabel, GradeStanding, Importance
 from gongshu.model.ids import DatasetId
 from gongshu.packs import load_packs
 
@@ -50,6 +53,19 @@ def test_what_is_wrong_comes_before_what_is_due() -> None:
 def test_a_node_without_a_source_says_how_to_begin() -> None:
     (due,) = list_due(Facts(), frozenset({Role.ENGINEER}))
     assert (due.text, due.path) == ("due.no_source", "/sources/add")
+
+
+def dataset(dataset_id: str, title: str, origin: str) -> Dataset:
+    label = GradeLabel(Grade.ONE, Importance.GENERAL, "", GradeStanding.PROPOSED, None)
+    return Dataset(DatasetId(dataset_id), DatasetKind.TABLE, title, None, dataset_id, (), (), label, "", NOW, origin)
+
+
+def test_what_was_received_is_named_after_its_provider() -> None:
+    from_mill = dataset("mill_orders", "orders (urn:x:mill)", "partner:urn:x:mill")
+    assert provider_of(from_mill) == "urn:x:mill"
+    assert title_text(from_mill, {"urn:x:mill": "Mill"}) == "orders (Mill) · mill_orders", "two copies are told apart"
+    own = dataset("orders", "", "import:orders.csv")
+    assert (provider_of(own), title_text(own, {})) == ("", "orders")
 
 
 def test_latest_values_keep_every_digit() -> None:
