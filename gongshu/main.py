@@ -41,7 +41,7 @@ from gongshu.share.api import create_router as create_share_router
 from gongshu.share.clearances.api import create_clearances_router
 from gongshu.share.contracts.api import create_contracts_router, create_partner_contracts_router
 from gongshu.share.crawl.api import create_index_router, create_stamp_router
-from gongshu.share.dsp.api import create_dsp_router
+from gongshu.share.dsp.api import mount_dsp
 from gongshu.share.evidence.api import create_entries_router, create_evidence_router
 from gongshu.share.keeping.api import create_keeping_router, create_told_router
 from gongshu.share.key_changes.api import create_key_changes_router
@@ -129,7 +129,7 @@ def create_app(node: Node) -> FastAPI:
 
 def _include_protocols(app: FastAPI, node: Node) -> None:
     """Included first: routes are tried in order, and partners' messages are the most frequent requests."""
-    app.include_router(create_dsp_router(node.share))
+    mount_dsp(app, node.share)
     claims = node.identities.find("dcp")
     if isinstance(claims, DcpIdentity):
         app.include_router(create_claims_router(claims))

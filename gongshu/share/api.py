@@ -11,7 +11,6 @@ from gongshu.model.access import Subject
 from gongshu.model.ids import DatasetId, PartyId
 from gongshu.secure.parties import Party
 from gongshu.share.automation import ASK_FIRST
-from gongshu.share.dsp.api import create_dsp_router
 from gongshu.share.dsp.messages import FORMAT_PULL
 from gongshu.share.dsp.states import Kind
 from gongshu.share.encoding import Encoding
@@ -28,8 +27,6 @@ from gongshu.share.trusting import Trusting
 from gongshu.share.views import agreement_view, catalogue_view, delivery_view, offer_view, record_view
 
 View = dict[str, Any]
-
-__all__ = ["create_dsp_router", "create_router"]
 
 
 class _Body(BaseModel):

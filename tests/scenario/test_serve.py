@@ -19,6 +19,7 @@ import pytest
 from gongshu.config import Home, NodeConfig
 from gongshu.main import _listen
 from gongshu.node import open_node
+from gongshu.share.dsp.routes import FIRST, NEXT
 from tests.metadata import new_home
 
 pytestmark = pytest.mark.disk
@@ -100,6 +101,19 @@ def test_a_new_node_has_no_password_and_makes_its_first_account_once(
         assert http.get("/api/v1/me", headers=token).json()["roles"] == ["system_admin"]
         bad = http.post("/api/v1/login", json={"nom": "x"})
         assert (bad.status_code, bad.json()["code"]) == (422, "request.invalid")
+
+
+def test_a_message_is_answered_as_everything_is(running: tuple[str, str, Path]) -> None:
+    address = f"{running[0]}/dsp/2025-1"
+    with httpx.Client(trust_env=False) as http:
+        refused = http.post(f"{address}/negotiations/urn%3Auuid%3A1/events", content=b"{}")
+        assert (refused.status_code, refused.json()["providerPid"]) == (404, "urn:uuid:1")
+        assert refused.headers["x-content-type-options"] == "nosniff"
+        assert "default-src 'none'" in refused.headers["content-security-policy"]
+        assert http.get(f"{address}/negotiations/urn%3Auuid%3A1/events").status_code == 404
+        assert http.post(f"{address}/negotiations/urn%3Auuid%3A1/elsewhere").status_code == 404
+        described = http.get(f"{running[0]}/openapi.json").json()["paths"]
+        assert {f"/dsp/2025-1{path}" for path in (*FIRST, *NEXT)} <= described.keys()
 
 
 def test_stopping_the_node_stops_its_children(made: Path) -> None:

@@ -12,10 +12,11 @@ from urllib.parse import quote
 
 import anyio
 import anyio.to_thread
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, FastAPI, Query, Request
 from fastapi.responses import Response, StreamingResponse
 from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
 from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gongshu.errors import GongshuError, NotAuthenticated
 from gongshu.model.ids import PartyId
@@ -23,11 +24,10 @@ from gongshu.share.data_wire import QUIET_S
 from gongshu.share.delivery import DataRequest
 from gongshu.share.dsp.messages import CONTEXT, PATH, build_catalog_error, build_process_error, build_versions, encode
 from gongshu.share.dsp.reader import read_document
-from gongshu.share.dsp.routes import FIRST, NEXT, status_of
+from gongshu.share.dsp.routes import FIRST, NEXT, route_of, status_of
 from gongshu.share.dsp.states import Kind
 from gongshu.share.encoding import PIECE_BYTES, accepts_packed, encoding_of
 from gongshu.share.errors import MessageInvalid, MessageTooLarge, MessageTooSlow
-from gongshu.share.inbox import Answer
 from gongshu.share.links import write_links
 from gongshu.share.pushing import KEY_HEADER
 from gongshu.share.service import ShareService
@@ -36,8 +36,37 @@ from gongshu.share.streaming import StreamRequest
 Json = dict[str, Any]
 
 
-def create_dsp_router(share: ShareService) -> APIRouter:
-    """Return the routes other parties use: version, catalogue, negotiation, transfer, data."""
+def mount_dsp(app: FastAPI, share: ShareService) -> None:
+    """Add what other parties use: version, catalogue, negotiation, transfer, data."""
+    app.include_router(_create_router(share))
+    app.add_middleware(ShortWay, share=share)
+
+
+class ShortWay:
+    """Answers the messages of processes before the framework looks for their route.
+
+    Finding it, and preparing what other routes need, took longer than all else that is not the message's own work. The
+    routes stay declared: the interface's description is made from them.
+    """
+
+    def __init__(self, app: ASGIApp, share: ShareService) -> None:
+        self._app = app
+        self._share = share
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        found = None
+        if scope["type"] == "http" and scope["method"] == "POST" and scope["path"].startswith(PATH):
+            with suppress(KeyError):
+                found = route_of(scope["path"].removeprefix(PATH))
+        if found is None:
+            await self._app(scope, receive, send)
+        else:
+            response = await _receive(self._share, Request(scope, receive), *found)
+            await response(scope, receive, send)
+
+
+def _create_router(share: ShareService) -> APIRouter:
     router = APIRouter(tags=["data space"])
     _add_catalogue(router, share)
     for path, message_type in FIRST.items():
@@ -157,10 +186,7 @@ def _add_inbox(router: APIRouter, share: ShareService) -> None:
 
 def _first_route(share: ShareService, message_type: str) -> Callable[..., Any]:
     async def receive(request: Request) -> Response:
-        def work(party: PartyId, body: bytes) -> Response:
-            return _reply(share.intake.begin(party, share.intake.read(body, message_type)))
-
-        return await _answer(share, request, work, error_builder(message_type, None))
+        return await _receive(share, request, message_type, None)
 
     receive.__name__ = f"begin_by_{message_type}"
     receive.__doc__ = f"Begin a process by a {message_type}."
@@ -169,14 +195,20 @@ def _first_route(share: ShareService, message_type: str) -> Callable[..., Any]:
 
 def _next_route(share: ShareService, message_type: str) -> Callable[..., Any]:
     async def receive(request: Request, pid: str) -> Response:
-        def work(party: PartyId, body: bytes) -> Response:
-            return _reply(share.intake.go_on(party, share.intake.read(body, message_type), pid))
-
-        return await _answer(share, request, work, error_builder(message_type, pid))
+        return await _receive(share, request, message_type, pid)
 
     receive.__name__ = f"receive_{message_type}"
     receive.__doc__ = f"Apply a {message_type} to a process."
     return receive
+
+
+async def _receive(share: ShareService, request: Request, message_type: str, pid: str | None) -> Response:
+    def work(party: PartyId, body: bytes) -> Response:
+        inbound = share.intake.read(body, message_type)
+        answer = share.intake.begin(party, inbound) if pid is None else share.intake.go_on(party, inbound, pid)
+        return _json(answer.status_code, answer.document)
+
+    return await _answer(share, request, work, error_builder(message_type, pid))
 
 
 def _state_route(share: ShareService, kind: Kind) -> Callable[..., Any]:
@@ -310,10 +342,6 @@ def error_builder(message_type: str, pid: str | None) -> Callable[[bytes, str, s
         )
 
     return build
-
-
-def _reply(answer: Answer) -> Response:
-    return _json(answer.status_code, answer.document)
 
 
 def _json(status_code: int, document: Json, headers: dict[str, str] | None = None) -> Response:

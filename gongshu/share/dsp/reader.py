@@ -6,7 +6,6 @@ runs no JSON-LD processor and fetches no context; a key it does not know is kept
 it would change the meaning of a policy. See decision 0040.
 """
 
-import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,8 +88,6 @@ _FULL = {"inForceDate": f"{EDC_NAMESPACE}inForceDate"}
 back. Source: EDC 0.14.1, context edc/dspace/v0.0.1."""
 
 _KNOWN = _ONE | _LIST | _OBJECT | {"rightOperand", "@type", "@context"}
-
-_NOTHING_IN_TEXT = re.compile("\x00")
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +173,7 @@ def _require_bounded(document: Json, what: str) -> None:
             for child in children:
                 if isinstance(child, dict | list):
                     below.append(child)
-                elif isinstance(child, str) and _NOTHING_IN_TEXT.search(child):
+                elif isinstance(child, str) and "\0" in child:
                     raise MessageInvalid(what=what, reason="it holds a NUL character")
                 elif isinstance(child, int) and not -NUMBER_MAX <= child <= NUMBER_MAX:
                     raise MessageInvalid(what=what, reason="it holds a number beyond 64 bits")
@@ -192,6 +189,8 @@ def compact_name(name: str) -> str:
     >>> compact_name("http://www.w3.org/ns/odrl/2/permission"), compact_name("odrl:use"), compact_name("@id")
     ('permission', 'use', '@id')
     """
+    if ":" not in name:
+        return name
     for prefix, namespace in _PREFIXES:
         if name.startswith(namespace):
             return name[len(namespace) :]

@@ -1,7 +1,6 @@
 """Which message belongs to which path, and which status answers which error: the binding, without a web framework."""
 
 import re
-from urllib.parse import unquote
 
 from gongshu.errors import Damaged, GongshuError, NotAuthenticated, TooLarge, Unavailable
 from gongshu.share.dsp.states import Move
@@ -30,9 +29,9 @@ NEXT = {
 
 
 def route_of(path: str) -> tuple[str, str | None]:
-    """Return the message type and our pid of a path below the base; the pid is None where a process begins.
+    """Return the message type and our pid of an unquoted path below the base; no pid where a process begins.
 
-    >>> route_of("/negotiations/urn%3Auuid%3A1/events")
+    >>> route_of("/negotiations/urn:uuid:1/events")
     ('ContractNegotiationEventMessage', 'urn:uuid:1')
 
     Raises: KeyError if there is no such path.
@@ -42,7 +41,7 @@ def route_of(path: str) -> tuple[str, str | None]:
     match = re.fullmatch(r"(/\w+)/([^/]+)(/[\w/]+)", path)
     if match is None:
         raise KeyError(path)
-    return NEXT[f"{match[1]}/{{pid}}{match[3]}"], unquote(match[2])
+    return NEXT[f"{match[1]}/{{pid}}{match[3]}"], match[2]
 
 
 def status_of(error: GongshuError) -> int:

@@ -27,7 +27,7 @@ from gongshu.share.automation import ASK_FIRST
 from gongshu.share.clearances.model import Kind
 from gongshu.share.contracts.api import create_partner_contracts_router
 from gongshu.share.crawl.api import create_stamp_router
-from gongshu.share.dsp.api import create_dsp_router
+from gongshu.share.dsp.api import mount_dsp
 from gongshu.share.dsp.messages import FORMAT_STREAM
 from gongshu.share.dsp.states import State
 from gongshu.share.evidence.api import create_entries_router
@@ -76,7 +76,7 @@ def person(node: Node) -> Subject:
 @contextmanager
 def _served(node: Node) -> Iterator[None]:
     app = new_app()
-    app.include_router(create_dsp_router(node.share))
+    mount_dsp(app, node.share)
     app.include_router(create_told_router(node.share, node.keeping))
     app.include_router(create_partner_contracts_router(node.share))
     app.include_router(create_entries_router(node.share, node.evidence))

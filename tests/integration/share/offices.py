@@ -20,8 +20,9 @@ from gongshu.model.ids import SubjectId
 from gongshu.node import Node, open_node
 from gongshu.secure.api import create_router as create_secure_router
 from gongshu.secure.api import subject_dependency
-from gongshu.share.api import create_dsp_router, create_router
+from gongshu.share.api import create_router
 from gongshu.share.crawl.api import create_index_router, create_stamp_router
+from gongshu.share.dsp.api import mount_dsp
 from gongshu.share.spaces.api import create_spaces_peer_router, create_spaces_router
 from tests.integration.share.site import new_app, orders
 from tests.metadata import new_home
@@ -42,7 +43,7 @@ class Office:
         self.token = self.node.identity.login("li", "correct horse battery 7")
         app = new_app()
         subject_of = subject_dependency(self.node.identity)
-        app.include_router(create_dsp_router(self.node.share))
+        mount_dsp(app, self.node.share)
         app.include_router(create_router(self.node.share, subject_of))
         app.include_router(create_index_router(self.node.crawl, subject_of))
         app.include_router(create_stamp_router(self.node.crawl, self.node.identities))

@@ -22,9 +22,10 @@ from gongshu.secure.parties import Party
 from gongshu.secure.peer_identity import PeerIdentities, SchemeParts, installed_schemes
 from gongshu.secure.peer_tls import TlsSettings
 from gongshu.secure.peer_tokens import PeerTokens
-from gongshu.share.api import create_dsp_router, create_router
+from gongshu.share.api import create_router
 from gongshu.share.clearances.api import create_clearances_router
 from gongshu.share.contracts.api import create_contracts_router, create_partner_contracts_router
+from gongshu.share.dsp.api import mount_dsp
 from gongshu.share.keeping.api import create_keeping_router, create_told_router
 from gongshu.share.sending import Retries
 from gongshu.share.service import ShareService, ShareSettings
@@ -129,7 +130,7 @@ class Site(Household):
 
     def app(self) -> FastAPI:
         app = new_app()
-        app.include_router(create_dsp_router(self.share))
+        mount_dsp(app, self.share)
         app.include_router(create_keeping_router(self.keeping, lambda: self.li))
         app.include_router(create_told_router(self.share, self.keeping))
         app.include_router(create_partner_contracts_router(self.share))

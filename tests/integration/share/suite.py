@@ -27,10 +27,10 @@ from gongshu.secure.keys import KeyStore
 from gongshu.secure.parties import Party, PartyRegistry
 from gongshu.secure.peer_identity import PeerIdentities, request_line
 from gongshu.secure.peer_tokens import PeerTokens
-from gongshu.share.api import create_dsp_router
 from gongshu.share.automation import Rules
 from gongshu.share.bindings import proof_of
 from gongshu.share.clearances.book import ClearanceBook
+from gongshu.share.dsp.api import mount_dsp
 from gongshu.share.dsp.messages import CONTEXT, PATH, build_message, path_of
 from gongshu.share.dsp.schema import find_fault
 from gongshu.share.dsp.states import Kind, Move, Side, State
@@ -105,7 +105,7 @@ class Connector:
             settings=ShareSettings(retries=Retries(first_ms=100, longest_s=1.0, attempts_max=6)),
         )
         app = FastAPI()
-        app.include_router(create_dsp_router(self.share))
+        mount_dsp(app, self.share)
         self._server, self._thread, self.address = serve(app)
         parties.add(Party(KIT, "kit", kit.keys.public_key_pem(), kit.address))
         self.li = Subject(SubjectId("user:li"), OWN, frozenset({Role.PRODUCT_OWNER}))

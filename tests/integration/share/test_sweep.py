@@ -20,9 +20,9 @@ from gongshu.secure.jws import encode_jws
 from gongshu.secure.keys import KeyStore
 from gongshu.secure.parties import Party, PartyRegistry
 from gongshu.secure.peer_tokens import PeerTokens
-from gongshu.share.api import create_dsp_router
 from gongshu.share.contracts.api import create_partner_contracts_router
 from gongshu.share.crawl.api import create_stamp_router
+from gongshu.share.dsp.api import mount_dsp
 from gongshu.share.dsp.messages import CONTEXT, PATH
 from gongshu.share.evidence.api import create_entries_router
 from gongshu.share.keeping.api import create_told_router
@@ -61,7 +61,7 @@ class Hostile:
         self.tokens = PeerTokens(self.keys, known, SHOP, self.node.clock, database=self.own)
         app = new_app()
         node = self.node
-        app.include_router(create_dsp_router(node.share))
+        mount_dsp(app, node.share)
         app.include_router(create_partner_contracts_router(node.share))
         app.include_router(create_told_router(node.share, node.keeping))
         app.include_router(create_entries_router(node.share, node.evidence))

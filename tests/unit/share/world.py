@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
+from urllib.parse import unquote
 
 import orjson
 import sqlalchemy as sa
@@ -223,7 +224,7 @@ class Site:
     def take(self, sender: PartyId, path: str, body: bytes) -> Reply:
         """What the HTTP endpoints do, without HTTP."""
         try:
-            message_type, pid = route_of(path)
+            message_type, pid = route_of(unquote(path))
             inbound = self.intake.read(body, message_type)
             answer: Answer = (
                 self.intake.begin(sender, inbound) if pid is None else self.intake.go_on(sender, inbound, pid)
