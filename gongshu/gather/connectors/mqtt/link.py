@@ -124,12 +124,14 @@ class BrokerLink:
             topics = [(name, options) for name in filters]
         with translated(self._config):
             codes = await self._client.subscribe(topics, timeout=self._config.timeout_s)
+        _require_going_on()
         return [name for name, code in zip(filters, codes, strict=False) if _code(code) >= _REFUSED_FROM]
 
     async def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> None:
         """Send one message of the protocol's own talk. Raises: LinkLost."""
         with translated(self._config):
             await self._client.publish(topic, payload, qos=qos, retain=retain, timeout=self._config.timeout_s)
+        _require_going_on()
 
     async def close(self) -> None:
         """Say goodbye if the broker still listens, and drop the connection."""
@@ -137,6 +139,14 @@ class BrokerLink:
         with suppress(aiomqtt.MqttError, OSError):
             await self._client.__aexit__(None, None, None)
         await _drop(self._client)
+
+
+def _require_going_on() -> None:
+    """Raise the cancellation that aiomqtt may have lost: before Python 3.12 its `asyncio.wait_for` forgets one that
+    comes in the moment of the broker's answer, and a collector that was asked to stop went on for ever."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 async def connect(config: MqttConfig, session: Session) -> BrokerLink:
