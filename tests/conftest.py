@@ -14,7 +14,6 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from gongshu.database import Database
-from gongshu.garbage import search_rarely
 from tests.dealing import Dealer, is_dealt_whole, scope_of
 from tests.metadata import new_database
 
@@ -87,7 +86,6 @@ def pytest_collection_finish() -> None:
     """Let the search for garbage pass over all that was imported and collected: it was a sixth of the tests' work."""
     gc.freeze()
     gc.enable()
-    search_rarely()
 
 
 @pytest.hookimpl(optionalhook=True)
