@@ -27,6 +27,7 @@ class Host:
     """Answers each path with an evil of its own, and remembers what it was asked."""
 
     def __init__(self) -> None:
+        self._bomb = bomb()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.address = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self.asked: list[str] = []
@@ -67,7 +68,7 @@ class Host:
         elif path == "/silent":
             time.sleep(3)
         elif path == "/bomb":
-            yield ok + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(bomb()) + bomb()
+            yield ok + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(self._bomb) + self._bomb
         elif path == "/cut":
             yield ok + b"Content-Length: 1000\r\n\r\nhalf"
         elif path == "/noise":
