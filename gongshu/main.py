@@ -18,6 +18,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from fastapi_offline import FastAPIOffline
+from uvicorn.loops.auto import auto_loop_factory
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from gongshu import __version__
@@ -188,7 +189,8 @@ def serve(home: Home, *, say: Callable[[str], None] = lambda _: None) -> None:
         listener = _listen(node, home)
         ending.callback((home.run / "address").unlink, missing_ok=True)
         say(f"{node.config.title}: {(home.run / 'address').read_text(encoding='utf-8')} (stop with Ctrl-C)")
-        asyncio.run(_serve(node, listener))
+        with asyncio.Runner(loop_factory=auto_loop_factory()) as loop:  # uvloop where uvicorn brings it
+            loop.run(_serve(node, listener))
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from gongshu.database import Database
 from gongshu.govern import tables as t
 from gongshu.govern.classify.propose import Classifier
-from gongshu.govern.errors import StateSecretDeclared
+from gongshu.govern.errors import DatasetUnknown, StateSecretDeclared
 from gongshu.govern.ledger import Ledger
 from gongshu.govern.model import Change, Lineage, Part, Proposal, ReviewDue
 from gongshu.govern.naming import search_terms
@@ -34,11 +34,20 @@ from gongshu.prepared import Prepared
 
 ALL = 1_000_000
 _IDS: sa.BindParameter[Any] = sa.bindparam("ids", expanding=True)
-_ALL_COLUMNS = sa.select(t.columns).order_by(t.columns.c.position)
 _ALL_SERIES = sa.select(t.series.c.dataset_id, t.series.c.series_id).order_by(t.series.c.series_id)
-_COLUMNS = _ALL_COLUMNS.where(t.columns.c.dataset_id.in_(_IDS))
+_COLUMNS = sa.select(t.columns).where(t.columns.c.dataset_id.in_(_IDS)).order_by(t.columns.c.position)
 _SERIES = _ALL_SERIES.where(t.series.c.dataset_id.in_(_IDS))
-_COLUMNS_OF = Prepared(_ALL_COLUMNS.where(t.columns.c.dataset_id == sa.bindparam("asked_id")))
+_DATASET = Prepared(
+    sa.select(*(column for column in t.datasets.c if column.name not in ("proposal", "search_text"))).where(
+        t.datasets.c.dataset_id == sa.bindparam("asked_id")
+    )
+)
+"""Without what the rules proposed, which is read at each judgement and looked at by none."""
+_COLUMNS_OF = Prepared(
+    sa.select(*(column for column in t.columns.c if column.name != "proposal"))
+    .where(t.columns.c.dataset_id == sa.bindparam("asked_id"))
+    .order_by(t.columns.c.position)
+)
 _SERIES_OF = Prepared(_ALL_SERIES.where(t.series.c.dataset_id == sa.bindparam("asked_id")))
 
 
@@ -117,7 +126,9 @@ class CatalogueService:
         Raises: DatasetUnknown; StateSecretDeclared for what this platform must not serve.
         """
         with self._database.connect() as connection:
-            row = read_row(connection, dataset_id)
+            row = _DATASET.first(connection, {"asked_id": dataset_id})
+            if row is None:
+                raise DatasetUnknown(dataset_id=dataset_id)
             if row.state_secret:
                 raise StateSecretDeclared(dataset_id=dataset_id, clause=self.classifier.guide.item(SECRET_KEY).citation)
             columns = _COLUMNS_OF.all(connection, {"asked_id": dataset_id})

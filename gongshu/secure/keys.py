@@ -41,6 +41,7 @@ class KeyStore:
         if not isinstance(key, Ed25519PrivateKey):
             raise KeysDamaged(path=folder / SIGNING_FILE)
         self._key = key
+        self._fingerprint = fingerprint_of(key.public_key())
         self._secret = _read_or_make(folder / SECRET_FILE, lambda: secrets.token_bytes(SECRET_SIZE_BYTES))
         if len(self._secret) != SECRET_SIZE_BYTES:
             raise KeysDamaged(path=folder / SECRET_FILE)
@@ -65,7 +66,7 @@ class KeyStore:
 
     def fingerprint(self) -> str:
         """Return `sha256:<hex>` of the public key; people compare it over another channel."""
-        return fingerprint_of(self._key.public_key())
+        return self._fingerprint
 
     def sign(self, payload: bytes) -> bytes:
         """Return the 64-byte Ed25519 signature over the payload. Callers put a domain name in front of it."""

@@ -31,6 +31,7 @@ _GET = Prepared(
         parties.c.valid_until.is_(None) | (parties.c.valid_until > sa.bindparam("now")),
     )
 )
+KEYS_KEPT = 1000
 _BY_KEY = frozenset({"gongshu", "mtls+gongshu"})
 """Schemes whose proof is a signature of the registered key."""
 
@@ -61,18 +62,21 @@ class Party:
 
         Raises: PartyInvalid if it is not an Ed25519 public key in PEM.
         """
-        try:
-            key = _read_key(self.public_key_pem)
-        except (ValueError, UnsupportedAlgorithm) as cause:
-            raise PartyInvalid(party_id=self.party_id, reason="its public key is not PEM") from cause
-        if not isinstance(key, Ed25519PublicKey):
-            raise PartyInvalid(party_id=self.party_id, reason="its public key is not Ed25519")
-        return key
+        return self._key[0]
 
     @property
     def fingerprint(self) -> str:
         """`sha256:<hex>` of the key, to be compared over another channel; empty if it has none of this kind."""
-        return fingerprint_of(self.public_key) if self.public_key_pem else ""
+        return self._key[1] if self.public_key_pem else ""
+
+    @property
+    def _key(self) -> tuple[Ed25519PublicKey, str]:
+        try:
+            return _read_key(self.public_key_pem)
+        except TypeError as cause:
+            raise PartyInvalid(party_id=self.party_id, reason="its public key is not Ed25519") from cause
+        except (ValueError, UnsupportedAlgorithm) as cause:
+            raise PartyInvalid(party_id=self.party_id, reason="its public key is not PEM") from cause
 
     @property
     def proof(self) -> str:
@@ -102,10 +106,16 @@ class Party:
         return "sha256:" + certificate.fingerprint(hashes.SHA256()).hex()
 
 
-@lru_cache(maxsize=1000)
-def _read_key(pem: str) -> object:
-    """Return the key of a text; partners' are read again with each of their messages."""
-    return load_pem_public_key(pem.encode("utf-8"))
+@lru_cache(maxsize=KEYS_KEPT)
+def _read_key(pem: str) -> tuple[Ed25519PublicKey, str]:
+    """Return the key of a text and its fingerprint; partners' are asked for again with each of their messages.
+
+    Raises: TypeError if it is another kind of key; ValueError, UnsupportedAlgorithm.
+    """
+    key = load_pem_public_key(pem.encode("utf-8"))
+    if not isinstance(key, Ed25519PublicKey):
+        raise TypeError(type(key).__name__)
+    return key, fingerprint_of(key)
 
 
 def is_party_id(text: str) -> bool:

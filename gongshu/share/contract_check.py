@@ -115,11 +115,13 @@ def _bytes(value: Any, depth: int) -> bytes:
     if isinstance(value, list):
         return b"[" + b",".join(_bytes(item, depth + 1) for item in value) + b"]"
     if isinstance(value, dict):
-        pairs = sorted((key.encode("utf-16-be"), key) for key in value)
-        return b"{" + b",".join(_text(key) + b":" + _bytes(value[key], depth + 1) for _, key in pairs) + b"}"
+        keys = sorted(value, key=lambda key: key.encode("utf-16-be"))
+        return b"{" + b",".join([_text(key) + b":" + _bytes(value[key], depth + 1) for key in keys]) + b"}"
     raise ValueError(f"{type(value).__name__} in a contract")
 
 
 def _text(text: str) -> bytes:
+    if text.isprintable() and '"' not in text and "\\" not in text:  # as nearly all is
+        return f'"{text}"'.encode()
     parts = [_ESCAPES.get(c) or (f"\\u{ord(c):04x}" if c < " " else c) for c in text]
     return f'"{"".join(parts)}"'.encode()
