@@ -12,6 +12,8 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 import httpcore
 import httpx
 
+from gongshu.secure.hurry import HurriedTransport
+
 Network = IPv4Network | IPv6Network
 Resolve = Callable[[str, int], Sequence[str]]
 
@@ -91,17 +93,10 @@ class OutsideBackend(httpcore.SyncBackend):
         return super().connect_tcp(found[-1], port, timeout, local_address, socket_options)
 
 
-class OutsideTransport(httpx.HTTPTransport):
+class OutsideTransport(HurriedTransport):
     """The transport of a client whose connections all lead outside; certificates are checked against the name."""
 
     def __init__(
         self, verify: ssl.SSLContext, limits: httpx.Limits, inside: Sequence[Network], resolving: Resolve = resolve
     ) -> None:
-        super().__init__(verify=verify, limits=limits, trust_env=False)
-        self._pool = httpcore.ConnectionPool(
-            ssl_context=verify,
-            max_connections=limits.max_connections,
-            max_keepalive_connections=limits.max_keepalive_connections,
-            keepalive_expiry=limits.keepalive_expiry,
-            network_backend=OutsideBackend(inside, resolving),
-        )
+        super().__init__(verify, limits, OutsideBackend(inside, resolving))

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 import httpx
 
 from gongshu.model.ids import PartyId
+from gongshu.secure.hurry import HurriedTransport, all_within
 from gongshu.secure.parties import PartyRegistry
 from gongshu.secure.peer_identity import PeerIdentities, request_line
 from gongshu.secure.peer_tls import TlsSettings, client_context
@@ -138,7 +139,7 @@ class HttpWire:
     def _send(self, client: "_Client", party: PartyId, request: httpx.Request) -> Reply:
         address, deadline = str(request.url), time.monotonic() + ANSWER_S
         try:
-            with client.ask(request) as response:
+            with all_within(ANSWER_S), client.ask(request) as response:
                 if response.headers.get("content-encoding", "identity").strip().lower() != "identity":
                     # It would inflate without a bound, and we did not ask for it.
                     raise PeerUnreachable(party=party, address=address[:200], reason="its answer is packed")
@@ -160,7 +161,7 @@ class HttpWire:
                 found = _Client(
                     OutsideTransport(verify, LIMITS, self._tls.inside)
                     if registered.space
-                    else httpx.HTTPTransport(verify=verify, limits=LIMITS, trust_env=False)
+                    else HurriedTransport(verify, LIMITS)
                 )
                 self._clients[key] = found
             return found
