@@ -40,6 +40,9 @@ NAME = "gongshu"
 
 SWEEP_EVERY = timedelta(seconds=60)
 """Ids of tokens that have expired are forgotten this often. Ours."""
+KEPT_LONGER = timedelta(seconds=60)
+"""An id is kept so much longer than its token counts: what was judged in its last moment is written after a wait, and
+another thread may sweep meanwhile. Longer than `database.BUSY_MS`. Ours."""
 
 _USE = Prepared(sa.insert(peer_token_ids))
 
@@ -164,7 +167,7 @@ class PeerTokens:
         jti, now = claims.get("jti"), self._clock()
         if not isinstance(jti, str) or not 8 <= len(jti) <= 100 or not jti.isprintable():
             raise PeerTokenRejected(reason="it has no usable id")
-        until = datetime.fromtimestamp(claims["exp"], tz=UTC) + timedelta(seconds=LEEWAY_S)
+        until = datetime.fromtimestamp(claims["exp"], tz=UTC) + timedelta(seconds=LEEWAY_S) + KEPT_LONGER
         is_sweeping = self._swept_at is None or not timedelta(0) <= now - self._swept_at < SWEEP_EVERY
 
         def use(connection: sa.Connection) -> None:

@@ -1,6 +1,7 @@
 import base64
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,24 @@ def test_a_token_works_once(ours: PeerTokens, theirs: PeerTokens) -> None:
     ours.subject_of(header)
     with pytest.raises(PeerTokenRejected, match="used before"):
         ours.subject_of(header)
+
+
+def test_a_token_judged_in_its_last_moment_is_known_though_ids_were_swept_before_it_was_written(
+    ours: PeerTokens, theirs: PeerTokens, keys: KeyStore, parties: PartyRegistry, clock: Clock, database: Database
+) -> None:
+    header = theirs.issue(OWN)
+    ours.subject_of(header)
+    clock.forward(seconds=359)
+    process_beside = PeerTokens(keys, parties, OWN, clock, database=database)
+
+    def judge_and_wait() -> None:
+        with ThreadPoolExecutor(1) as thread, database.carrying():
+            ours.subject_of(header)
+            clock.forward(seconds=2)
+            thread.submit(process_beside.subject_of, theirs.issue(OWN)).result()
+
+    with pytest.raises(PeerTokenRejected, match="before"):
+        judge_and_wait()
 
 
 def test_a_token_for_another_party_is_refused(ours: PeerTokens, theirs: PeerTokens) -> None:
