@@ -76,8 +76,10 @@ class _Plan:
         compiled: Any = statement.compile(dialect=dialect, column_keys=columns)
         assert not compiled.post_compile_params, "a list cannot be bound: its text depends on its length"
         self.text: str = compiled.string
-        self._constants = {**compiled.params, **_defaults(compiled)}
-        kinds = {name: parameter.type for parameter, name in compiled.bind_names.items()}
+        bindings = [(name, parameter) for parameter, name in compiled.bind_names.items()]
+        constants = {name: parameter.effective_value for name, parameter in bindings if not parameter.required}
+        self._constants = {**constants, **_defaults(compiled)}
+        kinds = {name: parameter.type for name, parameter in bindings}
         bound = compiled.positiontup if compiled.positional else list(kinds)
         self._fields = [(name, _writer(kinds[name], dialect)) for name in bound]
         self._is_positional = bool(compiled.positional)

@@ -127,3 +127,10 @@ def test_a_list_and_a_computed_default_are_refused_at_once(tmp_path: Path) -> No
         with pytest.raises(AssertionError, match="a default is computed"):
             Prepared(sa.insert(computed)).run(connection, {})
     database.close()
+
+
+def test_a_value_that_is_missing_is_no_null(database: Database) -> None:
+    with database.begin() as connection, pytest.raises(KeyError, match="asked_id"):
+        FIND.first(connection)
+    with database.begin() as connection, pytest.raises(KeyError, match="step"):
+        RAISE.scalar(connection, {"asked_id": "a"})
