@@ -250,14 +250,14 @@ async def _answer(
 async def read_proven(request: Request, share: ShareService) -> tuple[PartyId, bytes]:
     """Return who sent a request beside the protocol, and its bounded body.
 
-    Raises: PeerTokenRejected, MessageTooLarge, MessageTooSlow.
+    Raises: PeerTokenRejected, MessageTooLarge, MessageTooSlow, MessageInvalid.
     """
     body = await _read_body(request, share)
     return await run_in_threadpool(share.intake.authenticate, request.scope, body), body
 
 
 async def _read_body(request: Request, share: ShareService) -> bytes:
-    """Return the body, bounded in size and time. Raises: MessageTooLarge, MessageTooSlow."""
+    """Return the body, bounded in size and time. Raises: MessageTooLarge, MessageTooSlow, MessageInvalid (cut off)."""
     limit, timeout_s = share.settings.body_bytes_max, share.settings.body_timeout_s
     with suppress(ValueError):
         if int(request.headers.get("content-length", "0")) > limit:
@@ -272,6 +272,8 @@ async def _read_body(request: Request, share: ShareService) -> bytes:
                 parts.append(part)
     except TimeoutError as cause:
         raise MessageTooSlow(timeout_s=timeout_s) from cause
+    except ClientDisconnect:  # nobody is there to be told, and nothing of ours failed
+        raise MessageInvalid(what="message", reason="it was cut off") from None
     return b"".join(parts)
 
 
