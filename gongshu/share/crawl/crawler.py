@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from gongshu.database import Database
 from gongshu.errors import GongshuError
 from gongshu.model.ids import PartyId
+from gongshu.prepared import Prepared
 from gongshu.share.crawl import store
 from gongshu.share.crawl.errors import CatalogueBroken, CrawlBusy, CrawlOvertaken, NotFollowed, PeerBusy
 from gongshu.share.crawl.model import Bounds, Outcome, Page, Pass
@@ -41,6 +42,17 @@ _AGAIN = (PeerUnreachable, PeerAnswerInvalid)
 
 CANDIDATES = 64
 """Parties looked at when one is sought; more than are ever read at the same time."""
+
+_IS_PARTY = _C.party_id == sa.bindparam("party")
+_DUE = Prepared(
+    sa.select(_C.party_id, _C.lease_until)
+    .where(sa.or_(_C.next_at <= sa.bindparam("now"), _C.next_at > sa.bindparam("too_late")))
+    .order_by(_C.next_at)
+    .limit(CANDIDATES)
+)
+_LOCK = Prepared(sa.select(share_crawls).where(_IS_PARTY).with_for_update())
+_HOLD = Prepared(sa.update(share_crawls).where(_C.party_id == sa.bindparam("held_by")))
+_FAILURES = Prepared(sa.select(_C.failures).where(_IS_PARTY))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +101,8 @@ class Crawler:
     def due(self) -> list[PartyId]:
         """Return parties that are due and that no run holds, the longest due first."""
         now = self._clock()
-        query = sa.select(_C.party_id, _C.lease_until).where(sa.or_(_C.next_at <= now, _C.next_at > now + WAIT_MAX))
         with self._database.connect() as connection:
-            rows = list(connection.execute(query.order_by(_C.next_at).limit(CANDIDATES)))
+            rows = _DUE.all(connection, {"now": now, "too_late": now + WAIT_MAX})
         return [PartyId(row.party_id) for row in rows if is_free(row.lease_until, now, self._bounds)]
 
     def crawl(self, party: PartyId) -> Outcome:
@@ -105,7 +116,7 @@ class Crawler:
         """Return the party, held by a new run; None if it is not due or another run holds it."""
         run_id = secrets.token_hex(16)
         with self._database.begin() as connection:
-            row = connection.execute(sa.select(share_crawls).where(_C.party_id == party).with_for_update()).first()
+            row = _LOCK.first(connection, {"party": party})
             now = self._clock()
             if row is None:
                 if is_forced:
@@ -119,7 +130,7 @@ class Crawler:
                 store.drop_pass(connection, party)
                 values |= store.NO_PASS
                 current = None
-            connection.execute(sa.update(share_crawls).where(_C.party_id == party).values(**values))
+            _HOLD.run(connection, {"held_by": party, **values})
             return _Claim(party, run_id, row.interval_s, row.stamp, row.seen_digest, current)
 
     def _run(self, row: _Claim) -> Outcome:
@@ -217,8 +228,7 @@ class Crawler:
         party, now = row.party, self._clock()
         wait_s = float(str(error.fields["wait_s"])) if isinstance(error, PeerBusy) else 0.0
         with self._database.begin() as connection:
-            before = sa.select(_C.failures).where(_C.party_id == party)
-            failures = (connection.execute(before).scalar() or 0) + 1
+            failures = (_FAILURES.scalar(connection, {"party": party}) or 0) + 1
             values: dict[str, Any] = {
                 "failures": failures,
                 "last_error": f"{error} [{error.code}]"[: store.ERROR_MAX],

@@ -10,6 +10,7 @@ import orjson
 import sqlalchemy as sa
 
 from gongshu.model.ids import PartyId
+from gongshu.prepared import Prepared
 from gongshu.share.crawl.errors import CrawlOvertaken
 from gongshu.share.crawl.model import Crawl, Entry, Pass
 from gongshu.share.crawl.tables import share_crawl_entries, share_crawl_pages, share_crawls, share_search_postings
@@ -19,6 +20,22 @@ _C, _P, _E, _S = share_crawls.c, share_crawl_pages.c, share_crawl_entries.c, sha
 _SOME = 400
 """Ids in one statement."""
 ERROR_MAX = 500
+
+_OF_PARTY = _E.party_id == sa.bindparam("party")
+_PAGES_OF_PARTY = _P.party_id == sa.bindparam("party")
+_UPDATE_HELD = Prepared(
+    sa.update(share_crawls).where(_C.party_id == sa.bindparam("held_by"), _C.run_id == sa.bindparam("held_as"))
+)
+_VISITED = Prepared(sa.select(_P.address).where(_PAGES_OF_PARTY))
+_NOTE_PAGE = Prepared(sa.insert(share_crawl_pages))
+_DROP_PAGES = Prepared(sa.delete(share_crawl_pages).where(_PAGES_OF_PARTY))
+_SEEN = Prepared(sa.select(_P.dataset_ids).where(_PAGES_OF_PARTY))
+_INSERT_ENTRY = Prepared(sa.insert(share_crawl_entries).returning(_E.entry_id))
+_STAGED = Prepared(sa.select(_E.entry_id, _E.dataset_id).where(_OF_PARTY, _E.shown.is_(False)))
+_SHOWN = Prepared(sa.select(_E.dataset_id, _E.missed).where(_OF_PARTY, _E.shown))
+_NOT_MISSED = Prepared(sa.update(share_crawl_entries).where(_OF_PARTY, _E.shown, _E.missed > 0))
+_SHOW = Prepared(sa.update(share_crawl_entries).where(_OF_PARTY, _E.shown.is_(False)))
+_COUNT_SHOWN = Prepared(sa.select(sa.func.count()).select_from(share_crawl_entries).where(_OF_PARTY, _E.shown))
 
 NO_PASS: dict[str, Any] = {
     "pass_began_at": None,
@@ -79,14 +96,13 @@ def pass_values(current: Pass) -> dict[str, Any]:
 
 def update_held(connection: sa.Connection, party: PartyId, run_id: str, values: dict[str, Any]) -> None:
     """Change the party's row, as the run that holds it. Raises: CrawlOvertaken."""
-    change = sa.update(share_crawls).where(_C.party_id == party, _C.run_id == run_id)
-    if connection.execute(change.values(**values)).rowcount != 1:
+    if _UPDATE_HELD.run(connection, {"held_by": party, "held_as": run_id, **values}) != 1:
         raise CrawlOvertaken(party=party)
 
 
 def visited(connection: sa.Connection, party: PartyId) -> set[str]:
     """Return the addresses of the pages read in the pass under way."""
-    return set(connection.execute(sa.select(_P.address).where(_P.party_id == party)).scalars())
+    return {row.address for row in _VISITED.all(connection, {"party": party})}
 
 
 def stage_page(
@@ -99,7 +115,7 @@ def stage_page(
     """Note a page of the pass, and stage those of its entries that differ from what is shown."""
     newest = {entry.dataset_id: entry for entry in read.entries}
     noted = {"party_id": party, "page": read.number, "address": read.address, "dataset_ids": list(newest)}
-    connection.execute(sa.insert(share_crawl_pages).values(**noted))
+    _NOTE_PAGE.run(connection, noted)
     known = _rows(connection, party, newest)
     shown = {row.dataset_id: row for row in known if row.shown}
     _remove(connection, [row.entry_id for row in known if not row.shown])
@@ -132,19 +148,17 @@ def insert_entry(
         "first_seen_at": first_seen_at,
         "changed_at": now,
     }
-    key = connection.execute(sa.insert(share_crawl_entries).values(**values)).inserted_primary_key
-    assert key is not None
+    key = _INSERT_ENTRY.scalar(connection, values)
     impacts = thesaurus.impacts(f"{title} {entry.dataset_id}", description)
-    rows = [{"term": term, "entry_id": key[0], "impact": impact} for term, impact in impacts.items()]
+    rows = [{"term": term, "entry_id": key, "impact": impact} for term, impact in impacts.items()]
     if rows:
         connection.execute(sa.insert(share_search_postings), rows)
 
 
 def drop_pass(connection: sa.Connection, party: PartyId) -> None:
     """Forget the pass under way and everything it staged; the caller clears the party's own columns."""
-    connection.execute(sa.delete(share_crawl_pages).where(_P.party_id == party))
-    staged = sa.select(_E.entry_id).where(_E.party_id == party, _E.shown.is_(False))
-    _remove(connection, list(connection.execute(staged).scalars()))
+    _DROP_PAGES.run(connection, {"party": party})
+    _remove(connection, [row.entry_id for row in _STAGED.all(connection, {"party": party})])
 
 
 def missing(connection: sa.Connection, party: PartyId) -> tuple[dict[str, int], str]:
@@ -153,10 +167,10 @@ def missing(connection: sa.Connection, party: PartyId) -> tuple[dict[str, int], 
     The latter as a digest over the ids.
     """
     seen: set[str] = set()
-    for ids in connection.execute(sa.select(_P.dataset_ids).where(_P.party_id == party)).scalars():
-        seen.update(ids)
-    shown = sa.select(_E.dataset_id, _E.missed).where(_E.party_id == party, _E.shown)
-    lacking = {row.dataset_id: row.missed for row in connection.execute(shown) if row.dataset_id not in seen}
+    for page in _SEEN.all(connection, {"party": party}):
+        seen.update(page.dataset_ids)
+    shown = _SHOWN.all(connection, {"party": party})
+    lacking = {row.dataset_id: row.missed for row in shown if row.dataset_id not in seen}
     return lacking, hashlib.sha256("\n".join(sorted(seen)).encode()).hexdigest()
 
 
@@ -164,27 +178,21 @@ def swap(
     connection: sa.Connection, party: PartyId, gone: Collection[str], waiting: Collection[str]
 ) -> tuple[int, int, int]:
     """Show what the pass staged in place of what it replaces; return how many are new, replaced, and shown in all."""
-    connection.execute(
-        sa.update(share_crawl_entries).where(_E.party_id == party, _E.shown, _E.missed > 0).values(missed=0)
-    )
+    _NOT_MISSED.run(connection, {"party": party, "missed": 0})
     for ids in _chunks(waiting):
         missed = sa.update(share_crawl_entries).where(_E.party_id == party, _E.shown, _E.dataset_id.in_(ids))
         connection.execute(missed.values(missed=_E.missed + 1))
     for ids in _chunks(gone):
         _remove(connection, [row.entry_id for row in _rows(connection, party, ids) if row.shown])
-    new = sa.select(_E.dataset_id).where(_E.party_id == party, _E.shown.is_(False))
-    staged = list(connection.execute(new).scalars())
+    staged = [row.dataset_id for row in _STAGED.all(connection, {"party": party})]
     updated = 0
     for ids in _chunks(staged):
         replaced = [row.entry_id for row in _rows(connection, party, ids) if row.shown]
         _remove(connection, replaced)
         updated += len(replaced)
-    connection.execute(
-        sa.update(share_crawl_entries).where(_E.party_id == party, _E.shown.is_(False)).values(shown=True)
-    )
-    connection.execute(sa.delete(share_crawl_pages).where(_P.party_id == party))
-    count = sa.select(sa.func.count()).select_from(share_crawl_entries).where(_E.party_id == party, _E.shown)
-    return len(staged) - updated, updated, connection.execute(count).scalar() or 0
+    _SHOW.run(connection, {"party": party, "shown": True})
+    _DROP_PAGES.run(connection, {"party": party})
+    return len(staged) - updated, updated, _COUNT_SHOWN.scalar(connection, {"party": party}) or 0
 
 
 def forget(connection: sa.Connection, party: PartyId) -> None:
