@@ -3,9 +3,10 @@
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pyarrow as pa
 import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
+from starlette.types import Receive, Scope, Send
 
 from gongshu.errors import GongshuError
 from gongshu.main import server_config
@@ -67,6 +69,16 @@ def new_app() -> FastAPI:
         return JSONResponse({"code": error.code, "detail": str(error)}, status_code=error.status)
 
     return app
+
+
+class FromFirstRequest:
+    """An application that is made when somebody asks for it: few tests do, and each site's takes as long as a test."""
+
+    def __init__(self, make: Callable[[], FastAPI]) -> None:
+        self._made = cache(make)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._made()(scope, receive, send)
 
 
 class Site(Household):
@@ -131,9 +143,15 @@ class Site(Household):
     def app(self) -> FastAPI:
         app = new_app()
         mount_dsp(app, self.share)
-        app.include_router(create_keeping_router(self.keeping, lambda: self.li))
         app.include_router(create_told_router(self.share, self.keeping))
         app.include_router(create_partner_contracts_router(self.share))
+        app.router.default = FromFirstRequest(self.own_app)
+        return app
+
+    def own_app(self) -> FastAPI:
+        """What the party's own people use."""
+        app = new_app()
+        app.include_router(create_keeping_router(self.keeping, lambda: self.li))
         app.include_router(create_contracts_router(self.share, lambda: self.li))
         app.include_router(create_clearances_router(self.share, lambda: self.li))
         app.include_router(create_router(self.share, lambda: self.li))

@@ -42,8 +42,12 @@ class Witness(Site):
 
     def app(self) -> FastAPI:
         app = super().app()
-        app.include_router(create_evidence_router(self.evidence, self.exporter, self.ledger, lambda: self.li))
         app.include_router(create_entries_router(self.share, self.evidence))
+        return app
+
+    def own_app(self) -> FastAPI:
+        app = super().own_app()
+        app.include_router(create_evidence_router(self.evidence, self.exporter, self.ledger, lambda: self.li))
         return app
 
     def export(self, agreement_id: str, file: Path) -> Path:
