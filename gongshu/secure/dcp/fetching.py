@@ -8,6 +8,7 @@ from typing import Protocol
 import httpx
 
 from gongshu.secure.errors import PeerTokenRejected
+from gongshu.secure.hurry import HurriedTransport, all_within
 from gongshu.secure.parties import Party
 from gongshu.secure.peer_tls import TlsSettings, client_context
 from gongshu.secure.reach import OutsideTransport
@@ -45,7 +46,10 @@ class HttpFetch:
         deadline, parts, size = time.monotonic() + ANSWER_S, [], 0
         method = "GET" if body is None else "POST"
         try:
-            with self._client(party).stream(method, address, content=body, headers=headers) as response:
+            with (
+                all_within(ANSWER_S),
+                self._client(party).stream(method, address, content=body, headers=headers) as response,
+            ):
                 if not response.is_success:
                     raise PeerTokenRejected(reason=f"{address[:200]} answers with status {response.status_code}")
                 if response.headers.get("content-encoding", "identity").strip().lower() != "identity":
@@ -68,8 +72,9 @@ class HttpFetch:
                 verify = client_context(self._tls, certificate=party.certificate, pin=party.certificate_pin)
                 limits = httpx.Limits(max_connections=32)
                 found = httpx.Client(
-                    verify=verify,
-                    transport=OutsideTransport(verify, limits, self._tls.inside) if party.space else None,
+                    transport=OutsideTransport(verify, limits, self._tls.inside)
+                    if party.space
+                    else HurriedTransport(verify, limits),
                     follow_redirects=False,
                     trust_env=False,
                     timeout=httpx.Timeout(ANSWER_S, connect=CONNECT_S),

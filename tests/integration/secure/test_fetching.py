@@ -65,6 +65,11 @@ class Host:
             while True:
                 yield b"0"
                 time.sleep(0.05)
+        elif path == "/crawl":
+            yield ok + b"X: "
+            for _ in range(650):  # over a minute, and each byte of the header is a sign of life
+                yield b"0"
+                time.sleep(0.1)
         elif path == "/silent":
             time.sleep(3)
         elif path == "/bomb":
@@ -91,7 +96,7 @@ def host() -> Iterator[Host]:
     made.close()
 
 
-@pytest.mark.parametrize("evil", ["redirect", "endless", "slow", "silent", "bomb", "cut", "noise", "headers"])
+@pytest.mark.parametrize("evil", ["redirect", "endless", "slow", "crawl", "silent", "bomb", "cut", "noise", "headers"])
 def test_an_evil_answer_is_refused_in_bounded_time(host: Host, evil: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fetching, "ANSWER_S", 1.0)
     fetch, begun = HttpFetch(TlsSettings()), time.monotonic()
