@@ -27,6 +27,7 @@ from gongshu.simulate.clockwork import Change, Clockwork, Truth
 from gongshu.simulate.machines import MACHINES, PLANT
 from gongshu.simulate.tags import ALL_TAGS, TagType
 from tests.conftest import Clock
+from tests.metadata import new_database
 
 PARTY = PartyId("urn:gongshu:party:mill")
 START = datetime(2026, 11, 2, 8, 0, tzinfo=UTC)
@@ -112,27 +113,39 @@ def run_plant(seconds: float = SPAN_S, *, seed: int = 67, speed: float = 30.0) -
     return changes, truths
 
 
-@pytest.fixture
-def empty_stack(tmp_path: Path, database: Database, clock: Clock) -> Iterator[Stack]:
-    """Services without data; the clock stands ten minutes after the plant's start."""
+def open_stack(folder: Path, database: Database, clock: Clock) -> Stack:
+    """Two minutes of the plant at speed 30, in the log and in the catalogue, seen ten minutes after its start."""
     clock.now = START + timedelta(minutes=10)
     packs = load_packs()
-    keys = KeyStore(tmp_path / "keys")
+    keys = KeyStore(folder / "keys")
     audit = AuditLog(database, keys, clock)
     catalogue = CatalogueService(database, packs, audit, clock)
-    lake = Lake.open(log_file=tmp_path / "log.db", warehouse=tmp_path / "lake", query_memory_mb=512)
+    lake = Lake.open(log_file=folder / "log.db", warehouse=folder / "lake", query_memory_mb=512)
     policies = PolicyService(database, audit, clock)
     gate = Gate(catalogue, lake, policies, audit, clock, keys=keys, own_party_id=PARTY)
     store = DatasetStore(lake, catalogue)
     apps = AppService(database, gate, store, catalogue, audit, clock, PARTY, packs=packs)
-    yield Stack(lake, catalogue, policies, audit, gate, store, apps)
-    lake.close()
+    stack = Stack(lake, catalogue, policies, audit, gate, store, apps)
+    stack.register()
+    changes, stack.truths = run_plant()
+    stack.append(changes)
+    return stack
 
 
 @pytest.fixture
-def stack(empty_stack: Stack) -> Stack:
-    """Two minutes of the plant at speed 30, in the log and in the catalogue."""
-    empty_stack.register()
-    changes, empty_stack.truths = run_plant()
-    empty_stack.append(changes)
-    return empty_stack
+def stack(tmp_path: Path, database: Database, clock: Clock) -> Iterator[Stack]:
+    """Two minutes of the plant, for a test that changes something."""
+    stack = open_stack(tmp_path, database, clock)
+    yield stack
+    stack.lake.close()
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The same for all tests of a module that only look."""
+    folder = tmp_path_factory.mktemp("shared")
+    database = new_database(folder / "metadata.db")
+    stack = open_stack(folder, database, Clock())
+    yield stack
+    stack.lake.close()
+    database.close()

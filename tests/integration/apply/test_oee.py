@@ -7,7 +7,7 @@ import pytest
 
 from gongshu.apply.apps.oee import SPEC
 from gongshu.apply.errors import FigureUnknown, InputsNotMet, NotForOthers
-from gongshu.apply.model import AssetBinding, Outcome
+from gongshu.apply.model import AssetBinding, Outcome, RunReport
 from gongshu.model.access import Role, Subject
 from gongshu.model.ids import PartyId, SeriesId, SubjectId
 from gongshu.model.reading import READING_SCHEMA, STATUS_BAD_NO_COMMUNICATION
@@ -32,6 +32,12 @@ ROLES = {
 }
 
 
+@pytest.fixture(scope="module")
+def report(shared: Stack) -> RunReport:
+    """What a run over the whole plant said."""
+    return shared.apps.run("oee", shared.apps.suggest("oee"), START, END, actor=STEWARD, params=PARAMS)
+
+
 def true_times(truths: list[Truth], machine: str) -> tuple[float, float]:
     """PBT and APT in seconds by the ground truth."""
     mine = [t for t in truths if t.machine == machine]
@@ -43,22 +49,21 @@ def true_times(truths: list[Truth], machine: str) -> tuple[float, float]:
     return planned, producing
 
 
-def test_suggestions_bind_every_machine_and_nothing_else(stack: Stack) -> None:
-    bindings = stack.apps.suggest("oee")
-    assert [b.asset for b in bindings] == sorted(stack.asset(m.name) for m in MACHINES)
+def test_suggestions_bind_every_machine_and_nothing_else(shared: Stack) -> None:
+    bindings = shared.apps.suggest("oee")
+    assert [b.asset for b in bindings] == sorted(shared.asset(m.name) for m in MACHINES)
     for binding in bindings:
         machine = binding.asset.rpartition("/")[2]
-        assert {role: stack.ids[machine, name] for role, name in ROLES.items()} == dict(binding.roles)
-    assert stack.apps.suggest("oee", below=stack.asset("mill-03"))[0].asset == stack.asset("mill-03")
-    assert stack.apps.suggest("oee", below="elsewhere") == []
+        assert {role: shared.ids[machine, name] for role, name in ROLES.items()} == dict(binding.roles)
+    assert shared.apps.suggest("oee", below=shared.asset("mill-03"))[0].asset == shared.asset("mill-03")
+    assert shared.apps.suggest("oee", below="elsewhere") == []
 
 
-def test_oee_agrees_with_the_ground_truth(stack: Stack) -> None:
-    report = stack.apps.run("oee", stack.apps.suggest("oee"), START, END, actor=STEWARD, params=PARAMS)
+def test_oee_agrees_with_the_ground_truth(shared: Stack, report: RunReport) -> None:
     assert len(report.assets) == len(MACHINES)
     for result in report.assets:
         machine = result.asset.rpartition("/")[2]
-        planned, producing = true_times(stack.truths, machine)
+        planned, producing = true_times(shared.truths, machine)
         terms = {t.symbol: t for figure in result.figures.values() for t in figure.terms}
         assert terms["PBT"].value == pytest.approx(planned, abs=0.5)
         assert terms["APT"].value == pytest.approx(producing, abs=0.5)
@@ -69,17 +74,18 @@ def test_oee_agrees_with_the_ground_truth(stack: Stack) -> None:
             assert 0.0 < value <= 1.0, (machine, name, result.figures[name].remark)
         product = values["availability"] * values["effectiveness"] * values["quality_ratio"]  # type: ignore[operator]
         assert values["oee_index"] == pytest.approx(product)
-        last = max((t for t in stack.truths if t.machine == machine), key=lambda t: t.time)
+        last = max((t for t in shared.truths if t.machine == machine), key=lambda t: t.time)
         assert last.parts - 1 <= terms["PQ"].value <= last.parts + 15  # type: ignore[operator]
 
 
-def test_the_derived_datasets_hold_the_buckets_and_the_stops_with_their_lineage(stack: Stack) -> None:
-    report = stack.apps.run("oee", stack.apps.suggest("oee"), START, END, actor=STEWARD, params=PARAMS)
+def test_the_derived_datasets_hold_the_buckets_and_the_stops_with_their_lineage(
+    shared: Stack, report: RunReport
+) -> None:
     assert report.outputs == ("oee_machine", "oee_stops")
-    lineage = stack.catalogue.lineage(report.outputs[0])
+    lineage = shared.catalogue.lineage(report.outputs[0])
     assert set(lineage.parents) == set(report.inputs)
     assert len(report.inputs) == len(MACHINES)
-    rows = stack.gate.read(
+    rows = shared.gate.read(
         STEWARD,
         SqlQuery("SELECT asset, sum(pbt_s) AS pbt, sum(parts) AS parts, count(*) AS n FROM oee_machine GROUP BY asset"),
         purpose="report",
@@ -89,7 +95,7 @@ def test_the_derived_datasets_hold_the_buckets_and_the_stops_with_their_lineage(
         assert by_asset[result.asset]["n"] == 4
         assert by_asset[result.asset]["pbt"] == pytest.approx(result.figures["availability"].terms[1].value)
         assert by_asset[result.asset]["parts"] == result.figures["quality_ratio"].terms[1].value
-    stops = stack.gate.read(STEWARD, SqlQuery("SELECT * FROM oee_stops"), purpose="report").read_all().to_pylist()
+    stops = shared.gate.read(STEWARD, SqlQuery("SELECT * FROM oee_stops"), purpose="report").read_all().to_pylist()
     for result in report.assets:
         mine = [row for row in stops if row["asset"] == result.asset]
         apt, pbt = result.figures["availability"].terms
@@ -108,10 +114,9 @@ def test_a_second_run_replaces_the_dataset_and_keeps_the_first_report(stack: Sta
     assert {r.run_id for r in stack.apps.runs("oee", reader=STEWARD)} == {first.run_id, second.run_id}
 
 
-def test_a_figure_opens_to_the_readings_that_made_it(stack: Stack) -> None:
-    report = stack.apps.run("oee", stack.apps.suggest("oee"), START, END, actor=STEWARD, params=PARAMS)
-    asset = stack.asset("mill-01")
-    opened = stack.apps.explain(report.run_id, asset, "availability", reader=STEWARD)
+def test_a_figure_opens_to_the_readings_that_made_it(shared: Stack, report: RunReport) -> None:
+    asset = shared.asset("mill-01")
+    opened = shared.apps.explain(report.run_id, asset, "availability", reader=STEWARD)
     assert opened.figure.formula == "A = APT / PBT"
     assert "ISO 22400-2" in opened.figure.source
     apt, pbt = opened.terms
@@ -119,15 +124,15 @@ def test_a_figure_opens_to_the_readings_that_made_it(stack: Stack) -> None:
     assert pbt.term.value is not None
     assert opened.figure.value == apt.term.value / pbt.term.value
     assert f"{asset}/state_code" in apt.names
-    state = stack.ids["mill-01", "state_code"]
+    state = shared.ids["mill-01", "state_code"]
     assert state in apt.term.series
-    rows = stack.gate.read(STEWARD, SqlQuery(apt.query), purpose="report").read_all()
+    rows = shared.gate.read(STEWARD, SqlQuery(apt.query), purpose="report").read_all()
     shown = [row for row in rows.to_pylist() if row["series"] in {"state_code", "planned_busy"}]
     assert len(shown) == apt.term.readings
     for name in ("effectiveness", "quality_ratio", "oee_index"):
-        assert stack.apps.explain(report.run_id, asset, name, reader=STEWARD).figure.value is not None
+        assert shared.apps.explain(report.run_id, asset, name, reader=STEWARD).figure.value is not None
     with pytest.raises(FigureUnknown):
-        stack.apps.explain(report.run_id, asset, "colour", reader=STEWARD)
+        shared.apps.explain(report.run_id, asset, "colour", reader=STEWARD)
 
 
 def test_lost_communication_is_not_judged_and_never_good(stack: Stack) -> None:
@@ -189,9 +194,11 @@ def test_data_that_do_not_hold_what_is_needed_are_refused_with_findings(stack: S
     assert len(stack.audit.entries(action="app.refused")) == 4
 
 
-def test_a_span_without_data_is_refused(stack: Stack) -> None:
+def test_a_span_without_data_is_refused(shared: Stack) -> None:
     earlier = START - timedelta(days=3)
-    findings = stack.apps.check("oee", stack.apps.suggest("oee"), earlier, earlier + timedelta(hours=1), actor=STEWARD)
+    findings = shared.apps.check(
+        "oee", shared.apps.suggest("oee"), earlier, earlier + timedelta(hours=1), actor=STEWARD
+    )
     broken = {(f.role, f.need) for f in findings if f.outcome is Outcome.BROKEN}
     assert broken == {(wanted.role, "readings") for wanted in SPEC.inputs}
 
@@ -248,10 +255,9 @@ def test_nothing_after_now_is_judged(stack: Stack, clock: Clock) -> None:
         assert lost >= 300.0
 
 
-def test_the_app_reads_as_itself_and_the_audit_log_says_so(stack: Stack) -> None:
-    report = stack.apps.run("oee", stack.apps.suggest("oee"), START, END, actor=STEWARD, params=PARAMS)
+def test_the_app_reads_as_itself_and_the_audit_log_says_so(shared: Stack, report: RunReport) -> None:
     assert report.audit_indexes
-    entries = {e.index: e for e in stack.audit.entries(limit=500)}
+    entries = {e.index: e for e in shared.audit.entries(limit=500)}
     for index in report.audit_indexes:
         assert entries[index].actor == "service:oee"
         assert entries[index].details["purpose"] == "app:oee"
