@@ -13,6 +13,7 @@ from gongshu.errors import GongshuError, Retry
 from gongshu.gather.connector import PROTOCOL_OF, Connector, Reads
 from gongshu.testing.contract_base import (
     PATIENCE_S,
+    SLACK_S,
     STREAMS,
     ConnectorContractBase,
     needs,
@@ -58,7 +59,7 @@ class OpeningClauses(ConnectorContractBase):
     async def _refuses(self, rig: Rig, connector: Connector) -> GongshuError:
         before = await settled()
         with pytest.raises(GongshuError) as caught:
-            async with asyncio.timeout(rig.timeout_s + 1.0):
+            async with asyncio.timeout(rig.timeout_s + SLACK_S):
                 await connector.open()
         await connector.close()
         assert caught.value.code
@@ -101,7 +102,7 @@ class OpeningClauses(ConnectorContractBase):
         await asyncio.sleep(after_s)
         task.cancel()
         with suppress(asyncio.CancelledError):
-            async with asyncio.timeout(rig.timeout_s + 1.0):
+            async with asyncio.timeout(rig.timeout_s + SLACK_S):
                 await task
         await until_settled(before)
         assert rig.links() == 0

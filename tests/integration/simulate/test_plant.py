@@ -76,7 +76,7 @@ def plant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 def client_of(plant: Any, *, password: str | None = None) -> Client:
     opcua = plant["opcua"]
     login = read_json(opcua["user_file"])
-    client = Client(opcua["endpoint"], timeout=5)
+    client = Client(opcua["endpoint"], timeout=30)
     client.set_user(login["user"])
     client.set_password(password or login["password"])
     return client
