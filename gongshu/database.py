@@ -154,6 +154,13 @@ class Database:
                     for work in carried:
                         work(connection)
 
+    def carry(self, work: Callable[[sa.Connection], None]) -> bool:
+        """Leave work to this thread's next common transaction; False outside of `carrying`, where nothing is taken."""
+        carried = self.carried
+        if carried is not None:
+            carried.append(work)
+        return carried is not None
+
     @property
     def carried(self) -> list[Callable[[sa.Connection], None]] | None:
         """What this thread carries to its next common transaction; None outside of `carrying`."""

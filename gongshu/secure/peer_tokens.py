@@ -180,11 +180,8 @@ class PeerTokens:
 
         if is_sweeping:
             self._swept_at = now
-        carried = self._database.carried
-        if carried is None:
+        if not self._database.carry(use):
             self._together.do(use)
-        else:
-            carried.append(use)
 
 
 def require_made_for(subject: Subject, requests: Collection[str]) -> None:

@@ -108,16 +108,14 @@ def carry(counted: Counted, token: str, *, fails: bool = False) -> None:
         assert not fails, "refused"
 
     with counted.database.carrying():
-        carried = counted.database.carried
-        assert carried is not None
-        carried.append(use)
+        assert counted.database.carry(use)
         counted.together.do(work)
 
 
 def test_what_is_carried_is_kept_with_the_work(counted: Counted) -> None:
     carry(counted, "a")
     assert (counted.kept(), counted.transactions) == (["a", "a's work"], 1)
-    assert counted.database.carried is None
+    assert not counted.database.carry(lambda connection: connection.close())
 
 
 def test_what_is_carried_is_kept_though_the_work_is_refused(counted: Counted) -> None:
@@ -128,10 +126,8 @@ def test_what_is_carried_is_kept_though_the_work_is_refused(counted: Counted) ->
 
 def test_what_is_carried_is_kept_though_there_was_no_work(counted: Counted) -> None:
     with counted.database.carrying():
-        carried = counted.database.carried
-        assert carried is not None
         values = {"issuer": "urn:mill", "jti": "a", "expires_at": counted.clock()}
-        carried.append(lambda connection: connection.execute(sa.insert(peer_token_ids), values).close())
+        assert counted.database.carry(lambda connection: connection.execute(sa.insert(peer_token_ids), values).close())
     assert counted.kept() == ["a"]
 
 
