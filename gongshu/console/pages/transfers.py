@@ -76,7 +76,7 @@ class _Watch:
             key="id",
             markup=("dataset", "state", "position"),
             numbers=("rows", "size", "rate"),
-            wrap=("next",),
+            wrap=("dataset", "next"),
             wide_only=("side", "size"),
             selection=acts,
         ).props("wrap-cells")
