@@ -138,8 +138,10 @@ class FeedQueue:
         # A batch that is stored alone gains nothing from waiting for others.
         if self._counters.queued < self._plenty_rows and self._waiting[-1].once is None:
             self._plenty.clear()
+            # Not `wait_for`: before Python 3.12 it forgets a cancellation that comes together with what it waits for.
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._plenty.wait(), wait_s)
+                async with asyncio.timeout(wait_s):
+                    await self._plenty.wait()
         taken: list[Delivery] = []
         rows = 0
         while self._waiting and (not taken or rows + self._waiting[0].batch.num_rows <= rows_max):

@@ -91,7 +91,8 @@ class Collection:
             await self._keep_linked()
         finally:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self.feed.drained(), self._config.timeout_s)
+                async with asyncio.timeout(self._config.timeout_s):
+                    await self.feed.drained()
             storing.cancel()
             with suppress(asyncio.CancelledError):
                 await storing

@@ -81,7 +81,8 @@ class PlantSparkplug:
                 await client.publish(topic, payload, qos=0, retain=False)
             self.connected.set()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(rebirth.wait(), self._every_s)
+                async with asyncio.timeout(self._every_s):
+                    await rebirth.wait()
 
 
 async def _listen(client: aiomqtt.Client, node: EdgeNode, rebirth: asyncio.Event) -> None:

@@ -283,7 +283,8 @@ async def _parts(request: Request) -> AsyncIterator[bytes]:
     coming = request.stream()
     while True:
         try:
-            part = await asyncio.wait_for(anext(coming, None), QUIET_S)
+            async with asyncio.timeout(QUIET_S):
+                part = await anext(coming, None)
         except TimeoutError as cause:
             raise MessageTooSlow(timeout_s=QUIET_S) from cause
         except ClientDisconnect:  # nobody is there to be told

@@ -184,10 +184,12 @@ async def test_a_planted_fault_is_caught(
     async with rig:
         with pytest.raises((AssertionError, TimeoutError, AttributeError, KeyError, OSError)):
             await test(**arguments)
-    for task in asyncio.all_tasks() - before:
-        task.cancel()
-    for writer in LeavesOpenWhenCancelled.left:
-        writer.transport.abort()
+        left = asyncio.all_tasks() - before
+        for task in left:
+            task.cancel()
+        for writer in LeavesOpenWhenCancelled.left:
+            writer.transport.abort()
+        await asyncio.gather(*left, return_exceptions=True)
 
 
 def test_a_connector_that_declares_too_much_is_caught() -> None:

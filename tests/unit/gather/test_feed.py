@@ -99,3 +99,15 @@ async def test_a_tag_keeps_its_number_and_says_when_it_changed() -> None:
 async def test_a_foreign_schema_is_our_own_mistake() -> None:
     with pytest.raises(AssertionError, match="NATIVE_SCHEMA"):
         await queue().put(pa.record_batch({"x": [1]}))
+
+
+async def test_a_cancellation_is_not_forgotten_when_plenty_comes_in_the_same_moment() -> None:
+    feed = queue()
+    await feed.put(batch(1))
+    taking = asyncio.create_task(feed.take(rows_max=100, wait_s=60.0))
+    await asyncio.sleep(0.02)
+    await feed.put(batch(*range(9)))
+    taking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await taking
+    assert feed._counters.queued == 10, "what was not taken still waits"
