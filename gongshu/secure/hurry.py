@@ -1,4 +1,4 @@
-"""One bound for a whole exchange over HTTP.
+"""One bound for a whole exchange over HTTP, or for its answer.
 
 The client's own bounds begin anew with each byte: who sends one every few seconds would keep it, and its thread, for
 days.
@@ -20,16 +20,29 @@ _local = threading.local()
 @contextmanager
 def all_within(seconds: float) -> Iterator[None]:
     """Within the block, what this thread sends and receives through a `HurriedTransport` ends after that time."""
-    before = getattr(_local, "until", None)
-    _local.until = time.monotonic() + seconds
+    with _bounds(time.monotonic() + seconds, None):
+        yield
+
+
+@contextmanager
+def answer_within(seconds: float) -> Iterator[None]:
+    """As `all_within`, but the time runs from when the answer is first waited for; what goes before may take long."""
+    with _bounds(None, seconds):
+        yield
+
+
+@contextmanager
+def _bounds(until: float | None, from_answer_s: float | None) -> Iterator[None]:
+    before = getattr(_local, "bounds", (None, None))
+    _local.bounds = until, from_answer_s
     try:
         yield
     finally:
-        _local.until = before
+        _local.bounds = before
 
 
 class HurriedTransport(httpx.HTTPTransport):
-    """The transport of a client whose exchanges `all_within` bounds; asks no environment for a proxy."""
+    """The transport of a client whose exchanges the blocks above bound; asks no environment for a proxy."""
 
     def __init__(
         self, verify: ssl.SSLContext, limits: httpx.Limits, backend: httpcore.NetworkBackend | None = None
@@ -65,6 +78,9 @@ class _Hurried(httpcore.NetworkStream):
         self._stream = stream
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        _, from_answer_s = getattr(_local, "bounds", (None, None))
+        if from_answer_s is not None:
+            _local.bounds = time.monotonic() + from_answer_s, None
         return self._stream.read(max_bytes, _bound(timeout, httpcore.ReadTimeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
@@ -84,7 +100,7 @@ class _Hurried(httpcore.NetworkStream):
 
 
 def _bound(timeout: float | None, late: type[httpcore.TimeoutException]) -> float | None:
-    until: float | None = getattr(_local, "until", None)
+    until: float | None = getattr(_local, "bounds", (None, None))[0]
     if until is None:
         return timeout
     left = until - time.monotonic()

@@ -5,11 +5,12 @@ for one transfer, and only to addresses of that party.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
 
 import httpx
 
 from gongshu.model.ids import PartyId
+from gongshu.secure.hurry import all_within, answer_within
 from gongshu.share.data_addresses import DataAddresses
 from gongshu.share.dsp.reader import read_document
 from gongshu.share.errors import MessageInvalid, PeerUnreachable
@@ -26,25 +27,39 @@ ANSWER_BYTES_MAX = 64 * 1024
 class DataWire:
     """Moves rows for one node."""
 
-    def __init__(self, addresses: DataAddresses, client_of: Callable[[PartyId], httpx.Client]) -> None:
-        """`client_of` gives the client that believes this party's certificate; it follows no redirects."""
+    def __init__(
+        self,
+        addresses: DataAddresses,
+        client_of: Callable[[PartyId], httpx.Client],
+        *,
+        head_s: float = QUIET_S,
+        answer_s: float = ANSWER_S,
+    ) -> None:
+        """`client_of` gives the client that believes this party's certificate; it follows no redirects.
+
+        Units: `head_s` from a request for rows to the end of the answer's head, and again to that of a refusal;
+            `answer_s` from the last byte of a push to that of its answer.
+        """
         self._addresses = addresses
         self._client_of = client_of
+        self._head_s = head_s
+        self._answer_s = answer_s
 
     @contextmanager
     def fetch(self, party: PartyId, address: str, headers: Mapping[str, str]) -> Iterator[httpx.Response]:
-        """Yield a response whose body is read as it arrives; the caller bounds it.
+        """Yield a response whose body is read as it arrives; the caller bounds it. A refusal comes within its time.
 
         Raises: PartyUnknown, AddressRefused; PeerUnreachable when the connection fails, also in the middle.
         """
         self._addresses.require_own(party, address)
-        timeout = httpx.Timeout(QUIET_S, connect=CONNECT_S)
         client = self._client_of(party)
-        with (
-            _translated(party, address),
-            client.stream("GET", address, headers=dict(headers), timeout=timeout) as response,
-        ):
-            yield response
+        timeout = httpx.Timeout(QUIET_S, connect=CONNECT_S)
+        request = client.build_request("GET", address, headers=dict(headers), timeout=timeout)
+        with _translated(party, address):
+            with answer_within(self._head_s):
+                response = client.send(request, stream=True)
+            with closing(response), nullcontext() if response.is_success else all_within(self._head_s):
+                yield response
 
     def send(
         self, party: PartyId, address: str, *, method: str, headers: Mapping[str, str], pieces: Iterator[bytes]
@@ -55,9 +70,10 @@ class DataWire:
         Raises: PartyUnknown, AddressRefused; PeerUnreachable; whatever `pieces` raises, the body is cut off then.
         """
         self._addresses.require_own(party, address)
-        timeout = httpx.Timeout(ANSWER_S, connect=CONNECT_S, write=QUIET_S)
+        timeout = httpx.Timeout(self._answer_s, connect=CONNECT_S, write=QUIET_S)
         with (
             _translated(party, address),
+            answer_within(self._answer_s),
             self._client_of(party).stream(
                 method, address, content=pieces, headers=dict(headers), timeout=timeout
             ) as response,

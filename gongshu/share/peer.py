@@ -72,19 +72,6 @@ class HttpWire:
         self._require_own(party, address)
         return self._call(party, "POST", address, body)
 
-    @contextmanager
-    def stream(self, party: PartyId, address: str, headers: dict[str, str]) -> Iterator[httpx.Response]:
-        """Yield a response whose body is read as it arrives; the caller bounds it.
-
-        Raises: AddressRefused; PeerUnreachable when the connection fails, also in the middle.
-        """
-        self._require_own(party, address)
-        try:
-            with self.client_of(party).stream("GET", address, headers=headers) as response:
-                yield response
-        except httpx.HTTPError as cause:
-            raise PeerUnreachable(party=party, address=address[:200], reason=_said(cause)) from cause
-
     def base_of(self, party: PartyId) -> str:
         """Return the address of the party's endpoints of version 2025-1, read from its version document."""
         registered = self._parties.get(party).address

@@ -1,59 +1,20 @@
 """A partner that answers a byte at a time holds nobody longer than the bound of the whole exchange."""
 
-import socket
 import ssl
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+import time
+from collections.abc import Iterator
 
 import httpx
 import pytest
 
-from gongshu.secure.hurry import HurriedTransport, all_within
-
-SLOWLY_S = 0.02
-BOUND_S = 0.3
-END_S = 10.0
-"""How long a partner goes on if nobody hangs up."""
-
-
-def serve(listener: socket.socket, whole: bytes, again: bytes, over: threading.Event) -> None:
-    """Answer each connection with the first bytes, then with the others again and again."""
-    while True:
-        try:
-            connection, _ = listener.accept()
-        except OSError:
-            return
-        with connection, suppress(OSError):
-            connection.recv(65536)
-            connection.sendall(whole)
-            for _ in range(int(END_S / SLOWLY_S) if again else 0):
-                connection.sendall(again)
-                if over.wait(SLOWLY_S):
-                    return
-
-
-Partner = Callable[[bytes, bytes], str]
+from gongshu.secure.hurry import HurriedTransport, all_within, answer_within
+from tests.dripping import BOUND_S, END_S, HEADER, Partner, partners
 
 
 @pytest.fixture
 def partner() -> Iterator[Partner]:
-    """Starts a partner and returns its address."""
-    over, started = threading.Event(), list[tuple[socket.socket, threading.Thread]]()
-
-    def start(whole: bytes, again: bytes) -> str:
-        listener = socket.create_server(("127.0.0.1", 0))
-        thread = threading.Thread(target=serve, args=(listener, whole, again, over), daemon=True)
-        thread.start()
-        started.append((listener, thread))
-        return f"http://127.0.0.1:{listener.getsockname()[1]}"
-
-    yield start
-    over.set()
-    for listener, thread in started:
-        listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
-        thread.join(10)
+    with partners() as start:
+        yield start
 
 
 @pytest.fixture
@@ -66,7 +27,7 @@ def client() -> Iterator[httpx.Client]:
 @pytest.mark.parametrize(
     ("whole", "again"),
     [
-        (b"HTTP/1.1 200 OK\r\nX: ", b"a"),
+        (HEADER, b"a"),
         (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n", b"a"),
     ],
@@ -77,6 +38,17 @@ def test_an_answer_that_never_ends_is_given_up(
 ) -> None:
     with all_within(BOUND_S), pytest.raises(httpx.ReadTimeout):
         client.get(partner(whole, again))
+
+
+def test_what_is_sent_may_take_longer_than_its_answer(partner: Partner, client: httpx.Client) -> None:
+    def slowly() -> Iterator[bytes]:
+        time.sleep(BOUND_S * 1.2)
+        yield b"rows"
+
+    with answer_within(BOUND_S):
+        assert client.post(partner(b"HTTP/1.1 204 None\r\n\r\n", b""), content=slowly()).status_code == 204
+    with answer_within(BOUND_S), pytest.raises(httpx.ReadTimeout):
+        client.post(partner(HEADER, b"a"), content=slowly())
 
 
 def test_no_exchange_begins_when_the_time_is_up(partner: Partner, client: httpx.Client) -> None:
