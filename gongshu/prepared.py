@@ -26,10 +26,12 @@ class Prepared:
     def __init__(self, statement: "sa.Select[Any] | sa.UpdateBase") -> None:
         self._statement = statement
         self._is_change = isinstance(statement, sa.Insert | sa.Update)
+        self._gives_rows = bool(statement.exported_columns)
         self._plans: dict[tuple[str, ...], _Plan] = {}
 
     def run(self, connection: sa.Connection, parameters: Parameters = _NONE) -> int:
         """Carry it out and return how many rows were touched."""
+        assert not self._gives_rows, "drivers do not agree on how many rows there are before they are read: read them"
         return int(self._execute(connection, parameters)[0].rowcount)
 
     def first(self, connection: sa.Connection, parameters: Parameters = _NONE) -> Any:

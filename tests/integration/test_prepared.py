@@ -84,6 +84,12 @@ def test_changes_set_what_is_named_and_say_how_many_rows(database: Database) -> 
         assert DELETE.run(connection, {"asked_id": "a"}) == 1
 
 
+@pytest.mark.parametrize("giving", [RAISE, FIND, Prepared(sa.insert(THINGS).returning(_T.number))])
+def test_what_gives_rows_is_read_and_not_counted(giving: Prepared) -> None:
+    with sa.create_engine("sqlite://").connect() as connection, pytest.raises(AssertionError, match="read them"):
+        giving.run(connection)
+
+
 def test_it_is_kept_or_lost_with_the_transaction(database: Database) -> None:
     def insert_and_fail() -> None:
         with database.begin() as connection:
