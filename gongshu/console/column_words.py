@@ -3,6 +3,8 @@
 import re
 from typing import TYPE_CHECKING
 
+from gongshu.model.dataset import Column
+
 if TYPE_CHECKING:
     from gongshu.console.frame import View
 
@@ -35,6 +37,12 @@ def describe_columns(view: "View", description: str) -> str:
     if not found[0] or not all(found[:-1]):
         return description
     return view.join(_say(view, each) if each else part for part, each in zip(parts, found, strict=True))
+
+
+def describe_column(view: "View", column: Column) -> str:
+    """Return a column's name with its type in a word and its unit; the name alone where the type is not known."""
+    found = _COLUMN.fullmatch(f"{column.name} {column.type}" + (f" [{column.unit}]" if column.unit else ""))
+    return _say(view, found) if found else column.name
 
 
 def _say(view: "View", column: re.Match[str]) -> str:

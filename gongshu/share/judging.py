@@ -7,6 +7,7 @@ denied. Three fields are carried out where rows are read instead (`columns` also
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from gongshu.share.terms import NAME_MAX, Circumstances, Operation, Phase, Terms
 
@@ -22,6 +23,14 @@ CARRIED_OUT_IN_READING = frozenset({"rows_max", "rows_where", "notify"})
 DECLARATIONS = frozenset({"unrestricted", "legal_only"})
 
 
+class Forbidden(NamedTuple):
+    """What stands against a use."""
+
+    term: str
+    """The field of `Terms` that decided; empty where it was none."""
+    why: str
+
+
 def judge_terms(terms: Terms, case: Circumstances) -> str | None:
     """Return why the terms forbid this, None if they allow it.
 
@@ -31,15 +40,21 @@ def judge_terms(terms: Terms, case: Circumstances) -> str | None:
     >>> judge_terms(Terms(uses_max=2), case)
     'its 2 uses are used up'
     """
+    found = find_forbidden(terms, case)
+    return None if found is None else found.why
+
+
+def find_forbidden(terms: Terms, case: Circumstances) -> Forbidden | None:
+    """Return the first term that forbids this, and why; None if they allow it."""
     for name, phases, judge in JUDGES:
         if case.phase not in phases:
             continue
         try:
             why_not = judge(terms, case)
         except Exception as fault:  # noqa: BLE001  # whatever goes wrong in a judgement, the answer is no
-            return f"its term {name} cannot be judged ({type(fault).__name__})"
+            return Forbidden(name, f"its term {name} cannot be judged ({type(fault).__name__})")
         if why_not:
-            return why_not
+            return Forbidden(name, why_not)
     return None
 
 

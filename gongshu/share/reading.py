@@ -48,7 +48,7 @@ def read_under_terms(
     bounds = [bound for bound in (terms.rows_max, rows_max) if bound is not None]
     lowest = min(bounds, default=None)
     if selection.figures:
-        sql = _figures_sql(dataset, selection)
+        sql = figures_sql(dataset, selection)
         query: SqlQuery | DatasetQuery = SqlQuery(sql, rows_max=lowest, only=only, group_min=terms.group_min)
     elif terms.is_aggregate_only:
         # Judged before; said again here, because from here on rows would leave.
@@ -95,16 +95,17 @@ def preview_columns(dataset: Dataset, terms: Terms) -> tuple[str, ...]:
     if not terms.is_aggregate_only:
         return ()
     shown = [column for column in dataset.columns if not terms.columns or column.name in terms.columns]
-    means = [Figure("avg", column.name).name for column in shown if _is_number(column)]
+    means = [Figure("avg", column.name).name for column in shown if is_number(column)]
     return (Figure("count", ROWS).name, *means)
 
 
-def _figures_sql(dataset: Dataset, selection: Selection) -> str:
+def figures_sql(dataset: Dataset, selection: Selection) -> str:
+    """Return the query for figures over groups. Raises: SelectionInvalid on a column that is not there or no number."""
     known = {column.name: column for column in dataset.columns}
     for name in sorted(selection.touched - known.keys()):
         raise SelectionInvalid(asked=name[:200], reason="the dataset has no such column")
     for figure in selection.figures:
-        if figure.function != "count" and not _is_number(known[figure.column]):
+        if figure.function != "count" and not is_number(known[figure.column]):
             raise SelectionInvalid(asked=figure.name[:200], reason="the column holds no numbers")
     keys = [_quoted(name) for name in selection.columns]
     figures = [f"{_call(figure)} AS {_quoted(figure.name)}" for figure in selection.figures]
@@ -117,7 +118,12 @@ def _call(figure: Figure) -> str:
     return f"{FUNCTIONS[figure.function]}({inside})"
 
 
-def _is_number(column: Column) -> bool:
+def is_number(column: Column) -> bool:
+    """Return whether means and sums can be made of a column.
+
+    >>> is_number(Column("a", "DOUBLE")), is_number(Column("a", "VARCHAR"))
+    (True, False)
+    """
     return column.type.upper().startswith(_NUMBERS)
 
 

@@ -1,7 +1,6 @@
 """One dataset: what it is and why, how good it is, where it came from, what happened to it; and the steward's word."""
 
 import html
-import shlex
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
@@ -11,6 +10,7 @@ from nicegui import ui
 from gongshu.console.frame import Console, View
 from gongshu.console.pages.agreements import contract_path
 from gongshu.console.pages.catalogue import GUIDE, category_title
+from gongshu.console.pages.copy_look import Look, find_kept
 from gongshu.console.pages.dataset_quality import show_quality
 from gongshu.console.received import provider_of, title_text
 from gongshu.console.widgets import chip, chip_html, empty, facts, grade_html, panel, table, text, time_html
@@ -46,14 +46,21 @@ def create_pages(console: Console) -> None:
             "lineage": _show_lineage,
             "history": _show_history,
         }
+        kept = None if is_emptied else await find_kept(view, dataset_id)
+        look = None if kept is None else Look(view, found, kept, names)
+        if look is not None:
+            shows = {"grade": shows.pop("grade"), "look": lambda *_: look.show(), **shows}
+        wanted = view.request.query_params.get("tab", "")
         with panel(""):
             with ui.tabs().props("align=left no-caps inline-label dense") as tabs:
                 for name in shows:
                     ui.tab(name, view.t(f"dataset.tab.{name}"))
-            with ui.tab_panels(tabs, value="grade").classes("gs-full"):
+            with ui.tab_panels(tabs, value=wanted if wanted in shows else "grade").classes("gs-full") as panels:
                 for name, show in shows.items():
                     with ui.tab_panel(name), ui.element("div").classes("gs-stack").style("gap: 14px"):
                         await show(view, found)
+            if look is not None:
+                panels.on_value_change(look.hide)
 
 
 async def _origin(view: View, dataset: Dataset, names: Mapping[str, str]) -> list[tuple[str, str]]:
@@ -67,12 +74,6 @@ async def _origin(view: View, dataset: Dataset, names: Mapping[str, str]) -> lis
     links = [f'<a href="{contract_path(key)}">{html.escape(name)}</a>' for key, name in contracts.items()]
     if links and view.has_role(*LOOKERS):
         rows.append((view.t("process.contract"), view.join(links)))
-    if kept and not kept[-1].obstacle:
-        purposes = sorted({why for line in kept for each in line.agreements for why in each.terms.purposes})
-        command = f'gongshu sql "SELECT * FROM {dataset.dataset_id} LIMIT 20"' + (
-            f" --purpose {shlex.quote(purposes[0])}" if purposes else ""
-        )
-        rows.append((view.t("dataset.read_with"), f"<code>{html.escape(command)}</code>"))
     return rows
 
 

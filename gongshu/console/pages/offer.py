@@ -1,18 +1,17 @@
 """Offering a dataset: choose it, set terms, read them in plain words, see what the partner will see, offer."""
 
 from collections.abc import Sequence
-from typing import Any
 
-import pyarrow as pa
 from nicegui import ui
 
 from gongshu.console.forms import FieldWrong
 from gongshu.console.frame import Console, View
 from gongshu.console.pages.attachments import collect_files
 from gongshu.console.pages.offer_needs import show_needs
+from gongshu.console.pages.row_table import show_rows
 from gongshu.console.pages.terms_form import TermsForm
 from gongshu.console.pages.terms_words import clauses_html
-from gongshu.console.widgets import empty, grade_html, grid, notice, panel, table, text, title
+from gongshu.console.widgets import empty, grade_html, grid, notice, panel, text, title
 from gongshu.model.dataset import SERIES_COLUMNS, Dataset, DatasetKind
 from gongshu.model.grade import GradeLabel, GradeStanding, Importance
 from gongshu.model.ids import DatasetId, PartyId
@@ -184,13 +183,3 @@ class _Desk:
                 attachments=[NewAttachment(name, *file) for name, file in self._files.items()],
             )
             ui.navigate.to("/sharing")
-
-
-def show_rows(view: View, rows: pa.Table) -> None:
-    """Show a few rows as a table, each value as text."""
-    columns = [(name, name) for name in rows.column_names]
-    shown: list[dict[str, Any]] = [
-        {"_key": number} | {name: "" if value is None else str(value) for name, value in row.items()}
-        for number, row in enumerate(rows.to_pylist())
-    ]
-    table(view, columns, shown, key="_key", page_size=PREVIEW_ROWS)

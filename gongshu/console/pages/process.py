@@ -210,7 +210,7 @@ def _progress(view: View, record: Record, progress: Progress) -> list[tuple[str,
         rows.append((view.t("transfers.position"), time_html(progress.position)))
     if progress.stored_as:
         name = html.escape(progress.stored_as)
-        rows.append((view.t("kept.dataset"), f'<a href="/catalogue/{name}">{name}</a>'))
+        rows.append((view.t("kept.dataset"), f'<a href="/catalogue/{name}?tab=look">{name}</a>'))
     if progress.last_error:
         rows.append((view.t("process.last_error"), html.escape(view.said(progress.last_error))))
     return rows

@@ -51,7 +51,7 @@ async def show_keeping(view: View, record: Record, result: ui.element) -> None:
                 kept = await view.ask(share.pull_into, record.process_id, chosen, view.subject, purpose=why)
             with result:
                 notice(view.t("process.following" if is_stream else "process.kept"), kind="good")
-                ui.html(f'<a href="/catalogue/{html.escape(kept)}">{html.escape(kept)}</a>', sanitize=False)
+                ui.html(f'<a href="/catalogue/{html.escape(kept)}?tab=look">{html.escape(kept)}</a>', sanitize=False)
 
     ui.button(view.t("process_act.follow" if is_stream else "process_act.pull"), on_click=keep).props(
         "unelevated color=primary data-test=keep"

@@ -37,6 +37,8 @@ class CopyVerdict:
 
     because: tuple[str, ...] = ()
     """Why not; empty means that the read is permitted."""
+    term: str = ""
+    """The name of the term that forbids it, for those who say what helps; empty where it is no term."""
     rows: SealedRows | None = field(default=None, repr=False)
     """Where the rows lie, for a permitted read."""
     group_min: int | None = None

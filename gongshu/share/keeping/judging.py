@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from gongshu.model.ids import DatasetId, PartyId
 from gongshu.secure.gate.copies import CopyRead
-from gongshu.share.judging import end_of, judge_terms
+from gongshu.share.judging import Forbidden, end_of, find_forbidden
 from gongshu.share.model import Agreement, AgreementStatus
 from gongshu.share.terms import Circumstances, Operation, Phase, Terms
 
@@ -44,39 +44,39 @@ def judge_reading(
     received_at: datetime | None,
     reads: int,
     kind: str,
-) -> str | None:
-    """Return why the contracts forbid a reading, None if all of them allow it; the strictest one decides.
+) -> Forbidden | None:
+    """Return what forbids a reading, and why; None if all contracts allow it. The strictest one decides.
 
     `copy` is what was received; what is read may have been made from it.
     """
     if not agreements:
-        return "no contract is known for it"
+        return Forbidden("", "no contract is known for it")
     if now < highest - CLOCK_SLACK:
-        return (
+        return Forbidden(
+            "",
             f"the clock stands at {now:%Y-%m-%dT%H:%M:%SZ}, before a time already seen: it was set back. "
-            "Once it is right, say so: gongshu share time --reset"
+            "Once it is right, say so: gongshu share time --reset",
         )
     for agreement in agreements:
-        why_not = why_ended(agreement, now) or judge_terms(
-            agreement.terms,
-            Circumstances(
-                now=now,
-                party=place.party,
-                phase=Phase.KEEP,
-                uses=reads,
-                purpose=read.purpose,
-                agreed_at=agreement.agreed_at,
-                received_at=received_at,
-                place=place.place,
-                connector=place.connector,
-                operation=operation_of(read),
-                is_onward=read.is_onward,
-            ),
+        case = Circumstances(
+            now=now,
+            party=place.party,
+            phase=Phase.KEEP,
+            uses=reads,
+            purpose=read.purpose,
+            agreed_at=agreement.agreed_at,
+            received_at=received_at,
+            place=place.place,
+            connector=place.connector,
+            operation=operation_of(read),
+            is_onward=read.is_onward,
         )
-        if why_not is None and agreement.terms.is_aggregate_only and kind != FIGURES and not read.is_aggregate:
-            why_not = "only figures over groups of rows are covered, no rows as they are"
-        if why_not:
-            return f"{agreement.agreement_id}, on the copy {copy}: {why_not}"
+        ended = why_ended(agreement, now)
+        found = Forbidden("until", ended) if ended else find_forbidden(agreement.terms, case)
+        if found is None and agreement.terms.is_aggregate_only and kind != FIGURES and not read.is_aggregate:
+            found = Forbidden("operations", "only figures over groups of rows are covered, no rows as they are")
+        if found is not None:
+            return Forbidden(found.term, f"{agreement.agreement_id}, on the copy {copy}: {found.why}")
     return None
 
 

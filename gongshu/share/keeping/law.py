@@ -17,6 +17,7 @@ from gongshu.model.sealed import SealedFile, SealedRows
 from gongshu.secure.gate.copies import CopyRead, CopyVerdict
 from gongshu.share.agreements import find_agreement
 from gongshu.share.errors import CopyForbidden
+from gongshu.share.judging import Forbidden
 from gongshu.share.keeping import store
 from gongshu.share.keeping.judging import (
     FIGURES,
@@ -89,7 +90,7 @@ class CopyLawService:
                 bound = agreements_of(connection, source)
                 agreements += bound
                 received = min((file.made_at for file in due_later(source, bound, now)), default=source.made_at)
-                why_not = self._standing(source) or judge_reading(
+                found = self._standing(source) or judge_reading(
                     bound,
                     read,
                     self._place,
@@ -100,8 +101,8 @@ class CopyLawService:
                     reads=source.reads,
                     kind=source.kind,
                 )
-                if why_not:
-                    return CopyVerdict(because=(why_not,))
+                if found is not None:
+                    return CopyVerdict(because=(found.why,), term=found.term)
         rows = self._rows(version, agreements) if version is not None else None
         bounds = [a for source in sources if source.kind != FIGURES for a in agreements if a.terms.is_aggregate_only]
         return CopyVerdict(rows=rows, group_min=group_min_of(bounds) if read.is_aggregate else None)
@@ -167,9 +168,9 @@ class CopyLawService:
             return f"its contract cannot be judged: {type(fault).__name__}"
         return None
 
-    def _standing(self, version: Version) -> str | None:
+    def _standing(self, version: Version) -> Forbidden | None:
         gone = next((key for key in version.keys if key.state is not KeyState.HELD), None)
-        return None if gone is None else gone.reason or "its key is gone"
+        return None if gone is None else Forbidden("until", gone.reason or "its key is gone")
 
     def _rows(self, version: Version, agreements: Sequence[Agreement]) -> SealedRows:
         keys = [self._vault.open(key.fingerprint) for key in version.keys]

@@ -36,7 +36,7 @@ from gongshu.share.keeping.api import create_told_router
 from gongshu.share.obtaining import obtain
 from gongshu.share.spaces.api import create_spaces_peer_router
 from gongshu.share.tables import share_agreements, share_deliveries
-from gongshu.share.terms import Terms
+from gongshu.share.terms import Operation, Terms
 from tests.integration.share.site import new_app
 from tests.metadata import new_home
 
@@ -48,6 +48,8 @@ CHANGED_KEYS = [Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32).publi
 KEY_FORMER, KEY_CURRENT = map(fingerprint_of, CHANGED_KEYS)
 EMPTIED = "coolant_of_the_shop"
 """A copy that was deleted."""
+FIGURED = "furnace"
+"""A copy of which only figures may be seen, once, for one of two purposes."""
 RULES = "1. 只登记自己的资源与产品。\n2. 数据不经过空间。"
 
 
@@ -158,8 +160,31 @@ def _deal(mill: Node, shop: Node) -> None:
     shop.keeping.step(post_with(shop.share._wire, shop.parties))
     mill.share.offer(DatasetId("parts"), terms, person(mill), rules=ASK_FIRST, offer_id="urn:uuid:asks")
     _delete_copy(mill, shop)
+    _keep_rows(mill, shop)
     waits = shop.share.negotiate(mill.party_id, "parts", person(shop), offer_id="urn:uuid:asks")
     shop.share.wait_for(waits.process_id, {State.REQUESTED}, 30)
+
+
+def _keep_rows(mill: Node, shop: Node) -> None:
+    """A copy of which only figures may be seen, once."""
+    rows = pa.table({"batch": ["B-1", "B-1", "B-2"], "furnace_temperature": [850.5, 851.5, 849.0]})
+    purposes = frozenset({"quality", "maintenance"})
+    figures = Terms(operations=frozenset({Operation.AGGREGATE}), aggregate_min=2)
+    terms = replace(figures, uses_max=1, purposes=purposes, parties=frozenset({mill.party_id}))
+    shop.share.offer(_table(shop, FIGURED, "Furnace", {"batch": ["B-1"]}), terms, person(shop))
+    agreed = mill.share.negotiate(SHOP, FIGURED, person(mill))
+    agreement = mill.share.wait_for(agreed.process_id, {State.FINALIZED}, 30).agreement_id
+    asked = mill.share.transfer(agreement, person(mill))
+    record = mill.share.wait_for(asked.process_id, {State.STARTED}, 30)
+    mill.keeping.keeper.keep(
+        record,
+        mill.share.agreement(agreement),
+        FIGURED,
+        rows.to_batches(),
+        rows.schema,
+        title="Furnace",
+        actor="user:li",
+    )
 
 
 def _delete_copy(mill: Node, shop: Node) -> None:

@@ -14,7 +14,7 @@ import pytest
 from gongshu.console.guard import OTHER_POLICY
 from gongshu.console.texts import Language, read_texts
 from tests.integration.console.conftest import Visit, _token
-from tests.integration.console.partnership import CHANGED, EMPTIED, KEY_CURRENT, KEY_FORMER, contract_of
+from tests.integration.console.partnership import CHANGED, EMPTIED, FIGURED, KEY_CURRENT, KEY_FORMER, contract_of
 
 pytestmark = pytest.mark.browser
 NewVisit = Callable[..., Visit]
@@ -184,6 +184,53 @@ def test_a_changed_key_goes_on_when_a_second_person_types_what_was_read_out(visi
     page = steward.open(f"/sharing/contract/{contract_of('foundry')}")
     assert page.get_by_text(t("key_changes.stands")).count() == 0
     assert steward.faults == []
+
+
+def test_a_received_copy_is_looked_at_when_asked_and_gone_after(visit: NewVisit) -> None:
+    window = visit("li")
+    page = window.open("/catalogue/spindle?tab=look")
+    said = page.locator(".gs-facts", has_text=t("look.costs")).first
+    before = said.inner_text()
+    assert "P-2" not in page.content(), "nothing is read before somebody asks"
+    page.click("[data-test=look]")
+    page.get_by_role("cell", name="44.2").wait_for()
+    page.wait_for_function("before => !document.body.innerText.includes(before)", arg=before.splitlines()[1])
+    page.get_by_role("tab", name=t("dataset.tab.columns")).click()
+    page.get_by_role("tab", name=t("dataset.tab.look")).click()
+    page.locator("[data-test=look]").wait_for()
+    page.wait_for_function("() => !document.body.innerText.includes('P-2')")
+    page = window.open("/sharing")
+    page.go_back()
+    page.locator("[data-test=look]").wait_for()
+    assert "P-2" not in page.content()
+    assert window.faults == []
+
+
+def test_a_copy_of_which_figures_alone_may_be_seen_shows_them_once(visit: NewVisit) -> None:
+    first, second = visit("li"), visit("li", "en", 1024)
+    pages = {
+        language: window.open(f"/catalogue/{FIGURED}?tab=look") for language, window in (("zh", first), ("en", second))
+    }
+    page = pages["zh"]
+    page.click("[data-test=look]")
+    page.get_by_text("一个用途").wait_for()
+    for each in pages.values():
+        each.locator("[data-test=look-groups]").click()
+        each.get_by_role("option", name="batch").click()
+        each.keyboard.press("Escape")
+        each.locator("[data-test=look-purpose]").click()
+        each.get_by_role("option", name="maintenance").click()
+    page.click("[data-test=look]")
+    page.get_by_role("cell", name="851").wait_for()
+    assert "B-2" not in page.locator(".q-table").first.inner_text(), "a group of one row is left out"
+    page.get_by_text(t("look.closed")).wait_for()
+    assert page.locator("[data-test=look]").count() == 0
+    pages["en"].click("[data-test=look]")
+    pages["en"].get_by_text("secure.denied").wait_for()
+    assert "its 1 uses are used up" in pages["en"].locator(".gs-notice.bad").inner_text()
+    pages["en"].get_by_text(t("look.remedy.uses", "en")).first.wait_for()
+    assert "851" not in pages["en"].content()
+    assert (first.faults, second.faults) == ([], [])
 
 
 def test_a_form_keeps_what_was_typed_when_it_is_refused(visit: NewVisit) -> None:

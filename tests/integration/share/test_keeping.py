@@ -14,6 +14,7 @@ import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 
+from gongshu.console.copy_looks import ROWS_MAX, figures_query, remedy_of, rows_query
 from gongshu.govern.quality.service import QualityService
 from gongshu.lake import TableRelation
 from gongshu.lake.errors import QueryMemoryExceeded, TableUnknown
@@ -21,7 +22,7 @@ from gongshu.model.access import Request, Role, Subject
 from gongshu.model.ids import DatasetId, PartyId, SubjectId
 from gongshu.packs import load_packs
 from gongshu.secure.errors import CopyNotExamined, Denied, QueryFailed
-from gongshu.secure.gate import CopyRead, DatasetQuery
+from gongshu.secure.gate import CopyRead, DatasetQuery, SqlQuery
 from gongshu.secure.gate.examining import ExaminedLake
 from gongshu.share.errors import CopyForbidden
 from gongshu.share.keeping.tables import kept_files
@@ -209,6 +210,50 @@ def test_figures_that_were_delivered_as_such_are_read_as_they_are(pantry: Pantry
     figures = pa.table({"part": ["a", "b"], "avg(weight)": [1.0, 2.0]})
     pantry.keep(pantry.agree(Terms(aggregate_min=5)), name, figures)
     assert pantry.ask(f"SELECT * FROM {name}").equals(figures)
+
+
+@pytest.mark.parametrize(
+    ("terms", "purpose", "remedy"),
+    [
+        (Terms(purposes=frozenset({"energy"})), "quality", "purpose"),
+        (Terms(places=frozenset({"DE"})), "quality", "place"),
+        (Terms(connectors=frozenset({"sha256:" + "0" * 64})), "quality", "connector"),
+        (Terms(uses_max=1), "quality", "uses"),
+        (Terms(parties=frozenset({PartyId("urn:gongshu:party:x")})), "quality", "other"),
+        (FREE, "quality", ""),
+    ],
+    ids=["purpose", "place", "connector", "uses", "party", "free"],
+)
+def test_what_stands_against_a_look_is_known_before_it_costs_anything(
+    pantry: Pantry, name: str, terms: Terms, purpose: str, remedy: str
+) -> None:
+    agreement = pantry.agree(terms)
+    copy = pantry.keep(agreement, name)
+    if remedy == "uses":
+        pantry.ask(f"SELECT count(*) FROM {name}")
+    told = len(pantry.keeping.receipts(agreement.agreement_id))
+    found = pantry.keeping.forbidden(CopyRead(copy, pantry.li, "read", purpose))
+    assert ("" if found is None else remedy_of(found.term)) == remedy
+    assert len(pantry.keeping.receipts(agreement.agreement_id)) == told
+    (kept,) = [each for each in pantry.keeping.kept() if each.version.dataset_id == copy]
+    assert kept.version.reads == told
+
+
+def test_the_questions_of_a_page_are_bounded_and_pass_the_gate(pantry: Pantry, name: str) -> None:
+    def ask(query: DatasetQuery | SqlQuery) -> pa.Table:
+        return pantry.gate.read(pantry.li, query, purpose="quality").read_all()
+
+    open_, closed = pantry.keep(pantry.agree(FREE), name), pantry.keep(pantry.agree(Terms(aggregate_min=5)), f"{name}f")
+    first = ask(rows_query(open_, ()))
+    assert (first.num_rows, first.column_names) == (ROWS_MAX, ["part", "weight", "note"])
+    assert ask(rows_query(open_, ("weight",))).column_names == ["weight"]
+    with pytest.raises(Denied, match="only figures"):
+        ask(rows_query(closed, ()))
+    dataset = pantry.catalogue.dataset(closed)
+    found = ask(figures_query(dataset, (), ("avg",), ("part",)))
+    assert found.column_names == ["part", "count(*)", "avg(weight)"]
+    assert sorted(found["count(*)"].to_pylist()) == [25] * 4
+    assert ask(figures_query(dataset, (), ("avg",), ("note",))).num_rows == 0
 
 
 def test_the_uses_of_a_copy_are_counted_and_end(pantry: Pantry, name: str) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from gongshu.cli.share_kept import said_of
-from gongshu.console.column_words import describe_columns
+from gongshu.console.column_words import describe_column, describe_columns
+from gongshu.console.copy_looks import figure_of, gives_figures, group_min_of, purposes_of, uses_of
 from gongshu.console.frame import View
 from gongshu.console.pages.agreements import contract_path
 from gongshu.console.pages.contract_evidence import figures_text, operation_text
@@ -22,6 +23,7 @@ from gongshu.console.pages.terms_words import clauses_html, sentences, terms_htm
 from gongshu.console.pages.transfers import rate_of
 from gongshu.console.session import Taste
 from gongshu.console.texts import Language, read_texts
+from gongshu.model.dataset import Column
 from gongshu.model.grade import Grade, GradeLabel, GradeStanding, Importance
 from gongshu.model.ids import PartyId
 from gongshu.packs import load_packs
@@ -29,6 +31,7 @@ from gongshu.share.dsp.states import Kind, Side, State
 from gongshu.share.enforcement import CLASSES, enforcement_of
 from gongshu.share.evidence.model import Figures
 from gongshu.share.keeping.chain import NOBODY, NOTHING_READ, ROWS_UNKNOWN
+from gongshu.share.keeping.judging import FIGURES
 from gongshu.share.spaces.states import Life, Standing, Step
 from gongshu.share.terms import Comparison, Operation, Payment, RowCondition, Terms
 
@@ -212,3 +215,30 @@ def test_the_buttons_of_a_space_are_the_operators_steps() -> None:
     assert steps_for(Life.SPACE, [Standing.DISSOLVED]) == []
     both = steps_for(Life.MEMBER, [Standing.APPLIED, Standing.SUSPENDED])
     assert {Step.ADMIT, Step.RESUME, Step.EXPEL} <= set(both)
+
+
+def kept(*terms: Terms, reads: int = 0, kind: str = "rows") -> Any:
+    return SimpleNamespace(
+        agreements=[SimpleNamespace(terms=each) for each in terms], version=SimpleNamespace(reads=reads, kind=kind)
+    )
+
+
+def test_the_strictest_contract_says_what_a_look_is_for_and_what_it_costs() -> None:
+    some, other = Terms(purposes=frozenset({"quality", "energy"}), uses_max=5), Terms(purposes=frozenset({"quality"}))
+    assert purposes_of(kept(Terms())) is None
+    assert purposes_of(kept(some, other, Terms())) == frozenset({"quality"})
+    assert purposes_of(kept(other, Terms(purposes=frozenset({"energy"})))) == frozenset()
+    assert uses_of(kept(other)) is None
+    assert uses_of(kept(some, Terms(uses_max=3), reads=2)) == (3, 1)
+    assert uses_of(kept(some, reads=9)) == (5, 0)
+    assert gives_figures(kept(Terms(), Terms(aggregate_min=3)))
+    assert not gives_figures(kept(Terms(aggregate_min=3), kind=FIGURES))
+    assert group_min_of(kept(Terms(), Terms(operations=frozenset({Operation.AGGREGATE})))) == 2
+
+
+def test_a_figure_is_named_by_its_column_and_a_column_is_never_a_figure() -> None:
+    columns = [Column("avg(x)", "DOUBLE"), Column("x", "DOUBLE", unit="Cel")]
+    assert figure_of("avg(x)", columns) == ("avg", columns[1])
+    assert figure_of("count(*)", columns) == ("count", None)
+    assert figure_of("x", columns) is None
+    assert describe_column(view(), Column("a b", "STRUCT(x INTEGER)")) == "a b"

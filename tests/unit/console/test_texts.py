@@ -11,6 +11,7 @@ import pytest
 
 from gongshu.apply.model import Outcome
 from gongshu.config import NodeRole
+from gongshu.console.copy_looks import FUNCTIONS, REMEDIES
 from gongshu.console.pages import terms_form
 from gongshu.console.pages.contract import ELEMENTS
 from gongshu.console.pages.contract_acts import WAYS
@@ -112,6 +113,10 @@ FAMILIES: dict[str, list[str]] = {
     "retry": [retry.value for retry in Retry if retry is not Retry.NEVER],
     "figure": list(FIGURES),
     "span": list(SPANS),
+    "look": ["costs", "told", "shows", "under"],
+    "look.function": list(FUNCTIONS),
+    "look.figure": ["count", *FUNCTIONS],
+    "look.remedy": [*REMEDIES.values(), "other"],
 }
 """Keys that are made of a closed set of values: each value needs its text."""
 

@@ -229,4 +229,5 @@ def _judged(contracts: list[Agreement], purpose: str, **more: Any) -> str | None
     read = CopyRead(DatasetId("copy"), reader, more.pop("action", "read"), purpose, **more)
     place, kind = Place(PartyId("shop")), "delivery"
     times = {"now": DAY, "highest": DAY, "received_at": DAY}
-    return judge_reading(contracts, read, place, copy=DatasetId("received"), reads=reads, kind=kind, **times)
+    found = judge_reading(contracts, read, place, copy=DatasetId("received"), reads=reads, kind=kind, **times)
+    return None if found is None else found.why
