@@ -14,17 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from fastapi import FastAPI
+from fastapi.responses import PlainTextResponse
 from fastapi_offline import FastAPIOffline
 from uvicorn.loops.auto import auto_loop_factory
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from gongshu import __version__
+from gongshu.api import answer_elsewhere, answer_errors
 from gongshu.apply.api import create_router as create_apply_router
 from gongshu.config import Home
-from gongshu.errors import Conflict, GongshuError
+from gongshu.errors import Conflict
 from gongshu.gather.api import create_router as create_gather_router
 from gongshu.gather.fleet import Fleet
 from gongshu.govern.api import create_router as create_govern_router
@@ -48,8 +48,6 @@ from gongshu.share.keeping.api import create_keeping_router, create_told_router
 from gongshu.share.key_changes.api import create_key_changes_router
 from gongshu.share.spaces.api import create_spaces_peer_router, create_spaces_router
 from gongshu.supervise import Supervisor
-
-PROBLEM = "application/problem+json"
 
 
 class PortTaken(Conflict):
@@ -88,8 +86,7 @@ def create_app(node: Node) -> FastAPI:
             node.share.stop()
 
     app = FastAPIOffline(title=f"Gongshu (工数) — {node.config.title}", version=__version__, lifespan=lifespan)
-    app.add_exception_handler(GongshuError, _answer_error)
-    app.add_exception_handler(RequestValidationError, _answer_invalid)
+    answer_errors(app)
     subject_of = subject_dependency(node.identity)
     _include_protocols(app, node)
     app.include_router(create_secure_router(node.identity, node.gate, node.policies, node.audit, subject_of))
@@ -122,6 +119,7 @@ def create_app(node: Node) -> FastAPI:
     def _metrics() -> PlainTextResponse:
         return PlainTextResponse(_metrics_text(node), media_type="text/plain; version=0.0.4")
 
+    answer_elsewhere(app)
     from gongshu.console import mount_console
 
     mount_console(app, node)
@@ -134,33 +132,6 @@ def _include_protocols(app: FastAPI, node: Node) -> None:
     claims = node.identities.find("dcp")
     if isinstance(claims, DcpIdentity):
         app.include_router(create_claims_router(claims))
-
-
-async def _answer_error(request: Request, error: Exception) -> Response:  # noqa: ARG001
-    assert isinstance(error, GongshuError)
-    body = {
-        "type": f"urn:gongshu:error:{error.code}",
-        "title": type(error).__name__,
-        "status": error.status,
-        "detail": str(error),
-        "code": error.code,
-        "retry": error.retry.value,
-    }
-    return JSONResponse(body, status_code=error.status, media_type=PROBLEM)
-
-
-async def _answer_invalid(request: Request, error: Exception) -> Response:  # noqa: ARG001
-    assert isinstance(error, RequestValidationError)
-    reasons = "; ".join(f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors())
-    body = {
-        "type": "urn:gongshu:error:request.invalid",
-        "title": "RequestInvalid",
-        "status": 422,
-        "detail": f"The request cannot be used: {reasons}. Correct these fields and send it again.",
-        "code": "request.invalid",
-        "retry": "after_fix",
-    }
-    return JSONResponse(body, status_code=422, media_type=PROBLEM)
 
 
 def _metrics_text(node: Node) -> str:

@@ -13,6 +13,7 @@ from nicegui import app as nicegui_app
 from nicegui import run, ui
 
 from gongshu.console import session, theme
+from gongshu.console.nowhere import say_nowhere
 from gongshu.console.places import AREAS, Place
 from gongshu.console.reasons import error_in_chinese, in_chinese
 from gongshu.console.session import Taste
@@ -197,6 +198,7 @@ class Console:
     def mount(self) -> None:
         """Mount NiceGUI at `/`, after every other route, with assets from the package only."""
         self._app.include_router(session.create_router(self._node.identity, lambda error: error.code))
+        say_nowhere()
         nicegui_app.on_exception(lambda error: log.error("a page failed: %s", type(error).__name__, exc_info=error))
         ui.run_with(self._app, title="工数 Gongshu", favicon=_favicon(), tailwind=False, show_welcome_message=False)
 

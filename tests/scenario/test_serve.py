@@ -110,7 +110,7 @@ def test_a_message_is_answered_as_everything_is(running: tuple[str, str, Path]) 
         assert (refused.status_code, refused.json()["providerPid"]) == (404, "urn:uuid:1")
         assert refused.headers["x-content-type-options"] == "nosniff"
         assert "default-src 'none'" in refused.headers["content-security-policy"]
-        assert http.get(f"{address}/negotiations/urn%3Auuid%3A1/events").status_code == 404
+        assert http.get(f"{address}/negotiations/urn%3Auuid%3A1/events").status_code == 405
         assert http.post(f"{address}/negotiations/urn%3Auuid%3A1/elsewhere").status_code == 404
         described = http.get(f"{running[0]}/openapi.json").json()["paths"]
         assert {f"/dsp/2025-1{path}" for path in (*FIRST, *NEXT)} <= described.keys()
@@ -118,12 +118,16 @@ def test_a_message_is_answered_as_everything_is(running: tuple[str, str, Path]) 
 
 def test_stopping_the_node_stops_its_children(made: Path) -> None:
     server = serve(made)
-    address_of(made, server)
+    address = address_of(made, server)
+    for nothing in ("api/v1/nothing", "dsp/nothing", "nothing"):
+        answer = httpx.get(f"{address}/{nothing}", timeout=30.0, trust_env=False)
+        assert (answer.status_code, "text/html" in answer.headers["content-type"]) == (404, nothing == "nothing")
     children = psutil.Process(server.pid).children(recursive=True)
     assert any("gongshu.lake.writer" in " ".join(child.cmdline()) for child in children)
     server.send_signal(signal.SIGTERM)
     _, error = server.communicate(timeout=30)
     assert "Traceback" not in error
+    assert "nothing" not in error, "whoever asks for what is not there could fill the log"
     assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
     assert not (Home(made).run / "address").exists()
 
