@@ -20,6 +20,7 @@ from gongshu.share.odrl import canonical_text, message_offer
 from gongshu.share.offers import OfferBook
 from gongshu.share.ports import Clock
 from gongshu.share.receiving import Inboxes, Opening
+from gongshu.share.short_ids import short_id
 from gongshu.share.terms import Terms
 
 FORMATS = (FORMAT_PULL, FORMAT_PUSH, FORMAT_STREAM)
@@ -124,7 +125,7 @@ class Dealing:
         """Carry a person's answer to what waits for one."""
         record = self._engine.record(process_id)
         if not record.waiting or record.state in FINAL:
-            raise NotWaiting(process_id=process_id, state=record.state)
+            raise NotWaiting(process_id=short_id(process_id), state=record.state)
         if not agrees:
             return self.act(process_id, Action.TERMINATE, actor, reason or "declined by a person")
         if record.kind is Kind.TRANSFER:
@@ -167,7 +168,7 @@ class Dealing:
             raise MoveIllegal(
                 move=move,
                 sender=record.side,
-                process_id=record.process_id,
+                process_id=short_id(record.process_id),
                 state=record.state,
                 reason=f"the state {record.state} does not allow it",
             )
@@ -175,7 +176,7 @@ class Dealing:
             raise MoveIllegal(
                 move=move,
                 sender=record.side,
-                process_id=record.process_id,
+                process_id=short_id(record.process_id),
                 state=record.state,
                 reason="the other side suspended it, and alone may resume it",
             )

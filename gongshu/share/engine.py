@@ -41,6 +41,7 @@ from gongshu.share.dsp.states import (
 from gongshu.share.errors import MoveIllegal, ProcessUnknown
 from gongshu.share.model import Record
 from gongshu.share.ports import Clock
+from gongshu.share.short_ids import short_id
 from gongshu.share.signals import Signals, new_urn
 from gongshu.together import Together
 
@@ -135,7 +136,11 @@ class Engine:
         step = decide(record.process, move, record.side, now)
         if isinstance(step, Refusal):
             raise MoveIllegal(
-                move=move, sender=record.side, process_id=record.process_id, state=record.state, reason=step.reason
+                move=move,
+                sender=record.side,
+                process_id=short_id(record.process_id),
+                state=record.state,
+                reason=step.reason,
             )
         message_id = new_urn()
         taken = store.last_received(connection, record.process_id) if record.kind is Kind.TRANSFER else None

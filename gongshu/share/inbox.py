@@ -21,6 +21,7 @@ from gongshu.share.errors import MessageInvalid, MoveIllegal, ProcessUnknown
 from gongshu.share.model import Record
 from gongshu.share.odrl import text_hash
 from gongshu.share.ports import Clock
+from gongshu.share.short_ids import short_id
 from gongshu.share.signals import new_urn
 
 Json = dict[str, Any]
@@ -126,7 +127,7 @@ class Inbox:
             raise MoveIllegal(
                 move=move,
                 sender=record.side.other,
-                process_id=record.process_id,
+                process_id=short_id(record.process_id),
                 state=record.state,
                 reason=step.reason,
             )

@@ -1,4 +1,4 @@
-"""The beginning of an id for the whole: what a person types at a command line, never what a message or program says."""
+"""The beginning of an id for the whole: what a person types, and reads in a refusal; no message or program uses it."""
 
 from collections.abc import Sequence
 from enum import StrEnum
@@ -42,6 +42,16 @@ def is_short(typed: str) -> bool:
     (True, False, True)
     """
     return len(typed.removeprefix(_HEAD)) >= SHORTEST and "\0" not in typed
+
+
+def short_id(whole: str) -> str:
+    """Return the beginning of an id that stands for it in a sentence and can be typed; other makers' ids stay whole.
+
+    >>> short_id("urn:uuid:3f2a9100-1b2c-4d5e-a6f7-0123456789ab"), short_id("3f2a9100"), short_id("urn:uuid:1")
+    ('3f2a9100', '3f2a9100', 'urn:uuid:1')
+    """
+    beginning = whole.removeprefix(_HEAD).partition("-")[0]
+    return beginning if whole.startswith(_HEAD) and is_short(beginning) else whole
 
 
 def find_ids(connection: sa.Connection, named: Named, typed: str) -> list[str]:

@@ -9,6 +9,7 @@ import orjson
 import pytest
 import sqlalchemy as sa
 
+from gongshu.console.reasons import error_in_chinese
 from gongshu.model.access import Role
 from gongshu.model.grade import Grade, GradeStanding
 from gongshu.model.ids import DatasetId, PartyId
@@ -21,6 +22,7 @@ from gongshu.share.model import Agreement, AgreementStatus, Record
 from gongshu.share.odrl import canonical_text, message_offer, text_hash
 from gongshu.share.ports import Reply
 from gongshu.share.processes import list_processes
+from gongshu.share.short_ids import short_id
 from gongshu.share.tables import share_deliveries
 from gongshu.share.terms import Terms
 from tests.conftest import Clock
@@ -391,8 +393,11 @@ def test_a_message_the_table_does_not_allow_is_not_queued(world: World) -> None:
     world.shop.ask_contract(MILL, offered(world, rules=ASK_FIRST), TERMS)
     world.settle()
     record = only(world.mill, Kind.NEGOTIATION)
-    with pytest.raises(MoveIllegal), world.mill.database.begin() as connection:
+    with pytest.raises(MoveIllegal) as refused, world.mill.database.begin() as connection:
         world.mill.engine.send(connection, record, Move.FINALIZE, {})
+    for said in (str(refused.value), error_in_chinese(refused.value)):
+        assert short_id(record.process_id) in said
+        assert record.process_id not in said, "people know it by its beginning"
 
 
 def test_the_hash_is_of_the_text_that_is_kept(world: World) -> None:
