@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nicegui import ui
 
-from gongshu.errors import Conflict, GongshuError, InvalidInput, NotAuthenticated, NotFound, Refused, Retry
+from gongshu.errors import Conflict, GongshuError, InvalidInput, NotAuthenticated, NotFound, Refused
 from gongshu.model.grade import GradeLabel, GradeStanding
 
 if TYPE_CHECKING:
@@ -154,10 +154,9 @@ def _classes(name: str, wrap: Sequence[str], wide_only: Sequence[str]) -> str:
 
 
 def error_notice(view: "View", error: GongshuError) -> None:
-    """Show an error: what kind it is, what was said, and what helps."""
+    """Show an error: what kind it is, and what was said, which ends with what helps."""
     kind = next((name for branch, name in _BRANCHES if isinstance(error, branch)), "failed")
-    helps = view.t(f"retry.{error.retry.value}") if error.retry is not Retry.NEVER else ""
-    notice(view.t(f"error.{kind}"), f"{view.said(error)} {helps}".strip(), error.code)
+    notice(view.t(f"error.{kind}"), view.said(error), error.code)
 
 
 _BRANCHES = (

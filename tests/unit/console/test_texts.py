@@ -18,7 +18,6 @@ from gongshu.console.pages.contract_acts import WAYS
 from gongshu.console.pages.oee import FIGURES, SPANS
 from gongshu.console.places import AREAS
 from gongshu.console.texts import Language, read_texts
-from gongshu.errors import Retry
 from gongshu.evidence_verifier.findings import CHINESE, KINDS
 from gongshu.gather.connector import Can
 from gongshu.gather.counters import State as SourceState
@@ -110,7 +109,6 @@ FAMILIES: dict[str, list[str]] = {
     "proof_kind": list(KINDS),
     "verdict": [verdict.replace(" ", "_") for verdict in CHINESE],
     "party_role": ["partner", "province", "member", "operator", "issuer"],
-    "retry": [retry.value for retry in Retry if retry is not Retry.NEVER],
     "figure": list(FIGURES),
     "span": list(SPANS),
     "look": ["costs", "told", "shows", "under"],
