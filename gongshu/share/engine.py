@@ -266,6 +266,11 @@ class Engine:
             raise ProcessUnknown(process_id=process_id[:200])
         return found
 
+    def queued(self, process_id: str) -> str:
+        """Return what was decided for a process and is not carried out yet; empty if nothing was."""
+        with self._database.connect() as connection:
+            return store.queued_action(connection, process_id, self._clock())
+
     def locked(self, connection: sa.Connection, process_id: str) -> Record:
         """Return a process that is known to be there; nobody else changes it until the transaction ends."""
         record = store.find_process(connection, process_id, lock=True)

@@ -47,6 +47,10 @@ class Looking:
         """Return one negotiation or transfer. Raises: ProcessUnknown."""
         return self.engine.record(process_id)
 
+    def queued(self, process_id: str) -> str:
+        """Return what was decided for a process and is not carried out yet, as an `Action`; empty if nothing was."""
+        return self.engine.queued(process_id)
+
     def messages(self, process_id: str) -> Sequence[Mapping[str, Any]]:
         """Return the messages of a process that both sides have, in order, with the hashes of their bytes."""
         with self._database.connect() as connection:

@@ -197,6 +197,13 @@ def has_reactions(connection: sa.Connection, process_id: str) -> bool:
     return _HAS_REACTIONS.first(connection, {"process_id": process_id}) is not None
 
 
+def queued_action(connection: sa.Connection, process_id: str, now: datetime) -> str:
+    """Return the newest of what is to be done with a process by now, empty if there is nothing."""
+    of_it = (share_reactions.c.process_id == process_id) & (share_reactions.c.due_at <= now)
+    query = sa.select(share_reactions.c.action).where(of_it).order_by(share_reactions.c.sequence.desc()).limit(1)
+    return str(connection.execute(query).scalar() or "")
+
+
 def drop_reactions(connection: sa.Connection, process_id: str) -> None:
     """Forget what was to be done: the process has ended or moved on."""
     _DROP_REACTIONS.run(connection, {"process_id": process_id})

@@ -17,6 +17,7 @@ from gongshu.console.pages.records import next_text, state_html
 from gongshu.console.pages.terms_words import clauses_html
 from gongshu.console.pages.transfers import way_text
 from gongshu.console.widgets import chip_html, facts, grid, number_text, panel, size_text, table, text, time_html
+from gongshu.share.automation import Action
 from gongshu.share.dsp.states import FINAL, Kind, Side, State
 from gongshu.share.errors import TermsUnknown
 from gongshu.share.model import Record
@@ -76,7 +77,7 @@ class _Page:
     def __init__(self, view: View, process_id: str, *places: ui.element) -> None:
         self._view, self._process_id = view, process_id
         self._steps, self._about, self._acts, self._result, self._messages, self._answer = places
-        self._shown: tuple[Record, Progress | None] | None = None
+        self._shown: tuple[Record, Progress | None, str] | None = None
 
     async def refresh(self) -> None:
         """Read the process, and show it anew where it changed."""
@@ -84,10 +85,11 @@ class _Page:
         progress = None
         if record.kind is Kind.TRANSFER:
             progress = (await self._view.ask(self._view.node.share.progress, [record.process_id]))[record.process_id]
-        if (record, progress) == self._shown:
+        queued = await self._view.ask(self._view.node.share.queued, self._process_id)
+        if (record, progress, queued) == self._shown:
             return
-        is_same = self._shown is not None and self._shown[0] == record
-        self._shown = (record, progress)
+        is_same = self._shown is not None and (self._shown[0], self._shown[2]) == (record, queued)
+        self._shown = (record, progress, queued)
         self._about.clear()
         with self._about:
             await _show_about(self._view, record, progress)
@@ -98,13 +100,15 @@ class _Page:
         with self._steps:
             _show_steps(self._view, record)
         with self._acts:
-            await self._show_acts(record)
+            await self._show_acts(record, queued)
         with self._messages:
             await _show_messages(self._view, record)
 
-    async def _show_acts(self, record: Record) -> None:
-        acts = self._possible(record)
-        if not acts:
+    async def _show_acts(self, record: Record, queued: str) -> None:
+        acts = self._possible(record, queued)
+        if queued:
+            text(self._view.t("process.queued")).classes("gs-muted")
+        elif not acts:
             text(self._view.t("process.nothing")).classes("gs-muted")
         if record.waiting and record.agreement_id and record.side is Side.CONSUMER:
             await show_waiting(self._view, record)
@@ -116,24 +120,14 @@ class _Page:
                 take = partial(self._ask_why, name, act) if name in _ENDS else partial(self._do, act)
                 button = ui.button(self._view.t(f"process_act.{name}"), on_click=take)
                 button.props(f"{kind} color=primary data-test={name}")
-        if can_counter(record) and self._view.has_role(*DEALERS):
+        if can_counter(record, queued) and self._view.has_role(*DEALERS):
             with self._answer:
                 await show_counter(self._view, record)
 
-    def _possible(self, record: Record) -> dict[str, Act]:
+    def _possible(self, record: Record, queued: str) -> dict[str, Act]:
         """Return what this person can do in this state, in the order of the buttons."""
-        view, share, acts = self._view, self._view.node.share, dict[str, Act]()
-        if record.waiting and view.has_role(*DEALERS):
-            acts |= {"approve": share.approve, "decline": share.decline}
-        if not view.has_role(*USERS):
-            return acts
-        if record.kind is Kind.TRANSFER and record.state is State.STARTED:
-            acts |= {"suspend": share.suspend, "complete": share.complete}
-        if record.kind is Kind.TRANSFER and record.state is State.SUSPENDED and record.held:
-            acts["resume"] = share.resume
-        if record.state not in FINAL and "decline" not in acts:
-            acts["terminate"] = share.terminate
-        return acts
+        names = acts_of(record, queued, deals=self._view.has_role(*DEALERS), uses=self._view.has_role(*USERS))
+        return {name: getattr(self._view.node.share, name) for name in names}
 
     def _ask_why(self, name: str, act: Act) -> None:
         """Ask once more before an end; the other side reads the reason."""
@@ -149,6 +143,25 @@ class _Page:
         with self._view.trying(self._result):
             await self._view.ask(act, self._process_id, self._view.subject)
             await self.refresh()
+
+
+def acts_of(record: Record, queued: str, *, deals: bool, uses: bool) -> list[str]:
+    """Return what a person can do: while a decision is `queued`, no other one, except to end it all.
+
+    `deals` and `uses` say what the person's roles allow.
+    """
+    if queued:
+        return ["terminate"] if uses and record.state not in FINAL and queued != Action.TERMINATE else []
+    acts = ["approve", "decline"] if record.waiting and deals else []
+    if not uses:
+        return acts
+    if record.kind is Kind.TRANSFER and record.state is State.STARTED:
+        acts += ["suspend", "complete"]
+    if record.kind is Kind.TRANSFER and record.state is State.SUSPENDED and record.held:
+        acts.append("resume")
+    if record.state not in FINAL and "decline" not in acts:
+        acts.append("terminate")
+    return acts
 
 
 def _show_steps(view: View, record: Record) -> None:

@@ -22,10 +22,10 @@ def can_keep(record: Record) -> bool:
     return record.kind is Kind.TRANSFER and record.side is Side.CONSUMER and record.state is State.STARTED
 
 
-def can_counter(record: Record) -> bool:
-    """Return whether it is our turn to name other terms."""
+def can_counter(record: Record, queued: str) -> bool:
+    """Return whether it is our turn to name other terms: nothing is `queued` or on its way."""
     turn = State.REQUESTED if record.side is Side.PROVIDER else State.OFFERED
-    return record.kind is Kind.NEGOTIATION and record.state is turn and not record.pending
+    return record.kind is Kind.NEGOTIATION and record.state is turn and not record.pending and not queued
 
 
 async def show_keeping(view: View, record: Record, result: ui.element) -> None:

@@ -15,6 +15,7 @@ from gongshu.console.pages.agreements import contract_path
 from gongshu.console.pages.contract_evidence import figures_text, operation_text
 from gongshu.console.pages.offer import obstacle_of
 from gongshu.console.pages.partners import fingerprint_html, without_spaces
+from gongshu.console.pages.process import acts_of
 from gongshu.console.pages.process_forms import can_counter, can_keep
 from gongshu.console.pages.records import next_text
 from gongshu.console.pages.space_desk import steps_for
@@ -27,6 +28,7 @@ from gongshu.model.dataset import Column
 from gongshu.model.grade import Grade, GradeLabel, GradeStanding, Importance
 from gongshu.model.ids import PartyId
 from gongshu.packs import load_packs
+from gongshu.share.automation import Action
 from gongshu.share.dsp.states import Kind, Side, State
 from gongshu.share.enforcement import CLASSES, enforcement_of
 from gongshu.share.evidence.model import Figures
@@ -182,11 +184,29 @@ def test_who_asked_reads_that_the_other_side_has_to_answer(kind: Kind, side: Sid
 
 
 def test_only_the_side_whose_turn_it_is_can_counter() -> None:
-    assert can_counter(record(Kind.NEGOTIATION, Side.PROVIDER, State.REQUESTED))
-    assert can_counter(record(Kind.NEGOTIATION, Side.CONSUMER, State.OFFERED))
-    assert not can_counter(record(Kind.NEGOTIATION, Side.CONSUMER, State.REQUESTED))
-    assert not can_counter(record(Kind.NEGOTIATION, Side.PROVIDER, State.REQUESTED, "offer"))
-    assert not can_counter(record(Kind.TRANSFER, Side.PROVIDER, State.REQUESTED))
+    asked = record(Kind.NEGOTIATION, Side.PROVIDER, State.REQUESTED)
+    assert can_counter(asked, "")
+    assert can_counter(record(Kind.NEGOTIATION, Side.CONSUMER, State.OFFERED), "")
+    assert not can_counter(record(Kind.NEGOTIATION, Side.CONSUMER, State.REQUESTED), "")
+    assert not can_counter(record(Kind.NEGOTIATION, Side.PROVIDER, State.REQUESTED, "offer"), "")
+    assert not can_counter(record(Kind.TRANSFER, Side.PROVIDER, State.REQUESTED), "")
+    assert not can_counter(asked, Action.TERMINATE), "it was declined a moment ago"
+
+
+def test_what_is_decided_is_not_asked_again_while_it_is_carried_out() -> None:
+    asked = record(Kind.NEGOTIATION, Side.PROVIDER, State.REQUESTED)
+    asked.waiting = "a person has to approve"
+    both = {"deals": True, "uses": True}
+    assert acts_of(asked, "", **both) == ["approve", "decline"]
+    asked.waiting = ""
+    assert acts_of(asked, "", **both) == ["terminate"]
+    assert acts_of(asked, Action.AGREE, **both) == ["terminate"]
+    assert acts_of(asked, Action.TERMINATE, **both) == []
+    assert acts_of(asked, Action.AGREE, deals=False, uses=False) == []
+    runs = record(Kind.TRANSFER, Side.CONSUMER, State.STARTED)
+    runs.waiting = ""
+    assert acts_of(runs, "", **both) == ["suspend", "complete", "terminate"]
+    assert acts_of(runs, Action.SUSPEND, **both) == ["terminate"]
 
 
 def test_only_who_receives_keeps_and_only_while_it_runs() -> None:

@@ -112,8 +112,15 @@ def test_other_terms_than_offered_wait_for_a_person_who_may_approve(world: World
 def test_an_owner_who_wants_to_be_asked_is_asked(world: World) -> None:
     record = world.shop.ask_contract(MILL, offered(world, rules=ASK_FIRST), TERMS)
     world.settle()
-    assert only(world.mill, Kind.NEGOTIATION).waiting
+    asked = only(world.mill, Kind.NEGOTIATION)
+    assert asked.waiting
     assert world.shop.engine.record(record.process_id).state is State.REQUESTED
+    assert world.mill.engine.queued(asked.process_id) == ""
+    world.mill.engine.queue(asked, Action.TERMINATE, actor="user:li", reason="no")
+    assert world.mill.engine.queued(asked.process_id) == Action.TERMINATE, "decided, and not carried out yet"
+    world.settle()
+    assert world.mill.engine.queued(asked.process_id) == ""
+    assert only(world.mill, Kind.NEGOTIATION).state is State.TERMINATED
 
 
 @pytest.mark.parametrize(
