@@ -6,6 +6,7 @@ A laptop and a cluster differ here and nowhere in the code (I5). Secrets are not
 
 import tomllib
 from dataclasses import dataclass
+from datetime import timedelta, timezone
 from enum import StrEnum
 from pathlib import Path
 
@@ -93,6 +94,13 @@ class NodeConfig(BaseModel):
         description="Where this node keeps data, ISO 3166: CN or CN-33; contracts that name places ask it",
         examples=["CN-33"],
     )
+    utc_offset_minutes: int = Field(
+        default=480,
+        ge=-720,
+        le=840,
+        description="Days that people name as first or last begin so long before those of UTC; 480 is Beijing time",
+        examples=[480],
+    )
     receipts_silent_days: float = Field(
         default=0.0,
         ge=0,
@@ -111,6 +119,11 @@ class NodeConfig(BaseModel):
     commit_rows: int = Field(default=2_000_000, gt=0, description="The writer commits at once when so many rows wait")
     query_memory_mb: int = Field(default=1024, ge=64, description="Memory bound of the query worker")
     query_timeout_s: float = Field(default=60.0, gt=0, description="A query that runs longer is stopped")
+
+    @property
+    def zone(self) -> timezone:
+        """The zone of the days that people name."""
+        return timezone(timedelta(minutes=self.utc_offset_minutes))
 
 
 @dataclass(frozen=True, slots=True)

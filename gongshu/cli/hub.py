@@ -1,12 +1,13 @@
 """`gongshu hub`: join a province and report to it; invite members and publish totals."""
 
-from datetime import UTC, date, datetime, time
+from datetime import datetime
 from typing import Annotated
 
 import typer
 
 from gongshu.cli.output import Format, done, show
 from gongshu.cli.session import current_subject, opened_node
+from gongshu.cli.share_terms import last_moment
 from gongshu.hub.model import Publication
 from gongshu.hub.period import Period, parse_period, period_at
 from gongshu.hub.roles import CONTRACTORS, REPORTERS, require_role
@@ -25,11 +26,7 @@ def invite(
     basis: Annotated[str, typer.Option(help="Approval or filing number of the survey")] = "voluntary",
 ) -> None:
     """Province: make a one-time invitation to report: gongshu hub invite --indicator energy --until 2027-12-31."""
-    try:
-        last = date.fromisoformat(until) if until else None
-    except ValueError as cause:
-        raise typer.BadParameter(f"{until!r} is no day; write it as 2027-12-31", param_hint="--until") from cause
-    end = datetime.combine(last, time(23, 59, 59), UTC) if last else None
+    end = last_moment(until, "--until")
     with opened_node() as node:
         invitation = node.hub.memberships.invite(
             current_subject(node), indicators=indicator or (), basis=basis, valid_until=end

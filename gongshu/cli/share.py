@@ -78,8 +78,8 @@ def offer(
     terms = Terms(
         parties=take.parties_of(to),
         groups=frozenset(group or ()),
-        until=take.day_end(until, "--until"),
-        not_before=take.day_begin(since, "--from"),
+        until=take.last_moment(until, "--until"),
+        not_before=take.first_moment(since, "--from"),
         duration_s=take.span_seconds(lasting, "--for"),
         uses_max=uses,
         purposes=frozenset(purpose or ()),

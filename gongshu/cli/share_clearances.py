@@ -10,7 +10,7 @@ import typer
 from gongshu.cli.output import Format, done, show
 from gongshu.cli.session import current_subject, opened_node
 from gongshu.cli.share_ids import whole_id
-from gongshu.cli.share_terms import day_end
+from gongshu.cli.share_terms import last_moment
 from gongshu.model.ids import DatasetId, PartyId
 from gongshu.node import Node
 from gongshu.share.clearances.model import Clearance, Kind
@@ -60,7 +60,7 @@ def request(
 ) -> None:
     """Request a clearance: gongshu share clearance request strict recipes --to PARTY --record r.json."""
     with opened_node() as node:
-        last = day_end(until, "--until")
+        last = last_moment(until, "--until")
         if last is None:
             raise typer.BadParameter("a last day is missing", param_hint="--until")
         ids = (DatasetId(whole_id(node, Named.DATASET, dataset)), PartyId(to))

@@ -1,23 +1,27 @@
 """The options by which `gongshu share` takes the terms of a contract, and the terms that they make."""
 
 import re
-from datetime import UTC, date, datetime, time, timedelta
+from collections.abc import Callable
+from datetime import date, datetime, tzinfo
 from typing import Annotated
 
 import typer
 
+from gongshu.cli.session import home_folder
+from gongshu.config import read_config
 from gongshu.model.ids import PartyId
+from gongshu.share.days import day_begin, day_end
 from gongshu.share.terms import Comparison, Operation, Payment, RowCondition, Terms
 
 To = Annotated[list[str] | None, typer.Option("--to", help="Only this party may use it; repeat it")]
-Until = Annotated[str, typer.Option(help="Last day of use, as 2027-12-31")]
+Until = Annotated[str, typer.Option(help="Last day of use, as 2027-12-31, in Beijing time (utc_offset_minutes)")]
 Uses = Annotated[int | None, typer.Option(min=1, help="How many times data may be fetched")]
 Purpose = Annotated[list[str] | None, typer.Option(help="Only for this purpose; repeat it")]
 Column = Annotated[list[str] | None, typer.Option(help="Only this column; repeat it")]
 Rows = Annotated[int | None, typer.Option(min=1, help="At most so many rows each time")]
 Free = Annotated[bool, typer.Option("--unrestricted", help="Declare that nothing is restricted")]
 Group = Annotated[list[str] | None, typer.Option("--group", help="Only members of this group; repeat it")]
-Since = Annotated[str, typer.Option("--from", help="First day of use, as 2027-01-01")]
+Since = Annotated[str, typer.Option("--from", help="First day of use, as 2027-01-01, in Beijing time")]
 Lasting = Annotated[str, typer.Option("--for", help="Use ends so long after the agreement: 30d, 12h, 90m")]
 Place = Annotated[list[str] | None, typer.Option("--place", help="Only in this place, as CN or CN-33; repeat it")]
 Connector = Annotated[list[str] | None, typer.Option("--connector", help="Only through the key sha256:…; repeat it")]
@@ -49,19 +53,21 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _LEGAL = {"delete-after": "delete_after_s", "no-onward": "no_onward"}
 
 
-def day_end(text: str, option: str) -> datetime | None:
-    """Return the last moment of a day. Raises: typer.BadParameter."""
-    begin = day_begin(text, option)
-    return begin + timedelta(days=1) - timedelta(microseconds=1) if begin else None
+def last_moment(text: str, option: str) -> datetime | None:
+    """Return the end of a day of this node's zone, None for no text. Raises: typer.BadParameter, ConfigMissing."""
+    return _moment(day_end, text, option)
 
 
-def day_begin(text: str, option: str) -> datetime | None:
-    """Return the first moment of a day. Raises: typer.BadParameter."""
+def first_moment(text: str, option: str) -> datetime | None:
+    """Return the begin of a day of this node's zone, None for no text. Raises: typer.BadParameter, ConfigMissing."""
+    return _moment(day_begin, text, option)
+
+
+def _moment(of_day: Callable[[date, tzinfo], datetime], text: str, option: str) -> datetime | None:
     try:
-        day = date.fromisoformat(text) if text else None
-    except ValueError as cause:
+        return of_day(date.fromisoformat(text), read_config(home_folder()).zone) if text else None
+    except (ValueError, OverflowError) as cause:
         raise typer.BadParameter(f"{text!r} is no day; write it as 2027-12-31", param_hint=option) from cause
-    return datetime.combine(day, time.min, UTC) if day else None
 
 
 def span_seconds(text: str, option: str) -> int | None:

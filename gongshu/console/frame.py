@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 BUILD_TIMEOUT_S = 20.0
+BEIJING = "UTC+08:00"
 log = logging.getLogger(__name__)
 
 
@@ -82,6 +83,12 @@ class View:
         """Return a unit as people write it."""
         sign = unit_text(code, self.node.packs)
         return self.t("unit.piece") if sign == "piece" else sign
+
+    @property
+    def zone(self) -> str:
+        """The zone of the days that people name, in the reader's words."""
+        written = str(self.node.config.zone)
+        return self.t("zone.beijing") if written == BEIJING else written
 
     def join(self, words: Iterable[object]) -> str:
         """Return a list in one line, with the separator of the reader's language."""

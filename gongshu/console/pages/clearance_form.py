@@ -1,7 +1,7 @@
 """Asking for a clearance: which data, for whom, by which procedure, and what that procedure found."""
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, timedelta
 from typing import Any
 
 from nicegui import ui
@@ -16,6 +16,7 @@ from gongshu.model.ids import DatasetId, PartyId
 from gongshu.share.clearances.judging import is_high
 from gongshu.share.clearances.model import Kind
 from gongshu.share.clearances.records import DECIMALS_MAX, MARKED_TYPE, PACK
+from gongshu.share.days import day_end
 
 CANDIDATES_MAX = 2_000
 USUAL_DAYS = 180
@@ -108,7 +109,7 @@ class _Form:
 
     def __init__(self, view: View, dataset: Dataset, party: PartyId, kind: Kind) -> None:
         self._view, self._dataset, self._party, self._kind = view, dataset, party, kind
-        self._today = view.node.clock().date()
+        self._today = view.node.clock().astimezone(view.node.config.zone).date()
 
     def show(self) -> None:
         """Build the form and its button."""
@@ -123,17 +124,18 @@ class _Form:
         with panel(view.t("clearances.why")), ui.element("div").classes("gs-form"):
             reason = ui.textarea(view.t("clearance.reason")).props("outlined dense autogrow data-test=why")
             reason.classes("wide")
-            review = self._dataset.label.valid_until
+            zone, review = view.node.config.zone, self._dataset.label.valid_until
+            review_day = None if review is None else review.astimezone(zone).date()
             last = self._today + timedelta(days=USUAL_DAYS)
-            if review is not None:
-                last = min(last, review.date() - timedelta(days=1))
+            if review_day is not None:
+                last = min(last, review_day - timedelta(days=1))
             until = self._line("clearance.until", "2027-12-31", last.isoformat(), "until")
-            until.props(f'hint="{view.t("clearances.review_hint", day=review.date() if review else "–")}"')
+            until.props(f'hint="{view.t("clearances.review_hint", zone=view.zone, day=review_day or "–")}"')
         problem = ui.element("div")
 
         async def ask() -> None:
             with view.trying(problem):
-                end = _end_of(self._day("clearance.until", until))
+                end = day_end(self._day("clearance.until", until), zone)
                 act, why = view.node.share.clearances.request, reason.value or ""
                 made = await view.ask(
                     act, self._kind, self._dataset.dataset_id, self._party, read(), view.subject,
@@ -274,7 +276,3 @@ class _Form:
 
 def _typed(field: ui.input) -> str:
     return (field.value or "").strip()
-
-
-def _end_of(day: date) -> datetime:
-    return datetime.combine(day, time(23, 59, 59), UTC)

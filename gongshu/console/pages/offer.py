@@ -67,6 +67,7 @@ def create_pages(console: Console) -> None:
 def obstacle_of(label: GradeLabel) -> str:
     """Return why data of this grade can be offered to nobody, as the name of a text; empty if they may be.
 
+    >>> from gongshu.model.grade import Grade
     >>> obstacle_of(GradeLabel(Grade.THREE, Importance.CORE, "", GradeStanding.CONFIRMED, None))
     'core'
     """

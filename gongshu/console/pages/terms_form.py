@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Any
 
 from nicegui import ui
@@ -12,6 +12,7 @@ from gongshu.console.forms import FieldWrong
 from gongshu.console.frame import View
 from gongshu.console.widgets import text
 from gongshu.model.ids import PartyId
+from gongshu.share.days import day_begin, day_end
 from gongshu.share.terms import Comparison, Operation, Payment, RowCondition, Terms
 
 USUAL_DAYS = 90
@@ -19,8 +20,8 @@ USUAL_DAYS = 90
 _SPAN = re.compile(r"([1-9][0-9]{0,8}) ?([smhd]?)", re.ASCII)
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "": 86_400}
 _COMMAS = re.compile(r"[,，、]")
-BEGIN, END = time.min, time(23, 59, 59)
-"""Of a day, in UTC: where terms that name a day begin and end."""
+BEGIN, END = time.min, time.max
+"""Of a day of the node's zone: where terms that name a day begin and end."""
 
 
 class TermsForm:
@@ -39,7 +40,7 @@ class TermsForm:
         changed: Callable[[], object] = lambda: None,
     ) -> None:
         """Build the fields, filled from the terms `begin`; without any, for the parties `chosen` and the usual time."""
-        first = begin or Terms(until=_usual_end(view.node.clock()), parties=frozenset(chosen))
+        first, self._zone = begin or Terms(until=_usual_end(view), parties=frozenset(chosen)), view.node.config.zone
         self._view, self._changed = view, changed
         self._columns = list(dict.fromkeys([*columns, *sorted(first.columns | {c.column for c in first.rows_where})]))
         self._conditions: list[tuple[ui.select, ui.select, ui.input]] = []
@@ -51,8 +52,8 @@ class TermsForm:
             named = {key: f"{key[:15]}…" for key in first.connectors} | dict(keys or {})
             self._keys = self._choice("connectors", named, first.connectors)
         with self._group("how_long"):
-            self._from = self._line("from", "2027-01-31", day_text(first.not_before, BEGIN))
-            self._until = self._line("until", "2027-12-31", day_text(first.until, END))
+            self._from = self._day("from", "2027-01-31", day_text(first.not_before, BEGIN, self._zone))
+            self._until = self._day("until", "2027-12-31", day_text(first.until, END, self._zone))
             self._lasting = self._line("lasting", "30d", span_text(first.duration_s))
         with self._group("how_often"):
             self._uses = self._line("uses", "5", str(first.uses_max or ""))
@@ -134,6 +135,10 @@ class TermsForm:
         field = ui.input(self._view.t(f"terms.{name}_label"), value=value, placeholder=example)
         return field.props(f"outlined dense data-test={name}").on("change", self._change)
 
+    def _day(self, name: str, example: str, value: str) -> ui.input:
+        hint = self._view.t(f"terms.{name}_hint", zone=self._view.zone)
+        return self._line(name, example, value).props(f'hint="{hint}"')
+
     def _choice(self, name: str, choices: Mapping[str, str | None], chosen: Collection[str] = ()) -> ui.select:
         label, said = self._view.t(f"terms.{name}_label"), {key: title or key for key, title in choices.items()}
         field = ui.select(said, label=label, multiple=True, value=sorted(chosen), on_change=self._change)
@@ -178,8 +183,10 @@ class TermsForm:
         try:
             if "T" in typed:
                 moment = datetime.fromisoformat(typed)
-                return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
-            return datetime.combine(date.fromisoformat(typed), of_day, UTC) if typed else None
+                return (moment if moment.tzinfo else moment.replace(tzinfo=self._zone)).astimezone(UTC)
+            if not typed:
+                return None
+            return (day_begin if of_day == BEGIN else day_end)(date.fromisoformat(typed), self._zone)
         except (ValueError, OverflowError):
             raise self._wrong(name, "a day as 2027-12-31") from None
 
@@ -242,20 +249,23 @@ def _joined(words: Collection[str]) -> str:
     return ", ".join(sorted(words))
 
 
-def _usual_end(now: datetime) -> datetime:
-    return datetime.combine((now + timedelta(days=USUAL_DAYS)).date(), END, UTC)
+def _usual_end(view: View) -> datetime:
+    zone = view.node.config.zone
+    return day_end((view.node.clock() + timedelta(days=USUAL_DAYS)).astimezone(zone).date(), zone)
 
 
-def day_text(moment: datetime | None, of_day: time) -> str:
+def day_text(moment: datetime | None, of_day: time, zone: tzinfo) -> str:
     """Return a moment as a person types it: the day alone, where it is the day's begin or end that is meant.
 
-    >>> day_text(datetime(2027, 1, 2, tzinfo=UTC), BEGIN), day_text(datetime(2027, 1, 2, 8, tzinfo=UTC), BEGIN)
-    ('2027-01-02', '2027-01-02T08:00:00+00:00')
+    >>> day_text(datetime(2027, 1, 2, tzinfo=UTC), BEGIN, UTC)
+    '2027-01-02'
+    >>> day_text(datetime(2027, 1, 2, tzinfo=UTC), END, UTC)
+    '2027-01-02T00:00:00+00:00'
     """
     if moment is None:
         return ""
-    utc = moment.astimezone(UTC)
-    return utc.date().isoformat() if utc.time() == of_day else utc.isoformat()
+    local = moment.astimezone(zone)
+    return local.date().isoformat() if local.time() == of_day else local.isoformat()
 
 
 def span_text(seconds: int | None) -> str:

@@ -31,6 +31,8 @@ def test_two_offices_get_to_know_each_other_and_make_a_contract_by_commands(tmp_
         assert list(mill.rows("offer", "orders", *terms, "--preview")[0]) == ["quantity"]
         assert mill.rows("offers") == []
         offer = mill.rows("offer", "orders", *terms)[0]
+        (made_offer,) = mill.node.share.offers(limit=1)
+        assert made_offer.terms.until == datetime(2099, 12, 31, 15, 59, 59, 999999, UTC), "a day ends in Beijing"
         assert shop.rows("find", mill.party)[0]["offer_id"] == offer["offer_id"]
         made = shop.rows("negotiate", mill.party, "orders")[0]
         assert made["state"] == "FINALIZED"
