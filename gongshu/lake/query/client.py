@@ -26,6 +26,8 @@ WORKERS_IDLE = 2
 START_TIMEOUT_S = 30.0
 PIPE_BYTES = 1024 * 1024
 """What lies between a worker and its node, so that they take turns less often; Linux gives this much to anybody."""
+_PROGRAM = "import sys; sys.modules['numpy'] = None; from gongshu.lake.query.worker import main; main()"
+"""Arrow loads NumPy where it finds it. A worker has no use for it: a quarter of its start, and 8 MB."""
 _ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
 
 
@@ -41,7 +43,7 @@ class Worker:
         # The node's environment may hold secrets; the worker gets what Python needs, and a home of its own.
         environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "gongshu.lake.query.worker", setup],
+            [sys.executable, "-c", _PROGRAM, setup],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment | {"HOME": str(self._temp), "OMP_NUM_THREADS": "1"},

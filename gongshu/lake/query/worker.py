@@ -1,4 +1,4 @@
-"""The query worker: `python -m gongshu.lake.query.worker`, started by the node, one query at a time.
+"""The query worker: a process that the node starts, for one query at a time.
 
 Requests come on standard input, results go to standard output; it ends when the node does. It reads the log and the
 warehouse's files, and writes nothing but its temporary files.
@@ -154,7 +154,3 @@ def main() -> None:
         pass
     finally:
         shutil.rmtree(temp, ignore_errors=True)
-
-
-if __name__ == "__main__":
-    main()
