@@ -6,6 +6,8 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import cache
+from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -53,8 +55,21 @@ MEMORY_DISK_ROOM_BYTES = 4 * 2**30
 def pytest_configure() -> None:
     """Keep the tests' files in memory where there is room: waiting for a disk costs a third of the time."""
     gc.disable()
+    _read_authorities_once()
     if MEMORY_DISK.is_dir() and shutil.disk_usage(MEMORY_DISK).free > MEMORY_DISK_ROOM_BYTES:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY_DISK))
+
+
+def _read_authorities_once() -> None:
+    """Let clients that name no trust of their own share one: each reads all authorities, a fiftieth of a second."""
+    transports: Any = import_module("httpx._transports.default")
+    make = transports.create_ssl_context
+    usual = cache(lambda trust_env: make(trust_env=trust_env))
+
+    def share(verify: Any = True, cert: Any = None, trust_env: bool = True) -> Any:
+        return usual(trust_env) if verify is True and cert is None else make(verify, cert, trust_env)
+
+    transports.create_ssl_context = share
 
 
 @pytest.fixture
