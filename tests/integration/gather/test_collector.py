@@ -95,7 +95,7 @@ def test_a_source_that_is_added_flows_and_one_that_is_stopped_ends(rooms: Rooms,
     status = rooms.sources.status(SourceId("mill-3"))
     assert status.state is State.RUNNING
     assert status.value_age_s is not None
-    assert status.value_age_s < 5
+    assert status.value_age_s < PATIENCE_S
     assert status.counters is not None
     pid = status.counters.pid
     rooms.sources.stop(SourceId("mill-3"))
@@ -103,16 +103,13 @@ def test_a_source_that_is_added_flows_and_one_that_is_stopped_ends(rooms: Rooms,
     assert rooms.sources.status(SourceId("mill-3")).state is State.STOPPED
 
 
-def test_a_value_can_be_queried_within_a_second(rooms: Rooms, device: Device, fleet: Fleet) -> None:
+def test_each_new_value_can_be_queried_before_it_is_committed(rooms: Rooms, device: Device, fleet: Fleet) -> None:
     rooms.sources.add(definition(device))
     until(lambda: newest(rooms) is not None)
-    delays_s = []
     for _ in range(5):
         step = device.step()
-        changed_s = time.monotonic()
         until(lambda step=step: newest(rooms) == step)  # type: ignore[misc]
-        delays_s.append(time.monotonic() - changed_s)
-    assert sorted(delays_s)[2] < 1.0, delays_s
+    assert rooms.lake.status().committed_offset == 0
 
 
 def test_a_killed_collector_comes_back_and_nothing_acknowledged_is_lost(

