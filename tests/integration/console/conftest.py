@@ -1,4 +1,4 @@
-"""One node with data, served as a process of its own for the whole session, and a browser to look at it."""
+"""One node with data, served as a process of its own for the whole folder, and a browser to look at it."""
 
 import math
 import shutil
@@ -46,7 +46,7 @@ SERIES = {
 }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def node_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a node with two machines, a table, an unreachable partner and five accounts."""
     config = NodeConfig(party_id="urn:gongshu:party:mill", title="测试机加工厂 (synthetic)", port=0)
