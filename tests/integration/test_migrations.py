@@ -3,7 +3,6 @@
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -20,6 +19,7 @@ from gongshu.secure.parties import Party, PartyRegistry
 from gongshu.share.keeping.counting import STEADY
 from gongshu.share.keeping.tables import counted_time, kept_keys
 from gongshu.share.tables import share_high_time
+from tests.processes import racing
 from tests.unit.share.world import Memory
 
 
@@ -70,7 +70,7 @@ def test_a_database_at_the_newest_revision_is_left_alone_and_an_older_one_is_not
 
 
 def test_several_processes_may_prepare_one_database(sqlite_url: str) -> None:
-    with ProcessPoolExecutor(3, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(3, mp_context=racing()) as pool:
         list(pool.map(prepare, [sqlite_url] * 3))
     database = Database(sqlite_url)
     assert differences(database) == []

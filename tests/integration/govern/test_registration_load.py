@@ -9,6 +9,7 @@ import pytest
 
 from gongshu.database import Database
 from tests.conftest import Clock
+from tests.processes import racing
 from tests.unit.govern.parts import Remembered, make_catalogue, packs, sighting
 
 
@@ -36,9 +37,8 @@ def _register(url: str, first: int, results: "multiprocessing.Queue[dict[str, in
 
 
 def _race(url: str) -> list[dict[str, int]]:
-    context = multiprocessing.get_context("spawn")
-    results: multiprocessing.Queue[dict[str, int]] = context.Queue()
-    processes = [context.Process(target=_register, args=(url, first, results)) for first in (0, 20, 60)]
+    results: multiprocessing.Queue[dict[str, int]] = racing().Queue()
+    processes = [racing().Process(target=_register, args=(url, first, results)) for first in (0, 20, 60)]
     for process in processes:
         process.start()
     found = [results.get(timeout=100) for _ in processes]

@@ -1,9 +1,10 @@
 """Several processes write one log, some are killed, and it stays one unbroken log; on SQLite and PostgreSQL."""
 
 import io
-import subprocess
-import sys
 import time
+from contextlib import suppress
+from datetime import UTC, datetime
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from gongshu.audit_verifier import verify
 from gongshu.database import Database
 from gongshu.model.access import Role
+from gongshu.model.audit import AuditEvent
 from gongshu.model.ids import PartyId
 from gongshu.secure.audit import AuditLog
 from gongshu.secure.errors import LoginFailed, PartyUnknown, PeerTokenRejected
@@ -20,39 +22,46 @@ from gongshu.secure.keys import KeyStore
 from gongshu.secure.policy import PolicyService
 from tests.conftest import Clock
 from tests.integration.secure.conftest import OWN
+from tests.processes import racing
 
 pytestmark = pytest.mark.disk
 
-WRITER = """
-import sys
-from datetime import UTC, datetime
-from pathlib import Path
-from gongshu.database import Database
-from gongshu.model.audit import AuditEvent
-from gongshu.secure.audit import AuditLog
-from gongshu.secure.keys import KeyStore
 
-url, keys, name, count = sys.argv[1:]
-clock = lambda: datetime.now(UTC)
-log = AuditLog(Database(url), KeyStore(Path(keys)), clock)
-for number in range(int(count)):
-    index = log.write(AuditEvent(clock(), f"system:{name}", "test.written", f"{name}-{number}", "ok"))
-    print(index, f"{name}-{number}", flush=True)
-"""
+def write(url: str, keys: Path, name: str, count: int, says: "Connection[tuple[int, str], None]") -> None:
+    """Say of each record, once it is on disk, which one it is."""
+    log = AuditLog(Database(url), KeyStore(keys), _now)
+    for number in range(count):
+        index = log.write(AuditEvent(_now(), f"system:{name}", "test.written", f"{name}-{number}", "ok"))
+        says.send((index, f"{name}-{number}"))
 
 
-def started(database: Database, keys: Path, name: str, count: int) -> subprocess.Popen[str]:
-    url = database.engine.url.render_as_string(hide_password=False)
-    command = [sys.executable, "-c", WRITER, url, str(keys), name, str(count)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
-def acknowledged(process: subprocess.Popen[str]) -> dict[int, str]:
-    """What the writer said was on disk; the last line may be cut off."""
-    with process, process.stdout or io.StringIO() as said:
-        output = said.read()  # communicate() would pass by what readline() has read ahead, and begin within a line
-    lines = [line.split() for line in output.splitlines(keepends=True) if line.endswith("\n")]
-    return {int(index): name for index, name in lines}
+class Writer:
+    """A process that writes."""
+
+    def __init__(self, database: Database, keys: Path, name: str, count: int) -> None:
+        url = database.engine.url.render_as_string(hide_password=False)
+        self.said, says = racing().Pipe(duplex=False)
+        self._process = racing().Process(target=write, args=(url, keys, name, count, says))
+        self._process.start()
+        says.close()
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def acknowledged(self) -> dict[int, str]:
+        """What it said was on disk, until it ended."""
+        found: dict[int, str] = {}
+        with self.said, suppress(EOFError):
+            while True:
+                index, name = self.said.recv()
+                found[index] = name
+        self._process.join(60)
+        assert self._process.exitcode is not None
+        return found
 
 
 def require_whole(database: Database, folder: Path, expected: dict[int, str]) -> None:
@@ -68,8 +77,8 @@ def require_whole(database: Database, folder: Path, expected: dict[int, str]) ->
 
 def run_together(database: Database, folder: Path) -> None:
     KeyStore(folder / "keys")
-    writers = [started(database, folder / "keys", f"w{number}", 60) for number in range(4)]
-    said = [acknowledged(writer) for writer in writers]
+    writers = [Writer(database, folder / "keys", f"w{number}", 60) for number in range(4)]
+    said = [writer.acknowledged() for writer in writers]
     assert [len(indexes) for indexes in said] == [60] * 4
     merged = {index: name for indexes in said for index, name in indexes.items()}
     assert len(merged) == 240
@@ -80,15 +89,13 @@ def run_killed(database: Database, folder: Path) -> None:
     KeyStore(folder / "keys")
     said: dict[int, str] = {}
     for turn in range(3):
-        writers = [started(database, folder / "keys", f"t{turn}w{number}", 100_000) for number in range(2)]
-        for writer in writers:
-            assert writer.stdout is not None
-            said |= {int(index): name for index, name in [writer.stdout.readline().split()]}
+        writers = [Writer(database, folder / "keys", f"t{turn}w{number}", 100_000) for number in range(2)]
+        said |= dict(writer.said.recv() for writer in writers)
         time.sleep(0.3)
         for writer in writers:
             writer.kill()
         for writer in writers:
-            said |= acknowledged(writer)
+            said |= writer.acknowledged()
     assert len(said) >= 6, "each writer of each turn said at least one"
     require_whole(database, folder, said)
 
