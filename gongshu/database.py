@@ -10,7 +10,7 @@ import re
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 from functools import wraps
 from importlib import import_module
@@ -21,6 +21,8 @@ import sqlalchemy as sa
 import sqlalchemy.orm  # the lake's library needs it; half loaded in one thread, it makes statements of all others fail
 from sqlalchemy import event
 from sqlalchemy.types import TypeDecorator
+
+from gongshu.postgres import check_when_taken, one_by_one
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -48,7 +50,7 @@ BUSY_MS = 30_000
 RACES_MAX = 9
 """How often a writer that was overtaken begins anew. Ours: each time one of the others has finished."""
 CONNECTIONS_KEPT = 16
-"""Open connections to a file. Beyond SQLAlchemy's 5 each would be opened, set up and closed for one statement."""
+"""Open connections of a process. Beyond SQLAlchemy's 5 each would be opened, set up and closed for one statement."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PREPARING = threading.Lock()
 """Alembic keeps its context in module variables, so threads of one process take turns."""
@@ -90,14 +92,15 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        is_file = url.startswith("sqlite")
-        pool = {"pool_size": CONNECTIONS_KEPT} if is_file and ":memory:" not in url else {}
-        self.engine = sa.create_engine(url, pool_pre_ping=not is_file, hide_parameters=True, **pool)
+        pool = {} if ":memory:" in url else {"pool_size": CONNECTIONS_KEPT}
+        self.engine = sa.create_engine(url, hide_parameters=True, **pool)
         self._turn = threading.RLock()
         self._local = threading.local()
         if self.is_sqlite:
             event.listen(self.engine, "connect", _configure_sqlite)
             event.listen(self.engine, "begin", _begin_immediately)
+        else:
+            check_when_taken(self.engine)
         self._reading = self.engine.execution_options(gongshu_read_only=True)
 
     @property
@@ -121,6 +124,12 @@ class Database:
         if looking is not None:
             yield looking
             return
+        with self._reading.connect() as connection, nullcontext() if self.is_sqlite else one_by_one(connection):
+            yield connection
+
+    @contextmanager
+    def stream(self) -> Iterator[sa.Connection]:
+        """Yield a connection for reading many rows in parts (`yield_per`), in one transaction."""
         with self._reading.connect() as connection:
             yield connection
 

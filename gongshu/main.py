@@ -31,6 +31,7 @@ from gongshu.govern.api import create_router as create_govern_router
 from gongshu.hub.api import create_router as create_hub_router
 from gongshu.lake.memory import without_pandas
 from gongshu.node import Node, open_node
+from gongshu.route_index import RouteIndex
 from gongshu.secure.api import create_router as create_secure_router
 from gongshu.secure.api import subject_dependency
 from gongshu.secure.dcp.api import create_claims_router
@@ -122,6 +123,7 @@ def create_app(node: Node) -> FastAPI:
     answer_elsewhere(app)
     from gongshu.console import mount_console
 
+    app.router.routes.insert(0, RouteIndex(app.router.routes))
     mount_console(app, node)
     return app
 

@@ -46,6 +46,11 @@ _RECEIVED = Prepared(
         share_messages.c.message_id == sa.bindparam("message_id"),
     )
 )
+_MESSAGES = Prepared(
+    sa.select(share_messages)
+    .where(share_messages.c.process_id == sa.bindparam("process_id"))
+    .order_by(share_messages.c.sequence)
+)
 _LAST_RECEIVED = Prepared(
     sa.select(share_messages.c.message_id, share_messages.c.body_hash)
     .where(share_messages.c.direction == "in", share_messages.c.process_id == sa.bindparam("process_id"))
@@ -211,5 +216,4 @@ def drop_reactions(connection: sa.Connection, process_id: str) -> None:
 
 def messages_of(connection: sa.Connection, process_id: str) -> Sequence[Mapping[str, Any]]:
     """Return the messages of a process in order."""
-    query = sa.select(share_messages).where(share_messages.c.process_id == process_id)
-    return [dict(row._mapping) for row in connection.execute(query.order_by(share_messages.c.sequence))]
+    return [row._asdict() for row in _MESSAGES.all(connection, {"process_id": process_id})]

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from gongshu.database import Database
 from gongshu.errors import GongshuError
-from gongshu.share.desk import Entry
+from gongshu.share.desk import Entry, Reaction
 from gongshu.share.model import Record
 from gongshu.share.outbox import Outbox
 from gongshu.share.ports import Clock
@@ -23,6 +23,9 @@ from gongshu.share.watchdog import Watchdog
 _logger = logging.getLogger(__name__)
 
 SENDERS = 8
+REACTORS = 3
+"""Threads that plan reactions besides the runner's own on PostgreSQL, where each spends its time waiting for answers.
+On SQLite writers take turns, and they would only be in each other's way."""
 AT_A_TIME = 8
 """Reactions performed before messages are looked at again, so that the senders are never without work."""
 LOOK_S = 1.0
@@ -68,6 +71,7 @@ class Runner:
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._desk = signals.desk
+        self._free_reactors = threading.Semaphore(0 if database.is_sqlite else REACTORS)
         self._looked = -1
         self._look_at_s = self._slow_at_s = 0.0
 
@@ -92,34 +96,39 @@ class Runner:
             pass
 
     def _run(self) -> None:
-        with ThreadPoolExecutor(SENDERS, thread_name_prefix="share-send") as pool:
+        with (
+            ThreadPoolExecutor(SENDERS, thread_name_prefix="share-send") as senders,
+            ThreadPoolExecutor(REACTORS, thread_name_prefix="share-react") as reactors,
+        ):
             self._desk.open()
             while not self._stopping.is_set():
-                self._work_once(pool)
+                self._work_once(senders, reactors)
                 if not self._stopping.is_set():
                     self._desk.wait(self._looked, self._look_at_s - time.monotonic())
             self._desk.close()
-            self._work_once(pool)
+            self._work_once(senders, reactors)
 
-    def _work_once(self, pool: ThreadPoolExecutor) -> None:
+    def _work_once(self, senders: ThreadPoolExecutor, reactors: ThreadPoolExecutor) -> None:
         try:
-            self._clear_desk(pool)
+            self._clear_desk(senders, reactors)
             is_asked = self._desk.asked != self._looked or time.monotonic() >= self._look_at_s
             if is_asked and not self._stopping.is_set():
-                self._look(pool)
+                self._look(senders)
         except Exception as error:  # noqa: BLE001  # supervisor: sharing goes on after a database was away
-            code = error.code if isinstance(error, GongshuError) else type(error).__name__
-            _logger.error("sharing stopped for a moment: %s (%s)", code, error)
+            _logger.error("sharing stopped for a moment: %s", _code_of(error))
             self._stopping.wait(AFTER_ERROR_S)
 
-    def _clear_desk(self, pool: ThreadPoolExecutor) -> None:
+    def _clear_desk(self, senders: ThreadPoolExecutor, reactors: ThreadPoolExecutor) -> None:
         """Do what this process has queued itself."""
-        self._send(pool, self._desk.messages())
+        self._send(senders, self._desk.messages())
         while reactions := self._desk.reactions(AT_A_TIME):
-            self._reactor.perform(reactions)
-            self._send(pool, self._desk.messages())
+            if self._free_reactors.acquire(blocking=False):
+                reactors.submit(self._react, reactions)
+            else:
+                self._reactor.perform(reactions)
+            self._send(senders, self._desk.messages())
 
-    def _look(self, pool: ThreadPoolExecutor) -> None:
+    def _look(self, senders: ThreadPoolExecutor) -> None:
         """Do what is due in the database, and note when to look there again."""
         self._looked = self._desk.asked
         self._look_at_s = time.monotonic() + AFTER_ERROR_S  # where it cannot be read
@@ -127,16 +136,16 @@ class Runner:
         places = self._desk.free_places()
         claimed = self._outbox.claim_due(limit=places) if places > 0 else []
         self._desk.add_sending(len(claimed))
-        self._send(pool, claimed)
+        self._send(senders, claimed)
         pause_s = 0.0 if count or claimed else min(LOOK_S, self._until_next_s())
         if pause_s == 0.0 and (not (count or claimed) or time.monotonic() >= self._slow_at_s):
             self._work_slowly()
             self._slow_at_s = time.monotonic() + SLOW_EVERY_S
         self._look_at_s = time.monotonic() + pause_s
 
-    def _send(self, pool: ThreadPoolExecutor, messages: Sequence[tuple[Record, Entry]]) -> None:
+    def _send(self, senders: ThreadPoolExecutor, messages: Sequence[tuple[Record, Entry]]) -> None:
         for record, entry in messages:
-            pool.submit(self._deliver, record, entry)
+            senders.submit(self._deliver, record, entry)
 
     def _work(self) -> int:
         count = self._reactor.perform_due(limit=AT_A_TIME)
@@ -148,12 +157,19 @@ class Runner:
     def _work_slowly(self) -> int:
         return sum(chore.perform_due() for chore in self._chores) + self._watchdog.check_due()
 
+    def _react(self, reactions: Sequence[Reaction]) -> None:
+        try:
+            self._reactor.perform(reactions)
+        except Exception as error:  # noqa: BLE001  # supervisor: the leases end and the reactions are taken up again
+            _logger.error("%s reactions were not performed: %s", len(reactions), _code_of(error))
+        finally:
+            self._free_reactors.release()
+
     def _deliver(self, record: Record, entry: Entry) -> None:
         try:
             self._outbox.deliver(record, entry)
         except Exception as error:  # noqa: BLE001  # supervisor: the lease ends and the message is taken up again
-            code = error.code if isinstance(error, GongshuError) else type(error).__name__
-            _logger.error("a message of %s was not sent: %s (%s)", record.process_id, code, error)
+            _logger.error("a message of %s was not sent: %s", record.process_id, _code_of(error))
         finally:
             self._desk.end_sending()
 
@@ -166,3 +182,7 @@ class Runner:
             moments += [chore.next_due(connection) for chore in self._chores]
         due = [moment for moment in moments if moment is not None]
         return max(0.0, (min(due) - self._clock()).total_seconds()) if due else LOOK_S
+
+
+def _code_of(error: Exception) -> str:
+    return f"{error.code if isinstance(error, GongshuError) else type(error).__name__} ({error})"

@@ -147,7 +147,7 @@ class AuditLog:
         """
         final = self.checkpoint()
         size = int(final.split("\n")[1])
-        with self._database.connect() as connection:
+        with self._database.stream() as connection:
             notes = connection.execute(
                 sa.select(audit_checkpoints.c.size, audit_checkpoints.c.note)
                 .where(audit_checkpoints.c.size <= size)

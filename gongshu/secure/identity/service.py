@@ -13,6 +13,7 @@ from gongshu.database import Database
 from gongshu.model.access import Role, Subject
 from gongshu.model.audit import AuditEvent, AuditSink
 from gongshu.model.ids import PartyId, SubjectId
+from gongshu.prepared import Prepared
 from gongshu.secure.errors import (
     AccountExists,
     AccountInvalid,
@@ -38,6 +39,18 @@ TOKEN_VALID_MAX = timedelta(days=366)
 """A program's token is renewed at least once a year. Our choice."""
 IMPOSSIBLE_NAME = "-"
 """Stands for every name that no account can have: such attempts are slowed down and recorded together."""
+
+_T = account_tokens.c
+_HOLDER = Prepared(
+    sa.select(accounts)
+    .join(account_tokens, _T.account == accounts.c.name)
+    .where(
+        _T.token_hash == sa.bindparam("token_hash"),
+        _T.revoked_at.is_(None),
+        _T.expires_at > sa.bindparam("now"),
+        accounts.c.disabled_at.is_(None),
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,18 +245,8 @@ class IdentityService:
 
         Raises: TokenRejected.
         """
-        query = (
-            sa.select(accounts)
-            .join(account_tokens, account_tokens.c.account == accounts.c.name)
-            .where(
-                account_tokens.c.token_hash == _digest(token),
-                account_tokens.c.revoked_at.is_(None),
-                account_tokens.c.expires_at > self._clock(),
-                accounts.c.disabled_at.is_(None),
-            )
-        )
         with self._database.connect() as connection:
-            row = connection.execute(query).first()
+            row = _HOLDER.first(connection, {"token_hash": _digest(token), "now": self._clock()})
         if row is None:
             raise TokenRejected
         return self.subject_for(_account(row))

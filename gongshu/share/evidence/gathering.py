@@ -49,7 +49,7 @@ def read_audit(database: Database, log: AuditLog, agreement_id: str) -> tuple[st
 
 def gather(database: Database, agreement_id: str, audit: list[Excerpt]) -> Iterator[Record]:
     """Yield the records of a contract in a fixed order. Cost: batch by batch, but for the audit records."""
-    with database.connect() as connection:
+    with database.stream() as connection:
         agreement = agreement_row(connection, agreement_id)
         yield (
             "agreement",

@@ -1,0 +1,62 @@
+"""Connections to PostgreSQL with few journeys to the server; what SQLAlchemy does for safety costs some each time.
+
+This module must not know what any table means.
+"""
+
+import select
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+
+IDLE_S = 30.0
+"""A connection that lay longer is asked whether it still holds: a cut cable says nothing by itself. Ours."""
+_IDLE_SINCE = "gongshu_idle_since_s"
+
+
+def check_when_taken(engine: sa.Engine) -> None:
+    """Let the engine's pool replace connections that the server has ended, without asking each of them each time.
+
+    One that was ended has something to read. If one is found, all that are open are replaced when they are taken next.
+    """
+
+    def lie_down(driver: Any, record: Any) -> None:  # noqa: ARG001
+        record.info[_IDLE_SINCE] = time.monotonic()
+
+    def take(driver: Any, record: Any, proxy: Any) -> None:  # noqa: ARG001
+        since_s = record.info.get(_IDLE_SINCE)
+        if since_s is None:  # it was opened a moment ago
+            return
+        try:
+            if time.monotonic() - since_s > IDLE_S or _has_something_to_say(driver):
+                engine.dialect.do_ping(driver)
+        except (engine.dialect.loaded_dbapi.Error, OSError, ValueError) as cause:
+            raise sa.exc.InvalidatePoolError from cause
+
+    event.listen(engine, "checkin", lie_down)
+    event.listen(engine, "checkout", take)
+
+
+@contextmanager
+def one_by_one(connection: sa.Connection) -> Iterator[sa.Connection]:
+    """Yield the connection, on which each statement is ended by the server within the block.
+
+    For reading: each statement sees the newest state anyway (READ COMMITTED), and a transaction around them would cost
+    two more journeys. Rows cannot be taken in parts (`yield_per`).
+    """
+    driver: Any = connection.connection.driver_connection
+    driver.autocommit = True
+    try:
+        yield connection
+    finally:
+        if not driver.closed:
+            driver.autocommit = False
+
+
+def _has_something_to_say(driver: Any) -> bool:
+    poll = select.poll()
+    poll.register(driver.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
