@@ -216,7 +216,7 @@ class Engine:
             record = store.find_process(connection, process_id, lock=True)
             if record is None or record.pending_message != message_id:
                 return
-            store.drop_outgoing(connection, process_id)
+            store.take_outgoing(connection, process_id)
             cleared = {"pending": None, "pending_message": None, "pending_sent": False}
             store.update_process(connection, process_id, cleared)
             if terminate_because:
@@ -308,9 +308,9 @@ class Engine:
     def _settle_outgoing(self, connection: sa.Connection, record: Record, step: Step) -> None:
         if record.pending is None:
             return
-        if Effect.CONFIRM_PENDING in step.effects and record.pending_message:
-            store.log_sent(connection, record, self._clock())
-        store.drop_outgoing(connection, record.process_id)
+        for entry in store.take_outgoing(connection, record.process_id):
+            if Effect.CONFIRM_PENDING in step.effects and entry.message_id == record.pending_message:
+                store.log_sent(connection, record, entry, self._clock())
 
     def _entered(
         self, connection: sa.Connection, record: Record, after: State, changes: Json, actor: str, *, is_idle: bool

@@ -58,11 +58,11 @@ class HttpWire:
 
     def post(self, party: PartyId, base: str, path: str, body: bytes) -> Reply:
         """Send one message. Raises: PartyUnknown, PeerUnreachable, PeerAnswerInvalid."""
-        return self._call(party, "POST", self._address(party, base, path), body)
+        return self._call_under(party, "POST", base, path, body)
 
     def get(self, party: PartyId, base: str, path: str) -> Reply:
         """Ask for a document. Raises: PartyUnknown, PeerUnreachable, PeerAnswerInvalid."""
-        return self._call(party, "GET", self._address(party, base, path), b"")
+        return self._call_under(party, "GET", base, path, b"")
 
     def post_to(self, party: PartyId, address: str, body: bytes = b"") -> Reply:
         """Send a request to a full address that the party gave: the next page, the renewal of a token.
@@ -70,7 +70,7 @@ class HttpWire:
         Raises: AddressRefused, and as `post`.
         """
         self._require_own(party, address)
-        return self._call(party, "POST", address, body)
+        return self._send(party, *self._proven(party, "POST", address, body))
 
     def base_of(self, party: PartyId) -> str:
         """Return the address of the party's endpoints of version 2025-1, read from its version document."""
@@ -91,7 +91,7 @@ class HttpWire:
             raise PeerUnreachable(party=party, address="(none)", reason="no address is registered")
         what = "the version document"
         asked = _ask("GET", join(registered, "/.well-known/dspace-version"), b"")
-        reply = self._send(self.client_of(party), party, asked)
+        reply = self._send(party, self.client_of(party), asked)
         if reply.status_code in (404, 405):
             return ""  # no document: the registered address is the base itself, as other connectors name it
         try:
@@ -107,23 +107,28 @@ class HttpWire:
                 return path
         raise PeerAnswerInvalid(party=party, what=what, reason=f"it does not offer {VERSION}")
 
-    def _address(self, party: PartyId, base: str, path: str) -> str:
-        is_current = bool(base) and is_under(base, self._parties.get(party).address)
-        return join(base if is_current else self.base_of(party), path)
+    def _call_under(self, party: PartyId, method: str, base: str, path: str, body: bytes) -> Reply:
+        """Ask under the base that is given, or, where it is none of the party's any more, under the one it shows."""
+        with self._parties.one_look():
+            asked = None
+            if base and is_under(base, self._parties.get(party).address):
+                asked = self._proven(party, method, join(base, path), body)
+        return self._send(party, *(asked or self._proven(party, method, join(self.base_of(party), path), body)))
 
     def _require_own(self, party: PartyId, address: str) -> None:
         if not is_under(address, self._parties.get(party).address, query_allowed=True):
             raise AddressRefused(party=party, address=address[:200])
 
-    def _call(self, party: PartyId, method: str, address: str, body: bytes) -> Reply:
+    def _proven(self, party: PartyId, method: str, address: str, body: bytes) -> tuple["_Client", httpx.Request]:
+        """Return a request with our proof of identity, and the client for it."""
         request = _ask(method, address, body)
         with self._parties.one_look():
             client = self.client_of(party)
             line = request_line(method, request.url.raw_path.decode("ascii"))
             request.headers.update(self._identities.headers_for(party, body if method == "POST" else None, line))
-        return self._send(client, party, request)
+        return client, request
 
-    def _send(self, client: "_Client", party: PartyId, request: httpx.Request) -> Reply:
+    def _send(self, party: PartyId, client: "_Client", request: httpx.Request) -> Reply:
         address, deadline = str(request.url), time.monotonic() + ANSWER_S
         try:
             with all_within(ANSWER_S), client.ask(request) as response:

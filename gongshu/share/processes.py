@@ -25,8 +25,9 @@ _INSERT = Prepared(sa.insert(share_processes))
 _INSERT_MESSAGE = Prepared(sa.insert(share_messages))
 _QUEUE = Prepared(sa.insert(share_outbox))
 _REACT = Prepared(sa.insert(share_reactions).returning(share_reactions.c.sequence))
-_FIND_OUTGOING = Prepared(sa.select(share_outbox).where(share_outbox.c.message_id == sa.bindparam("message_id")))
-_DROP_OUTGOING = Prepared(sa.delete(share_outbox).where(share_outbox.c.process_id == sa.bindparam("process_id")))
+_TAKE_OUTGOING = Prepared(
+    sa.delete(share_outbox).where(share_outbox.c.process_id == sa.bindparam("process_id")).returning(share_outbox)
+)
 _DROP_MESSAGE = Prepared(sa.delete(share_outbox).where(share_outbox.c.message_id == sa.bindparam("message_id")))
 _IS_OF_PROCESS = share_reactions.c.process_id == sa.bindparam("process_id")
 _HAS_REACTIONS = Prepared(sa.select(share_reactions.c.sequence).where(_IS_OF_PROCESS).limit(1))
@@ -154,9 +155,9 @@ def queue_message(connection: sa.Connection, **values: Any) -> None:
     _QUEUE.run(connection, values)
 
 
-def drop_outgoing(connection: sa.Connection, process_id: str) -> None:
-    """Take the process's message out of the outbox."""
-    _DROP_OUTGOING.run(connection, {"process_id": process_id})
+def take_outgoing(connection: sa.Connection, process_id: str) -> list[Any]:
+    """Take what the process says out of the outbox, and return it."""
+    return _TAKE_OUTGOING.all(connection, {"process_id": process_id})
 
 
 def drop_message(connection: sa.Connection, message_id: str) -> None:
@@ -164,11 +165,8 @@ def drop_message(connection: sa.Connection, message_id: str) -> None:
     _DROP_MESSAGE.run(connection, {"message_id": message_id})
 
 
-def log_sent(connection: sa.Connection, record: Record, at: datetime) -> None:
-    """Keep our message, still in the outbox, as evidence: the other side has it."""
-    entry = _FIND_OUTGOING.first(connection, {"message_id": record.pending_message})
-    if entry is None:
-        return
+def log_sent(connection: sa.Connection, record: Record, entry: Any, at: datetime) -> None:
+    """Keep our message, just taken out of the outbox, as evidence: the other side has it."""
     log_message(
         connection,
         direction="out",
