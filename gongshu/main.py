@@ -16,6 +16,7 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 from fastapi.responses import PlainTextResponse
+from fastapi.telemetry import TelemetryConfig
 from fastapi_offline import FastAPIOffline
 from uvicorn.loops.auto import auto_loop_factory
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
@@ -49,6 +50,9 @@ from gongshu.share.keeping.api import create_keeping_router, create_told_router
 from gongshu.share.key_changes.api import create_key_changes_router
 from gongshu.share.spaces.api import create_spaces_peer_router, create_spaces_router
 from gongshu.supervise import Supervisor
+
+UNTOLD: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "operation_spans": False}
+"""What is asked of a node, and how it fails, goes to nobody: no variable of the environment turns that on."""
 
 
 class PortTaken(Conflict):
@@ -86,7 +90,8 @@ def create_app(node: Node) -> FastAPI:
             node.trust.stop()
             node.share.stop()
 
-    app = FastAPIOffline(title=f"Gongshu (工数) — {node.config.title}", version=__version__, lifespan=lifespan)
+    title = f"Gongshu (工数) — {node.config.title}"
+    app = FastAPIOffline(title=title, version=__version__, lifespan=lifespan, telemetry=UNTOLD)
     answer_errors(app)
     subject_of = subject_dependency(node.identity)
     _include_protocols(app, node)

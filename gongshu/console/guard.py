@@ -10,14 +10,15 @@ import hashlib
 import re
 from collections.abc import Iterable
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _SCRIPT = re.compile(rb"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DOTALL | re.IGNORECASE)
 _HOST = re.compile(r"[A-Za-z0-9.\-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
-OTHER_POLICY = "default-src 'none'; frame-ancestors 'none'"
+POLICY = "content-security-policy"
+COMMON = {"x-content-type-options": "nosniff", "referrer-policy": "same-origin", "x-frame-options": "DENY"}
+OTHER = {**COMMON, POLICY: "default-src 'none'; frame-ancestors 'none'"}
 """For answers that are no pages: opened as one, they can do nothing."""
-COMMON = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin", "X-Frame-Options": "DENY"}
 
 
 class BrowserGuard:
@@ -36,19 +37,17 @@ class BrowserGuard:
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                _add(message, COMMON)
                 if _is_page(message):
                     begun.append(message)  # its headers wait for its scripts
                     return
-                _add(message, {"Content-Security-Policy": OTHER_POLICY})
+                message = _with(message, OTHER)
             elif begun:
                 pieces.append(message.get("body", b""))
                 if message.get("more_body"):
                     return
                 start, body = begun.pop(), b"".join(pieces)
                 host = Headers(scope=scope).get("host", "")
-                _add(start, {"Content-Security-Policy": page_policy(scripts_of(start, body), host)})
-                await send(start)
+                await send(_with(start, {**COMMON, POLICY: page_policy(scripts_of(start, body), host)}))
                 message = {**message, "body": body}
             await send(message)
 
@@ -88,7 +87,8 @@ def _is_page(start: Message) -> bool:
     return Headers(raw=start["headers"]).get("content-type", "").startswith("text/html")
 
 
-def _add(start: Message, headers: dict[str, str]) -> None:
-    kept = MutableHeaders(scope=start)
-    for name, value in headers.items():
-        kept[name] = value
+def _with(start: Message, headers: dict[str, str]) -> Message:
+    """Return the beginning of an answer with these headers, whatever it said of them itself."""
+    ours = [(name.encode(), value.encode()) for name, value in headers.items()]
+    names = {name for name, _ in ours}
+    return {**start, "headers": [*(each for each in start["headers"] if each[0].lower() not in names), *ours]}

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from gongshu.console.guard import OTHER_POLICY
+from gongshu.console.guard import OTHER, POLICY
 from gongshu.console.texts import Language, read_texts
 from tests.integration.console.conftest import Visit, _token
 from tests.integration.console.partnership import CHANGED, EMPTIED, FIGURED, KEY_CURRENT, KEY_FORMER, contract_of
@@ -112,7 +112,7 @@ def test_every_answer_tells_browsers_what_they_may_run(node_address: str) -> Non
             digest = hashlib.sha256(script.encode()).digest()
             assert f"'sha256-{base64.b64encode(digest).decode()}'" in policy, "each script of ours may run"
     answer = httpx.get(node_address + "/api/v1/share/offers", trust_env=False)
-    assert answer.headers["content-security-policy"] == OTHER_POLICY
+    assert answer.headers["content-security-policy"] == OTHER[POLICY]
     assert (answer.headers["x-content-type-options"], answer.headers["referrer-policy"]) == ("nosniff", "same-origin")
     hostile = httpx.get(node_address + "/sign-in", headers={"host": "x; script-src *"}, trust_env=False)
     assert "*" not in hostile.headers.get("content-security-policy", "")
