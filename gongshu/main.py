@@ -22,7 +22,7 @@ from uvicorn.loops.auto import auto_loop_factory
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from gongshu import __version__
-from gongshu.api import answer_elsewhere, answer_errors
+from gongshu.api import answer_elsewhere, answer_errors, index_routes
 from gongshu.apply.api import create_router as create_apply_router
 from gongshu.config import Home
 from gongshu.errors import Conflict
@@ -32,7 +32,6 @@ from gongshu.govern.api import create_router as create_govern_router
 from gongshu.hub.api import create_router as create_hub_router
 from gongshu.lake.memory import without_pandas
 from gongshu.node import Node, open_node
-from gongshu.route_index import RouteIndex
 from gongshu.secure.api import create_router as create_secure_router
 from gongshu.secure.api import subject_dependency
 from gongshu.secure.dcp.api import create_claims_router
@@ -126,9 +125,9 @@ def create_app(node: Node) -> FastAPI:
         return PlainTextResponse(_metrics_text(node), media_type="text/plain; version=0.0.4")
 
     answer_elsewhere(app)
+    index_routes(app)
     from gongshu.console import mount_console
 
-    app.router.routes.insert(0, RouteIndex(app.router.routes))
     mount_console(app, node)
     return app
 

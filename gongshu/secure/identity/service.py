@@ -44,12 +44,8 @@ _T = account_tokens.c
 _HOLDER = Prepared(
     sa.select(accounts)
     .join(account_tokens, _T.account == accounts.c.name)
-    .where(
-        _T.token_hash == sa.bindparam("token_hash"),
-        _T.revoked_at.is_(None),
-        _T.expires_at > sa.bindparam("now"),
-        accounts.c.disabled_at.is_(None),
-    )
+    .where(_T.token_hash == sa.bindparam("token_hash"), _T.revoked_at.is_(None), _T.expires_at > sa.bindparam("now"))
+    .where(accounts.c.disabled_at.is_(None))
 )
 
 

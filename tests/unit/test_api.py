@@ -8,7 +8,7 @@ import pytest
 from fastapi import APIRouter, FastAPI, Query
 from starlette.routing import Match
 
-from gongshu.route_index import RouteIndex
+from gongshu.api import RouteIndex, index_routes
 
 
 def an_app(*, is_indexed: bool) -> FastAPI:
@@ -44,7 +44,7 @@ def an_app(*, is_indexed: bool) -> FastAPI:
         return {"route": "health"}
 
     if is_indexed:
-        app.router.routes.insert(0, RouteIndex(app.router.routes))
+        index_routes(app)
     return app
 
 
