@@ -92,29 +92,8 @@ def create_app(node: Node) -> FastAPI:
     title = f"Gongshu (工数) — {node.config.title}"
     app = FastAPIOffline(title=title, version=__version__, lifespan=lifespan, telemetry=UNTOLD)
     answer_errors(app)
-    subject_of = subject_dependency(node.identity)
     _include_protocols(app, node)
-    app.include_router(create_secure_router(node.identity, node.gate, node.policies, node.audit, subject_of))
-    judges = partial(node.gate.require_whole, purpose="quality")
-    emptied = node.keeping.emptied
-    app.include_router(create_govern_router(node.catalogue, node.quality, node.packs, subject_of, judges, emptied))
-    app.include_router(create_gather_router(node.sources, subject_of))
-    app.include_router(create_contracts_router(node.share, subject_of))
-    app.include_router(create_clearances_router(node.share, subject_of))
-    app.include_router(create_key_changes_router(node.share, subject_of))
-    app.include_router(create_partner_contracts_router(node.share))
-    app.include_router(create_share_router(node.share, subject_of))
-    app.include_router(create_index_router(node.crawl, subject_of))
-    app.include_router(create_stamp_router(node.crawl, node.identities))
-    app.include_router(create_spaces_router(node.spaces, subject_of))
-    app.include_router(create_spaces_peer_router(node.spaces, node.identities))
-    app.include_router(create_parties_router(node.introductions, node.trust, subject_of))
-    app.include_router(create_keeping_router(node.keeping, subject_of))
-    app.include_router(create_told_router(node.share, node.keeping))
-    app.include_router(create_evidence_router(node.evidence, node.exporter, node.ledger, subject_of))
-    app.include_router(create_entries_router(node.share, node.evidence))
-    app.include_router(create_apply_router(node.apps, subject_of))
-    app.include_router(create_hub_router(node.hub, node.peers, subject_of))
+    _include_rooms(app, node)
 
     @app.get("/healthz", include_in_schema=False)
     async def _health() -> dict[str, str]:
@@ -138,6 +117,31 @@ def _include_protocols(app: FastAPI, node: Node) -> None:
     claims = node.identities.find("dcp")
     if isinstance(claims, DcpIdentity):
         app.include_router(create_claims_router(claims))
+
+
+def _include_rooms(app: FastAPI, node: Node) -> None:
+    subject_of = subject_dependency(node.identity)
+    app.include_router(create_secure_router(node.identity, node.gate, node.policies, node.audit, subject_of))
+    judges = partial(node.gate.require_whole, purpose="quality")
+    emptied = node.keeping.emptied
+    app.include_router(create_govern_router(node.catalogue, node.quality, node.packs, subject_of, judges, emptied))
+    app.include_router(create_gather_router(node.sources, subject_of))
+    app.include_router(create_contracts_router(node.share, subject_of))
+    app.include_router(create_clearances_router(node.share, subject_of))
+    app.include_router(create_key_changes_router(node.share, subject_of))
+    app.include_router(create_partner_contracts_router(node.share))
+    app.include_router(create_share_router(node.share, subject_of))
+    app.include_router(create_index_router(node.crawl, subject_of))
+    app.include_router(create_stamp_router(node.crawl, node.identities))
+    app.include_router(create_spaces_router(node.spaces, subject_of))
+    app.include_router(create_spaces_peer_router(node.spaces, node.identities))
+    app.include_router(create_parties_router(node.introductions, node.trust, subject_of))
+    app.include_router(create_keeping_router(node.keeping, subject_of))
+    app.include_router(create_told_router(node.share, node.keeping))
+    app.include_router(create_evidence_router(node.evidence, node.exporter, node.ledger, subject_of))
+    app.include_router(create_entries_router(node.share, node.evidence))
+    app.include_router(create_apply_router(node.apps, subject_of))
+    app.include_router(create_hub_router(node.hub, node.peers, subject_of))
 
 
 def _metrics_text(node: Node) -> str:
