@@ -22,7 +22,7 @@ from gongshu.model.ids import DatasetId
 from gongshu.secure.keys import KeyStore
 from gongshu.share.agreements import find_agreement
 from gongshu.share.keeping import store
-from gongshu.share.keeping.chain import PROOF_DOMAIN, canonical, moment, sign
+from gongshu.share.keeping.chain import PROOF_DOMAIN, canonical, hash_of, moment, sign
 from gongshu.share.keeping.counting import Counted, CountedClock
 from gongshu.share.keeping.judging import BINDING, delete_at, why_ended
 from gongshu.share.keeping.model import Deletion, File, Key, KeyState
@@ -42,6 +42,9 @@ ARRIVING_MAX = timedelta(hours=6)
 """A file that was begun so long ago, is not whole, and is not being written has lost its process. Ours."""
 REPLACED_AFTER = timedelta(hours=1)
 """A version that was replaced is deleted then: queries that began on it have ended. Ours."""
+REMOVED_MAX = 500
+NAMED_MAX = 4_000
+"""Files that a proof names one by one, 800 KB; the protocol's messages are read up to 1 MiB. Ours."""
 TELL_AGAIN = timedelta(minutes=1)
 TELL_LATEST = timedelta(hours=6)
 
@@ -79,7 +82,7 @@ class Ending:
                     post(party, USAGE_PATH, b'{"receipts":[]}')  # whatever the answer is, it says when it was given
             counted = self._look(held)
         steps = sum(self._end_if_due(key, counted) for key in held)
-        steps += self._sweep(self._clock())
+        steps += self._sweep(counted)
         for state, act in ((KeyState.ENDING, self._shred), (KeyState.SHREDDED, self._prove)):
             for key in self._in(state):
                 act(key)
@@ -121,7 +124,8 @@ class Ending:
         try:
             with self._database.connect() as connection:
                 agreement = find_agreement(connection, key.agreement_id)
-                files = [f for f in store.files_under(connection, key.key_id) if _is_seen(f) and f.deleted_at is None]
+                is_aging = agreement.terms.delete_after_s is not None  # else no file ends before its contract
+                files = store.files_under(connection, key.key_id, standing=True) if is_aging else []
         except GongshuError as fault:
             # Nothing can be read under it; destroying evidence because it cannot be read would be rash.
             _logger.error("the contract of received data cannot be judged: %s (%s)", fault.code, fault)
@@ -129,8 +133,7 @@ class Ending:
         over = [file for file in files if _is_over(file, agreement, counted.at)]
         why = why_ended(agreement, counted.at)
         if why is None and (not over or len(over) < len(files)):
-            for file in over:
-                self._remove(file)
+            self._remove(over)
             return len(over)
         reason = why or f"its data were to be deleted {agreement.terms.delete_after_s} s after delivery"
         if agreement.status in BINDING:
@@ -151,9 +154,7 @@ class Ending:
         with self._database.connect() as connection:
             files = store.files_under(connection, key.key_id)
             versions = store.versions_under(connection, key.key_id)
-        for file in files:
-            if file.deleted_at is None:
-                self._remove(file)
+        self._remove([file for file in files if file.deleted_at is None])
         for version in versions:
             if version.is_current:
                 self._mark(version.dataset_id, version.columns)
@@ -175,17 +176,30 @@ class Ending:
             "method": METHOD,
             "shredded_at": moment(key.shredded_at),
             "written_at": moment(self._clock()),
-            "files": [
-                {
-                    "name": file.name,
-                    "sha256": file.sha256,
-                    "size_bytes": file.size_bytes,
-                    "deleted_at": moment(file.deleted_at or self._clock()),
-                }
-                for file in files
-                if _is_seen(file)
-            ],
+            "files": self._named([file for file in files if _is_seen(file)]),
         }
+
+    def _named(self, files: Sequence[File]) -> list[dict[str, Any]]:
+        """Return the entries of files in a proof, which has to fit into a message: the oldest of very many as one."""
+        entries: list[dict[str, Any]] = [
+            {
+                "name": file.name,
+                "sha256": file.sha256,
+                "size_bytes": file.size_bytes,
+                "deleted_at": moment(file.deleted_at or self._clock()),
+            }
+            for file in files
+        ]
+        rest = entries[: max(0, len(entries) - NAMED_MAX)]
+        if not rest:
+            return entries
+        whole = {
+            "name": f"{len(rest)} more, older; the hash is over their entries",
+            "sha256": hash_of(canonical({"files": rest})),
+            "size_bytes": sum(each["size_bytes"] for each in rest),
+            "deleted_at": max(each["deleted_at"] for each in rest),
+        }
+        return [whole, *entries[len(rest) :]]
 
     def _tell(self, key: Key, post: Post) -> int:
         """Send the proof; a provider that does not take it is asked again, with growing distance."""
@@ -206,17 +220,18 @@ class Ending:
                 store.move_key(connection, key, attempts=key.attempts + 1, next_at=now + wait)
         return int(is_taken)
 
-    def _sweep(self, now: datetime) -> int:
+    def _sweep(self, counted: Counted) -> int:
         """Remove what nobody reads any more: half-written files, replaced versions, keys that never got a row."""
+        now = self._clock()
+        # By a clock that was set forward all looks replaced long ago; one that was set back makes what is new look old.
+        replaced = min(now, counted.at) - REPLACED_AFTER
+        kept = self._vault.kept()  # looked at before their rows: what is made meanwhile is in neither
         with self._database.connect() as connection:
-            idle = store.idle_files(connection, begun_before=now - ARRIVING_MAX, replaced_before=now - REPLACED_AFTER)
+            idle = store.idle_files(connection, begun_before=now - ARRIVING_MAX, replaced_before=replaced)
             known = store.fingerprints(connection)
         idle = [file for file in idle if not self._is_being_written(file)]
-        for file in idle:
-            self._remove(file)
-            with self._database.begin() as connection:
-                store.forget_file(connection, file.name)
-        lost = [name for name, made_at in self._vault.kept() if name not in known and made_at < now - REPLACED_AFTER]
+        self._remove(idle, forget=True)
+        lost = [name for name, made_at in kept if name not in known and made_at < replaced]
         for fingerprint in lost:
             self._vault.shred(fingerprint)
         return len(idle) + len(lost)
@@ -233,11 +248,17 @@ class Ending:
     def _partial(self, file: File) -> Path:
         return self._folder / f".{file.name}.partial"
 
-    def _remove(self, file: File) -> None:
-        self._partial(file).unlink(missing_ok=True)
-        (self._folder / file.name).unlink(missing_ok=True)
-        with self._database.begin() as connection:
-            store.mark_deleted(connection, file.name, self._clock())
+    def _remove(self, files: Sequence[File], *, forget: bool = False) -> None:
+        """Delete files, many in one step: each step waits for the disk. With `forget` also rows that nothing needs."""
+        for start in range(0, len(files), REMOVED_MAX):
+            names = [file.name for file in files[start : start + REMOVED_MAX]]
+            for file in files[start : start + REMOVED_MAX]:
+                self._partial(file).unlink(missing_ok=True)
+                (self._folder / file.name).unlink(missing_ok=True)
+            with self._database.begin() as connection:
+                store.mark_deleted(connection, names, self._clock())
+                if forget:
+                    store.forget_files(connection, names)
 
     def _mark(self, dataset_id: DatasetId, columns: bytes) -> None:
         """Say in the catalogue that the data are gone; the entry stays, because records name it."""

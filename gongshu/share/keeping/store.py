@@ -159,9 +159,9 @@ def replace_files(connection: sa.Connection, names: Sequence[str], at: datetime)
     return connection.execute(change.values(replaced_at=at)).rowcount == len(names)
 
 
-def forget_file(connection: sa.Connection, name: str) -> None:
-    """Remove the row of a file whose rows lie in another one."""
-    connection.execute(sa.delete(kept_files).where(_F.name == name, _F.replaced_at.is_not(None)))
+def forget_files(connection: sa.Connection, names: Sequence[str]) -> None:
+    """Remove the rows of those files whose rows lie in another one."""
+    connection.execute(sa.delete(kept_files).where(_F.name.in_(names), _F.replaced_at.is_not(None)))
 
 
 def drop_unfinished(connection: sa.Connection, name: str) -> None:
@@ -169,15 +169,16 @@ def drop_unfinished(connection: sa.Connection, name: str) -> None:
     connection.execute(sa.delete(kept_files).where(_F.name == name, _F.is_whole.is_(False)))
 
 
-def mark_deleted(connection: sa.Connection, name: str, at: datetime) -> None:
-    """Write down that a file is gone."""
-    connection.execute(sa.update(kept_files).where(_F.name == name, _F.deleted_at.is_(None)).values(deleted_at=at))
+def mark_deleted(connection: sa.Connection, names: Sequence[str], at: datetime) -> None:
+    """Write down that files are gone."""
+    connection.execute(sa.update(kept_files).where(_F.name.in_(names), _F.deleted_at.is_(None)).values(deleted_at=at))
 
 
-def files_under(connection: sa.Connection, key_id: int) -> list[File]:
-    """Return every file that was ever encrypted with a key, in the order of their names."""
+def files_under(connection: sa.Connection, key_id: int, *, standing: bool = False) -> list[File]:
+    """Return every file that was ever encrypted with a key, oldest first; with `standing` those that can be read."""
     query = sa.select(kept_files).join(kept_version_keys, kept_version_keys.c.version_id == _F.version_id)
-    rows = connection.execute(query.where(kept_version_keys.c.key_id == key_id).order_by(_F.made_at, _F.name))
+    query = query.where(kept_version_keys.c.key_id == key_id, *(_SEEN if standing else ()))
+    rows = connection.execute(query.order_by(_F.made_at, _F.name))
     return [File(**row._mapping) for row in rows]
 
 

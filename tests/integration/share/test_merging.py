@@ -4,16 +4,23 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
+import orjson
 import pyarrow as pa
 import pytest
+import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gongshu.model.ids import PartyId
 from gongshu.secure.gate.copies import CopyRead
 from gongshu.share.keeping import store
+from gongshu.share.keeping.chain import proof_fault
 from gongshu.share.keeping.merging import FILES_MIN, LARGE_ROWS, choose_files
 from gongshu.share.keeping.model import File
+from gongshu.share.keeping.tables import kept_files
 from gongshu.share.model import Agreement
+from gongshu.share.ports import Reply
+from gongshu.share.service import ShareSettings
 from gongshu.share.terms import Terms
 from tests.conftest import Clock
 from tests.integration.share.pantry import SECRET, Pantry
@@ -100,6 +107,44 @@ def test_appends_become_one_file_that_is_read_and_deleted_like_them(pantry: Pant
     assert list((pantry.folder / "lake" / "sealed").iterdir()) == []
 
 
+def test_a_clock_set_forward_takes_no_file_from_a_query_that_reads_it(pantry: Pantry) -> None:
+    append(pantry, pantry.agree(Terms(until=pantry.clock() + timedelta(days=1))), FILES_MIN)
+    pantry.keeping.step()
+    pantry.clock.now += timedelta(hours=7)
+    pantry.keeping.step()
+    assert count_files(pantry) == (1, FILES_MIN + 1)
+    pantry.clock.now -= timedelta(hours=7)
+    pantry.clock.forward(hours=1, seconds=1)
+    pantry.keeping.step()
+    assert count_files(pantry) == (1, 1)
+
+
+def test_very_many_files_are_deleted_in_few_steps_and_their_proof_fits_into_a_message(pantry: Pantry) -> None:
+    append(pantry, pantry.agree(Terms(until=pantry.clock() + timedelta(days=1))), 1)
+    pantry.keeping.step()
+    with pantry.database.begin() as connection:
+        like = connection.execute(sa.select(kept_files)).one()._asdict()
+        names = [f"{number:032x}.sealed" for number in range(7_000)]
+        connection.execute(sa.insert(kept_files), [like | {"name": name, "sha256": "0" * 64} for name in names])
+    pantry.clock.forward(days=1, seconds=1)
+    steps: list[None] = []
+    sa.event.listen(pantry.database.engine, "commit", lambda _: steps.append(None))
+    sent: list[bytes] = []
+
+    def post(party: PartyId, path: str, body: bytes) -> Reply:
+        sent.append(body)
+        return Reply(200, b"{}", {})
+
+    pantry.keeping.step(post)
+    assert len(steps) < 100
+    proof = next(orjson.loads(body)["body"] for body in sent if b'"method"' in body)
+    assert max(map(len, sent)) < ShareSettings().body_bytes_max
+    assert proof_fault(proof) is None
+    summed, *named = proof["files"]
+    assert summed["name"].startswith("3001 more")
+    assert summed["size_bytes"] + sum(each["size_bytes"] for each in named) == like["size_bytes"] * 7_001
+
+
 def test_files_are_merged_only_where_no_row_stays_long_beyond_or_goes_long_before_its_day(pantry: Pantry) -> None:
     agreement = pantry.agree(Terms(delete_after_s=100 * 60))
     append(pantry, agreement, 33, every=timedelta(seconds=30))
@@ -137,6 +182,7 @@ def test_a_kill_before_any_durable_step_of_merging_loses_and_repeats_no_row(
         number += 1
     assert number > 3
     assert merged == FILES_MIN
+    pantry.keeping.step(slow=False)  # the last process counts from when it began
     pantry.clock.forward(hours=7)
     pantry.keeping.step()
     assert count_files(pantry) == (1, 1)
