@@ -231,7 +231,8 @@ SHUTDOWN_S = 10
 
 def server_config(app: FastAPI, tls: TlsSettings, parties: PartyRegistry) -> uvicorn.Config:
     """Return how an application is served: in TLS if the node has a certificate, else in plain HTTP."""
-    quiet: dict[str, Any] = {"log_level": "warning", "access_log": False, "timeout_graceful_shutdown": SHUTDOWN_S}
+    # Its warnings tell of requests that are no HTTP: whoever sends them could fill the log.
+    quiet: dict[str, Any] = {"log_level": "error", "access_log": False, "timeout_graceful_shutdown": SHUTDOWN_S}
     if tls.certificate is not None:
         context = server_context(tls, parties.pinned_certificates)
         quiet |= {"http": _CertifiedProtocol, "ssl_context_factory": lambda _config, _default: context}

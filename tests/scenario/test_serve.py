@@ -122,12 +122,15 @@ def test_stopping_the_node_stops_its_children(made: Path) -> None:
     for nothing in ("api/v1/nothing", "dsp/nothing", "nothing"):
         answer = httpx.get(f"{address}/{nothing}", timeout=30.0, trust_env=False)
         assert (answer.status_code, "text/html" in answer.headers["content-type"]) == (404, nothing == "nothing")
+    with socket.create_connection((CONFIG.host, httpx.URL(address).port or 0)) as other:
+        other.sendall(b"no HTTP\r\n\r\n")
+        assert other.recv(12) == b"HTTP/1.1 400"
     children = psutil.Process(server.pid).children(recursive=True)
     assert any("gongshu.lake.writer" in " ".join(child.cmdline()) for child in children)
     server.send_signal(signal.SIGTERM)
     _, error = server.communicate(timeout=30)
     assert "Traceback" not in error
-    assert "nothing" not in error, "whoever asks for what is not there could fill the log"
+    assert not re.search("nothing|HTTP", error), "who asks for what is not there, or in no HTTP, could fill the log"
     assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
     assert not (Home(made).run / "address").exists()
 
