@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 BUILD_TIMEOUT_S = 20.0
+RECONNECT_S = 15.0
+"""So long a page waits for a browser that went silent; with the library's 3 s, a busy computer or a short loss of the
+network made the page load anew, and what was typed or pressed meanwhile was gone. Ours."""
 BEIJING = "UTC+08:00"
 log = logging.getLogger(__name__)
 
@@ -129,8 +132,11 @@ class View:
 
     def every(self, interval_s: float, refresh: Callable[[], Awaitable[None]]) -> None:
         """Run a refresh in a cycle while the page is open; it ends, with a notice, when the service refuses."""
+        client = ui.context.client
 
         async def once() -> None:
+            if not client.has_socket_connection:  # nobody looks: the page was left, or its browser is silent
+                return
             try:
                 await refresh()
             except GongshuError as error:
@@ -207,7 +213,14 @@ class Console:
         self._app.include_router(session.create_router(self._node.identity, lambda error: error.code))
         say_nowhere()
         nicegui_app.on_exception(lambda error: log.error("a page failed: %s", type(error).__name__, exc_info=error))
-        ui.run_with(self._app, title="工数 Gongshu", favicon=_favicon(), tailwind=False, show_welcome_message=False)
+        ui.run_with(
+            self._app,
+            title="工数 Gongshu",
+            favicon=_favicon(),
+            tailwind=False,
+            show_welcome_message=False,
+            reconnect_timeout=RECONNECT_S,
+        )
 
     async def _show(self, view: View, place: str, builder: Builder) -> None:
         _dress(view.taste, view.t("page.title", page=view.t(f"nav.{place}"), node=view.node.config.title))

@@ -238,6 +238,7 @@ def test_a_form_keeps_what_was_typed_when_it_is_refused(visit: NewVisit) -> None
     page = window.open("/sharing/clearances/new?dataset=grid_load")
     page.fill("[data-test=checked_by]", "甲")
     page.fill("[data-test=lawfulness]", "合同目的")
+    page.evaluate("window.socket.disconnect(); setTimeout(() => window.socket.connect(), 3500)")  # a network that fails
     page.click("[data-test=go]")
     page.wait_for_selector(".gs-notice.bad")
     assert t("important.expected", count=6) in window.alert()
