@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from gongshu.model.dataset import Dataset
+from gongshu.share.keeping.ending import MARK
 
 PARTNER = "partner:"
 """Begins the origin of what was received under a contract; the provider's id follows."""
@@ -14,8 +15,11 @@ def provider_of(dataset: Dataset) -> str:
 
 
 def title_text(dataset: Dataset, names: Mapping[str, str]) -> str:
-    """Return the dataset's title with the provider's name; copies of one dataset differ by their own id."""
-    party, title = provider_of(dataset), dataset.title or str(dataset.dataset_id)
+    """Return the dataset's title with the provider's name; copies of one dataset differ by their own id.
+
+    That a copy was deleted is not said: pages show it in the reader's language.
+    """
+    party, title = provider_of(dataset), dataset.title.removeprefix(MARK) or str(dataset.dataset_id)
     if not party:
         return title
     return f"{title.replace(f'({party})', f'({names.get(party, party)})')} · {dataset.dataset_id}"

@@ -178,13 +178,19 @@ def notice(heading: str, text: str = "", code: str = "", *, kind: str = "bad") -
     )
 
 
-def empty(view: "View", key: str, *, command: str = "") -> None:
-    """Show what to do first where there is nothing yet: texts `<key>.title` and `<key>.step`."""
+def empty(view: "View", key: str, *, command: str = "", to: Mapping[str, str] | None = None) -> None:
+    """Show what to do first where there is nothing yet: texts `<key>.title` and `<key>.step`.
+
+    `to` are the pages where it is done: their addresses, and the names of their titles' texts.
+    """
     with ui.element("div").classes("gs-empty"):
         ui.html(f"<strong>{html.escape(view.t(f'{key}.title'))}</strong>", sanitize=False)
         ui.label(view.t(f"{key}.step"))
         if command:
             ui.html(f"<code>{html.escape(command)}</code>", sanitize=False)
+        with ui.element("div").classes("gs-row"):
+            for path, name in (to or {}).items():
+                ui.link(view.t(name), path)
 
 
 def number_text(value: float | int | None, digits: int = 0) -> str:
@@ -194,6 +200,11 @@ def number_text(value: float | int | None, digits: int = 0) -> str:
     '1,234,567'
     """
     return "–" if value is None else f"{value:,.{digits}f}"
+
+
+def size_words(size_bytes: int) -> str:
+    """Return a size in one word, which no line breaks."""
+    return "\u00a0".join(size_text(size_bytes))
 
 
 def size_text(size_bytes: int) -> tuple[str, str]:

@@ -31,7 +31,7 @@ def create_pages(console: Console) -> None:
         found = await view.ask(share.agreements, limit=LIMIT)
         negotiations = await view.ask(share.negotiations, limit=LIMIT)
         if not found and not negotiations:
-            empty(view, "agreements.none", command="gongshu share negotiate --help")
+            empty(view, "agreements.none", to={"/sharing/find": "nav.market", "/sharing": "nav.sharing"})
             return
         names = await view.party_names()
         waiting = [record for record in negotiations if record.waiting]
@@ -70,7 +70,9 @@ def left_text(view: View, agreement: Agreement) -> str:
 
 def status_html(view: View, agreement: Agreement) -> str:
     """Return the markup of where an agreement stands."""
-    return chip_html(view.t(f"agreement_status.{agreement.status.value}"), STATUS_KIND[agreement.status])
+    stands = chip_html(view.t(f"agreement_status.{agreement.status.value}"), STATUS_KIND[agreement.status])
+    is_unbound = agreement.why_unbound and agreement.status is not _ENDED
+    return f"{stands} {chip_html(view.t('party.key_changed'), 'warn')}" if is_unbound else stands
 
 
 def _show_agreements(view: View, found: list[Agreement], names: Mapping[str, str]) -> None:

@@ -7,7 +7,7 @@ from nicegui import ui
 from nicegui.events import UploadEventArguments
 
 from gongshu.console.frame import View
-from gongshu.console.widgets import notice, size_text, text
+from gongshu.console.widgets import notice, size_words, text
 from gongshu.share.contract import Attachment
 from gongshu.share.contracts.attaching import ATTACHMENT_BYTES_MAX, ATTACHMENTS_MAX
 from gongshu.share.model import Offer, Record
@@ -21,9 +21,7 @@ Files = MutableMapping[str, tuple[str, bytes]]
 def collect_files(view: View, files: Files) -> None:
     """Show a place for files that the offer is to carry; what is chosen stands in `files`."""
     with ui.expansion(view.t("attach.title")).classes("gs-full").props("data-test=attach"):
-        text(view.t("attach.hint", count=ATTACHMENTS_MAX, size=" ".join(size_text(ATTACHMENT_BYTES_MAX)))).classes(
-            "gs-muted"
-        )
+        text(view.t("attach.hint", count=ATTACHMENTS_MAX, size=size_words(ATTACHMENT_BYTES_MAX))).classes("gs-muted")
         listed = ui.element("div").classes("gs-stack")
 
         async def take(event: UploadEventArguments) -> None:
@@ -40,7 +38,7 @@ def collect_files(view: View, files: Files) -> None:
             with listed:
                 for name, (_, content) in files.items():
                     with ui.element("div").classes("gs-row"):
-                        text(f"{name} · {' '.join(size_text(len(content)))}")
+                        text(f"{name} · {size_words(len(content))}")
                         button = ui.button(icon="close", on_click=lambda name=name: drop(name))
                         button.props("flat dense round color=primary").props(f'aria-label="{view.t("attach.drop")}"')
 
@@ -72,7 +70,7 @@ def show_files(view: View, found: Sequence[Attachment], agreement_id: str) -> No
 def _file(file: Attachment) -> ui.element:
     line = ui.element("div").classes("gs-file")
     with line:
-        text(f"{file.name} · {' '.join(size_text(file.size_bytes))}")
+        text(f"{file.name} · {size_words(file.size_bytes)}")
         ui.html(f"<code>sha256 {html.escape(file.sha256)}</code>", sanitize=False)
     return line
 
@@ -114,7 +112,10 @@ def _download(view: View, name: str, agreement_id: str) -> None:
 
 async def show_offer_files(view: View, offers: Sequence[Offer]) -> None:
     """Show an open offer's files, and let a dealer attach one more; contracts made before keep theirs."""
-    names = {o.offer_id: f"{o.title or o.dataset_id} · {o.created_at:%Y-%m-%d %H:%M:%S} UTC" for o in offers}
+    names = {
+        o.offer_id: f"{o.title or o.dataset_id} · {o.created_at.astimezone(view.node.config.zone):%Y-%m-%d %H:%M:%S}"
+        for o in offers
+    }
     chosen = ui.select(names, label=view.t("attach.offer"), value=offers[0].offer_id)
     chosen.props("outlined dense options-dense data-test=offer").style("max-width: 520px")
     listed, problem = ui.element("div").classes("gs-stack"), ui.element("div")

@@ -85,7 +85,7 @@ class _List:
                 key="id",
                 markup=("grade", "seen"),
                 numbers=("parts",),
-                wrap=("title",),
+                wrap=("title", "origin"),
                 wide_only=("parts", "seen"),
                 open_at=lambda row: f"/catalogue/{row['id']}",
                 selection=view.has_role(Role.STEWARD),

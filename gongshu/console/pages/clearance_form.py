@@ -37,7 +37,7 @@ def create_pages(console: Console) -> None:
         found = [each for each in found if each.dataset_id not in emptied]
         parties = {str(p.party_id): p.title or str(p.party_id) for p in await view.ask(view.node.parties.all)}
         if not found or not parties:
-            empty(view, "clearances.nothing")
+            empty(view, "clearances.nothing", to={"/catalogue": "nav.catalogue", "/sharing/partners": "nav.partners"})
             return
         named = asked.get("dataset", "")
         dataset = await view.ask(view.node.catalogue.dataset, DatasetId(named)) if named else None

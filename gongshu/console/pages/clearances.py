@@ -10,7 +10,7 @@ from nicegui.events import UploadEventArguments
 
 from gongshu.console.frame import Console, View
 from gongshu.console.pages.clearance_parts import STATE_KIND, clearance_path, lacking
-from gongshu.console.widgets import chip_html, empty, notice, panel, size_text, table, text, time_html, title
+from gongshu.console.widgets import chip_html, empty, notice, panel, size_words, table, text, time_html, title
 from gongshu.share.clearances.book import READERS, REQUESTERS
 from gongshu.share.clearances.marks import TRACERS, Trace
 from gongshu.share.clearances.model import Clearance, State
@@ -39,7 +39,7 @@ def create_pages(console: Console) -> None:
             if found:
                 _show(view, found, names)
             else:
-                empty(view, "clearances.none", command="gongshu share clearance --help")
+                empty(view, "clearances.none")
         if view.has_role(*TRACERS):
             with panel(view.t("trace.title"), view.t("trace.hint")):
                 _show_trace(view, names)
@@ -86,7 +86,7 @@ def _show_trace(view: View, names: Mapping[str, str]) -> None:
     def too_large() -> None:
         place.clear()
         with place:
-            limit = " ".join(size_text(LEAK_BYTES_MAX))
+            limit = size_words(LEAK_BYTES_MAX)
             notice(view.t("error.input"), view.t("trace.too_large", limit=limit))
 
     upload = ui.upload(

@@ -13,7 +13,7 @@ from gongshu.console.widgets import (
     notice,
     number_text,
     panel,
-    size_text,
+    size_words,
     table,
     text,
     time_html,
@@ -53,7 +53,7 @@ def figures_text(view: View, figures: Figures | None) -> str:
     """Return what one side counted, in words; a dash where it has not."""
     if figures is None:
         return "–"
-    size = " ".join(size_text(figures.size_bytes))
+    size = size_words(figures.size_bytes)
     return view.t("metered.figures", rows=number_text(figures.rows), size=size)
 
 
@@ -135,10 +135,11 @@ def _is_under(kept: Kept, agreement: Agreement) -> bool:
 
 def _show_kept(view: View, kept: Kept) -> None:
     version, name = kept.version, html.escape(kept.version.dataset_id)
-    size = " ".join(size_text(sum(file.size_bytes for file in version.files)))
+    size = size_words(sum(file.size_bytes for file in version.files))
+    rows_kept = number_text(sum(file.rows for file in version.files))
     rows = [
-        (view.t("kept.dataset"), f'<a href="/catalogue/{name}">{name}</a>'),
-        (view.t("kept.rows"), f"{number_text(sum(file.rows for file in version.files))} · {html.escape(size)}"),
+        (view.t("kept.dataset"), f'<a href="/catalogue/{name}?tab=look">{name}</a>'),
+        (view.t("kept.rows"), html.escape(view.t("metered.figures", rows=rows_kept, size=size))),
         (view.t("kept.received"), time_html(version.made_at)),
         (view.t("kept.until"), time_html(kept.ends_at) or html.escape(view.t("kept.no_end"))),
         (view.t("kept.key"), " ".join(f"<code>{html.escape(key.fingerprint[:16])}…</code>" for key in version.keys)),

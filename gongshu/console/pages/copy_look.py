@@ -197,6 +197,6 @@ class Look:
         else:
             sql = f"SELECT * FROM {self._dataset.dataset_id} LIMIT {ROWS_MAX}"
         command = f"gongshu sql {shlex.quote(sql)}"
-        if purpose := (self._purpose.value or "").strip():
-            command += f" --purpose {shlex.quote(purpose)}"
+        purpose = (self._purpose.value or "").strip()
+        command += f" --purpose {shlex.quote(purpose) if purpose else '…'}"
         self._command.content = f"{self._view.t('look.command')} <code>{html.escape(command)}</code>"

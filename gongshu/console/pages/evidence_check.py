@@ -13,7 +13,7 @@ from nicegui.events import UploadEventArguments
 from gongshu.console.forms import FieldWrong
 from gongshu.console.frame import View
 from gongshu.console.pages.clearances import safe_name
-from gongshu.console.widgets import chip_html, notice, size_text, table, text
+from gongshu.console.widgets import chip_html, notice, size_words, table, text
 from gongshu.errors import InvalidInput
 from gongshu.evidence_verifier import verify
 from gongshu.evidence_verifier.findings import (
@@ -68,13 +68,13 @@ async def show_check(view: View) -> None:
     def rejected() -> None:
         result.clear()
         with result:
-            notice(view.t("error.input"), view.t("proof.too_large", limit=" ".join(size_text(BUNDLE_BYTES_MAX))))
+            notice(view.t("error.input"), view.t("proof.too_large", limit=size_words(BUNDLE_BYTES_MAX)))
 
     def show_files() -> None:
         listed.clear()
         with listed:
             for name, content in files.items():
-                text(f"{name} · {' '.join(size_text(len(content)))}")
+                text(f"{name} · {size_words(len(content))}")
 
     async def check() -> None:
         with view.trying(result):

@@ -30,7 +30,7 @@ def create_pages(console: Console) -> None:
         names = await view.party_names()
         waiting = [change for change in requests if not change.outcome]
         if not stranded and not requests:
-            empty(view, "key_changes.none", command="gongshu share key-change --help")
+            empty(view, "key_changes.none", to={"/sharing/partners": "nav.partners"})
         found = await view.ask(view.node.share.agreements, limit=AGREEMENTS_MAX) if stranded else []
         datasets = {agreement.agreement_id: str(agreement.dataset_id) for agreement in found}
         for each in stranded:

@@ -31,7 +31,7 @@ def create_pages(console: Console) -> None:
                 place.classes("gs-dispute")
                 _show_disputes(view, disputes, names)
         if not held:
-            empty(view, "ledger.none", command="gongshu share ledger --help")
+            empty(view, "ledger.none", to={"/sharing/agreements": "nav.agreements"})
         for direction in ("received", "given"):
             mine = [line for line in held if line.direction == direction]
             if held:

@@ -32,7 +32,7 @@ def create_pages(console: Console) -> None:
         view.node.share.require_onlooker(view.subject)
         parties = {p.party_id: p.title or p.party_id for p in await view.ask(view.node.parties.all) if p.address}
         if not parties:
-            empty(view, "market.none", command="gongshu share find --help")
+            empty(view, "market.none", to={"/sharing/partners": "nav.partners"})
             return
         asked = view.request.query_params
         with panel(""):
@@ -57,21 +57,22 @@ def create_pages(console: Console) -> None:
 
 async def _show_hits(view: View, words: str, names: Mapping[str, str]) -> None:
     hits = await view.ask(view.node.crawl.search, words, view.subject, limit=HITS_MAX)
+    kept = {str(each.version.dataset_id) for each in await view.ask(view.node.keeping.kept)}
     with panel(view.t("market.hits", count=len(hits))):
         if not hits:
             text(view.t("market.no_hits")).classes("gs-muted")
         for hit in hits:
-            _show_hit(view, hit, names)
+            _show_hit(view, hit, names, is_copy=hit.is_own and hit.dataset_id in kept)
 
 
-def _show_hit(view: View, hit: Found, names: Mapping[str, str]) -> None:
+def _show_hit(view: View, hit: Found, names: Mapping[str, str], *, is_copy: bool) -> None:
     to = f"/sharing/find?party={quote(hit.party, safe='')}&dataset={quote(hit.dataset_id, safe='')}"
     with ui.element("div").classes("gs-hit"):
         ui.link(hit.title or hit.dataset_id, f"/catalogue/{hit.dataset_id}" if hit.is_own else to)
         with ui.element("div").classes("gs-row"):
             text(names.get(hit.party, hit.party), "span").classes("gs-muted")
             if hit.is_own:
-                chip(view.t("market.own"))
+                chip(view.t("market.copy" if is_copy else "market.own"))
             elif hit.offers:
                 chip(view.t("market.offers", count=hit.offers), "accent")
         if hit.description and hit.description != hit.title:

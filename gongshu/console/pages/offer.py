@@ -37,7 +37,7 @@ def create_pages(console: Console) -> None:
         found = [each for each in found if each.dataset_id not in emptied]
         dataset = await view.ask(view.node.catalogue.dataset, DatasetId(chosen)) if chosen else None
         if not found and dataset is None:
-            empty(view, "offer.nothing")
+            empty(view, "offer.nothing", to={"/catalogue?standing=proposed": "nav.catalogue"})
             return
         names = {d.dataset_id: _name(view, d) for d in [*found, *([dataset] if dataset else [])]}
         with panel(view.t("offer.dataset")), ui.element("div").classes("gs-row"):

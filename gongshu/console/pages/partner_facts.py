@@ -56,14 +56,16 @@ async def show_places(view: View) -> None:
         rows = [
             {
                 "party": names.get(entry.party_id, entry.party_id),
-                "place": entry.place,
+                "place": f'<span class="gs-whole">{html.escape(entry.place)}</span>',
                 "basis": entry.basis,
                 "by": f"{html.escape(entry.registered_by.removeprefix('user:'))} {time_html(entry.registered_at)}",
             }
             for entry in places
         ]
         columns = [(n, view.t(f"place.{n}")) for n in ("party", "place", "basis", "by")]
-        table(view, columns, rows, key="party", markup=("by",), wrap=("basis",), page_size=8).props("wrap-cells")
+        table(view, columns, rows, key="party", markup=("place", "by"), wrap=("basis",), page_size=8).props(
+            "wrap-cells"
+        )
     else:
         text(view.t("partners.no_places")).classes("gs-muted")
     if not view.has_role(*DEALERS):

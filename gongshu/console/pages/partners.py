@@ -79,7 +79,7 @@ async def _show_known(view: View) -> None:
             row["identity"] += f"<br>{chip_html(view.t('party.key_changed'), 'warn')}"
     columns = [(n, view.t(f"party.{n}")) for n in ("title", "party", "address", "roles", "identity", "groups", "place")]
     chooses = view.has_role(*DEALERS)
-    markup = ("roles", "identity")
+    markup = ("roles", "identity", "place")
     shown = table(view, columns, rows, key="party", markup=markup, wide_only=("address",), selection=chooses)
     if not chooses:
         return
@@ -117,7 +117,7 @@ def _row(view: View, party: Party, groups: list[str], place: str) -> dict[str, A
         "roles": " ".join(chip_html(_role(view, role), "plain") for role in party.roles),
         "identity": proof,
         "groups": view.join(groups),
-        "place": place,
+        "place": f'<span class="gs-whole">{html.escape(place)}</span>',
     }
 
 

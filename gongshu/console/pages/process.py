@@ -16,7 +16,7 @@ from gongshu.console.pages.process_forms import can_counter, can_keep, show_coun
 from gongshu.console.pages.records import next_text, state_html
 from gongshu.console.pages.terms_words import clauses_html
 from gongshu.console.pages.transfers import way_text
-from gongshu.console.widgets import chip_html, facts, grid, number_text, panel, size_text, table, text, time_html
+from gongshu.console.widgets import chip_html, facts, grid, number_text, panel, size_words, table, text, time_html
 from gongshu.share.automation import Action
 from gongshu.share.dsp.states import FINAL, Kind, Side, State
 from gongshu.share.errors import TermsUnknown
@@ -214,7 +214,7 @@ async def _on_the_table(view: View, record: Record) -> list[tuple[str, str]]:
 
 
 def _progress(view: View, record: Record, progress: Progress) -> list[tuple[str, str]]:
-    size = " ".join(size_text(progress.size_bytes))
+    size = size_words(progress.size_bytes)
     rows = [
         (view.t("transfers.way"), html.escape(way_text(view, record.format))),
         (view.t("transfers.rows"), html.escape(f"{number_text(progress.rows)} · {size}")),

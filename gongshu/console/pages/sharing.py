@@ -27,7 +27,7 @@ def create_pages(console: Console) -> None:
                     "unelevated color=primary"
                 ).style("align-self: flex-start")
             if not offers:
-                empty(view, "sharing.none", command="gongshu share offer --help")
+                empty(view, "sharing.none", to={"/catalogue?standing=proposed": "nav.catalogue"})
             else:
                 _show_offers(view, offers, await view.party_names())
         if any(offer.withdrawn_at is None for offer in offers):

@@ -256,7 +256,7 @@ async def _show_report(view: View, operator: PartyId, space_id: str, names: dict
         return
     said = {
         each.agreement_id: f"{each.dataset_id} · {names.get(each.counterparty, each.counterparty)}"
-        f" · {each.agreed_at:%Y-%m-%d %H:%M:%S} UTC"
+        f" · {each.agreed_at.astimezone(view.node.config.zone):%Y-%m-%d %H:%M:%S}"
         for each in open_ones
     }
     result = ui.element("div")

@@ -35,7 +35,7 @@ def create_pages(console: Console) -> None:
         operated = await view.ask(view.node.spaces.host.spaces, view.subject)
         joined = await view.ask(view.node.spaces.membership.standings, view.subject) if view.has_role(*USERS) else []
         if not operated and not joined:
-            empty(view, "spaces.none", command="gongshu space --help")
+            empty(view, "spaces.none")
         names = await view.party_names()
         if operated:
             with panel(view.t("spaces.operated"), view.t("spaces.operated_hint")):

@@ -13,7 +13,7 @@ from gongshu.console.frame import Console, View
 from gongshu.console.pages.asking import ask_first
 from gongshu.console.pages.contract_acts import WAYS
 from gongshu.console.pages.records import next_text, state_html
-from gongshu.console.widgets import chip_html, empty, fill, number_text, panel, size_text, table, time_html, title
+from gongshu.console.widgets import chip_html, empty, fill, number_text, panel, size_words, table, time_html, title
 from gongshu.share.dsp.states import FINAL, State
 from gongshu.share.model import Delivery, Record
 from gongshu.share.progress import Progress
@@ -32,7 +32,7 @@ def create_pages(console: Console) -> None:
         title(view, "nav.transfers", "transfers.question")
         view.node.share.require_onlooker(view.subject)
         if not await view.ask(view.node.share.transfers, limit=1):
-            empty(view, "transfers.none", command="gongshu share transfer --help")
+            empty(view, "transfers.none", to={"/sharing/agreements": "nav.agreements"})
             return
         watch = _Watch(view, await view.party_names())
         with panel(view.t("transfers.live"), view.t("transfers.live_hint")):
@@ -115,7 +115,7 @@ class _Watch:
             "way": way_text(view, record.format),
             "state": state_html(view, record),
             "rows": number_text(progress.rows),
-            "size": " ".join(size_text(progress.size_bytes)),
+            "size": size_words(progress.size_bytes),
             "rate": f"{rate:,.0f} {view.t('unit.per_second')}" if rate is not None and running else "–",
             "position": position or "–",
             "next": view.said(progress.last_error) or next_text(view, record),
@@ -164,7 +164,7 @@ def _show_deliveries(view: View, deliveries: list[Delivery], names: Mapping[str,
             "direction": view.t("meter.served" if d.direction == "out" else "meter.pulled"),
             "purpose": d.purpose,
             "rows": number_text(d.rows),
-            "size": " ".join(size_text(d.size_bytes)),
+            "size": size_words(d.size_bytes),
             "outcome": chip_html(_outcome(view, d.outcome), "good" if d.outcome == "complete" else "warn"),
             "at": time_html(d.started_at),
         }

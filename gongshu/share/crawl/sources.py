@@ -149,7 +149,8 @@ def entry_of(dataset: RemoteDataset) -> Entry | None:
 
 
 def _own_entry(dataset: Dataset) -> Entry:
-    words = [dataset.asset or "", *(f"{column.title} {column.name} {column.unit}" for column in dataset.columns)]
+    said = (" ".join(filter(None, (column.title, column.name, column.unit))) for column in dataset.columns)
+    words = [dataset.asset or "", *said]
     found = _entry(dataset.dataset_id, dataset.title, ", ".join(filter(None, words))[:4000], {"formats": []})
     assert found is not None, "our own entries have ids and bounded texts"
     return found

@@ -223,7 +223,7 @@ def test_a_rate_needs_two_looks_and_time_between_them() -> None:
 
 def test_what_one_side_has_not_counted_is_a_dash() -> None:
     assert figures_text(view(), None) == "–"
-    assert figures_text(view(), Figures(1200, 3_200_000, "")) == "1,200 rows · 3.2 MB"
+    assert figures_text(view(), Figures(1200, 3_200_000, "")) == "1,200 rows · 3.2\u00a0MB"
 
 
 def test_the_address_of_a_contract_keeps_odd_ids_whole() -> None:
