@@ -16,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from gongshu.database import Database
+from gongshu.garbage import search_rarely
 from tests.dealing import Dealer, is_dealt_whole, scope_of
 from tests.metadata import new_database
 
@@ -100,6 +101,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish() -> None:
     """Let the search for garbage pass over all that was imported and collected: it was a sixth of the tests' work."""
     gc.freeze()
+    search_rarely()
     gc.enable()
 
 

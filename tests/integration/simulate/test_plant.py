@@ -27,7 +27,6 @@ from gongshu.simulate.credentials import ensure_credentials
 from gongshu.simulate.edge_node import REBIRTH, command_topic
 
 ua: Any = _ua
-READY_S = 3.0
 needs_mosquitto = pytest.mark.skipif(find_mosquitto() is None, reason="Mosquitto is not installed")
 
 
