@@ -25,7 +25,7 @@ from gongshu.share.crawl.search import find
 from gongshu.share.crawl.sources import CatalogueWire, OwnCatalogue, OwnSource, Source, WireSource
 from gongshu.share.crawl.stamps import CatalogueStamps
 from gongshu.share.crawl.tables import share_crawl_entries, share_crawls
-from gongshu.share.crawl.words import Thesaurus
+from gongshu.share.crawl.words import thesaurus_of
 from gongshu.share.errors import DatasetNotOffered
 from gongshu.share.ports import Clock
 from gongshu.share.rights import DEALERS, LOOKERS, require_right
@@ -64,7 +64,7 @@ class CrawlService:
         self._parties = parties
         self._catalogue = catalogue
         self._audit = audit
-        self._thesaurus = Thesaurus(packs.get("industrial-thesaurus"))
+        self._thesaurus = thesaurus_of(packs)
         self._stopping = threading.Event()
         remote, own = WireSource(wire, lambda party: parties.get(party).address), OwnSource(catalogue)
 

@@ -9,7 +9,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from gongshu.packs import Pack
+from gongshu.packs import Pack, Packs
 
 _RUN = re.compile(r"[\u3400-\u9fff]+|[a-z0-9]+")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|(?<=[A-Za-z])(?=[0-9])|(?<=[0-9])(?=[A-Za-z])")
@@ -145,6 +145,17 @@ class Thesaurus:
         for piece in (best[-1] or []) if letters else []:
             for concept in dict.fromkeys(self._spelled[piece]):
                 yield concept, _SPELLED if len(piece) > 4 else _SPELLED / 2
+
+
+_MADE: dict[str, Thesaurus] = {}
+
+
+def thesaurus_of(packs: Packs) -> Thesaurus:
+    """Return the thesaurus in force: one for the whole process, since it never changes and is slow to make."""
+    pack = packs.get("industrial-thesaurus")
+    if pack.digest not in _MADE:
+        _MADE[pack.digest] = Thesaurus(pack)
+    return _MADE[pack.digest]
 
 
 def plain(text: str) -> str:

@@ -10,7 +10,7 @@ from gongshu.model.ids import PartyId
 from gongshu.packs import Packs
 from gongshu.secure.keys import KeyStore
 from gongshu.secure.parties import PartyRegistry
-from gongshu.share.crawl.words import Thesaurus
+from gongshu.share.crawl.words import thesaurus_of
 from gongshu.share.ports import Clock
 from gongshu.share.spaces.desk import Desk
 from gongshu.share.spaces.hosting import SpaceHost
@@ -39,7 +39,7 @@ class SpaceService:
         clock: Clock,
         own_party_id: PartyId,
     ) -> None:
-        thesaurus, codes = Thesaurus(packs.get("industrial-thesaurus")), packs.get("ndi-catalogue")
+        thesaurus, codes = thesaurus_of(packs), packs.get("ndi-catalogue")
 
         def address_of(party: PartyId) -> str:
             return parties.get(party).address

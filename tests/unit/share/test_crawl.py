@@ -30,7 +30,7 @@ from gongshu.share.crawl.passes import (
 from gongshu.share.crawl.sources import WireSource
 from gongshu.share.crawl.stamps import CatalogueStamps
 from gongshu.share.crawl.tables import share_crawl_entries, share_crawls, share_search_postings
-from gongshu.share.crawl.words import Thesaurus
+from gongshu.share.crawl.words import thesaurus_of
 from gongshu.share.dsp.messages import CONTEXT
 from gongshu.share.errors import PeerAnswerInvalid, PeerRefused
 from gongshu.share.ports import Reply
@@ -134,7 +134,7 @@ class Bench:
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self.database, self.clock, self.wire = database, clock, Wire()
-        thesaurus = Thesaurus(load_packs().get("industrial-thesaurus"))
+        thesaurus = thesaurus_of(load_packs())
         source = WireSource(self.wire, lambda _: "http://p1.example")
         self.stops = False
         self.crawler = Crawler(database, lambda _: source, thesaurus, clock, bounds=BOUNDS, pause=lambda _: self.stops)

@@ -21,7 +21,7 @@ from gongshu.share.crawl.crawler import Crawler
 from gongshu.share.crawl.model import Bounds
 from gongshu.share.crawl.sources import WireSource
 from gongshu.share.crawl.tables import share_crawl_entries, share_crawl_pages, share_crawls, share_search_postings
-from gongshu.share.crawl.words import Thesaurus
+from gongshu.share.crawl.words import thesaurus_of
 from gongshu.share.ports import Reply
 from tests.conftest import Clock
 from tests.metadata import new_database
@@ -51,7 +51,7 @@ class Market:
         self.shops = {party: Shop(party, self.random, is_ours=n % 2 == 0) for n, party in enumerate(PARTIES)}
         self.wire = FaultyWire(self.shops, self.random, clock)
         self.wire.overtake = self.overtake
-        thesaurus = Thesaurus(load_packs().get("industrial-thesaurus"))
+        thesaurus = thesaurus_of(load_packs())
         source = WireSource(self.wire, lambda party: f"http://{party[-2:]}.example")
         self._parts = (database, lambda _: source, thesaurus)
         self.kills = self.outcomes = 0
