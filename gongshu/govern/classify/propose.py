@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gongshu.govern.classify.profile import CheckRules, Profile
-from gongshu.govern.classify.words import Dictionary, Match
+from gongshu.govern.classify.words import Match, dictionary_of
 from gongshu.govern.grading import Facts, grade_facts, importance_of
 from gongshu.govern.model import Evidence, Proposal
 from gongshu.model.series import SeriesSighting
@@ -42,7 +42,7 @@ class Classifier:
         terms, units = packs.get("industrial-terms"), packs.get("ucum")
         self._terms = terms
         self.check_rules = CheckRules.of(packs)
-        self._dictionary = Dictionary(terms)
+        self._dictionary = dictionary_of(terms)
         self._units = unit_items(units)
         self._references = tuple(p.reference for p in (self.guide, self.measures, self._platform, terms, units))
 

@@ -153,6 +153,16 @@ class Dictionary:
         return sorted(chosen, key=lambda s: s.first)
 
 
+_MADE: dict[str, Dictionary] = {}
+
+
+def dictionary_of(pack: Pack) -> Dictionary:
+    """Return the one of this process: it never changes, and its pinyin takes long to spell."""
+    if pack.digest not in _MADE:
+        _MADE[pack.digest] = Dictionary(pack)
+    return _MADE[pack.digest]
+
+
 def _entries(pack: Pack, key: str) -> frozenset[str]:
     value = pack.value(key)
     return frozenset([*value["en"], *value["zh"]])
