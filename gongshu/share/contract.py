@@ -159,20 +159,25 @@ def canonical_bytes(value: Any) -> bytes:
 
 def _canonical(value: Any) -> str:
     if isinstance(value, str):
-        text = encode_basestring(value)
-    elif value is None or isinstance(value, bool):
-        text = _WORDS[value]
-    elif isinstance(value, int) and abs(value) <= INTEGER_MAX:
-        text = str(value)
-    elif isinstance(value, list | tuple):
-        text = f"[{','.join(_canonical(item) for item in value)}]"
-    elif isinstance(value, dict) and all(isinstance(key, str) for key in value):
-        # RFC 8785 sorts by UTF-16 code units, which is not the order of Python's strings.
-        keys = sorted(value, key=lambda key: key.encode("utf-16-be", "surrogatepass"))
-        text = "{" + ",".join(f"{encode_basestring(key)}:{_canonical(value[key])}" for key in keys) + "}"
-    else:
-        raise ValueError(f"{type(value).__name__} has no canonical form")
-    return text
+        return encode_basestring(value)
+    if isinstance(value, dict):
+        try:
+            # RFC 8785 sorts by UTF-16 code units; beyond ASCII that is not the order of Python's strings.
+            keys = sorted(value) if "".join(value).isascii() else sorted(value, key=_code_units)
+        except TypeError as cause:
+            raise ValueError("a name that is no text has no canonical form") from cause
+        return "{" + ",".join([f"{encode_basestring(key)}:{_canonical(value[key])}" for key in keys]) + "}"
+    if isinstance(value, list | tuple):
+        return f"[{','.join([_canonical(item) for item in value])}]"
+    if value is None or isinstance(value, bool):
+        return _WORDS[value]
+    if isinstance(value, int) and abs(value) <= INTEGER_MAX:
+        return str(value)
+    raise ValueError(f"{type(value).__name__} has no canonical form")
+
+
+def _code_units(text: str) -> bytes:
+    return text.encode("utf-16-be", "surrogatepass")
 
 
 def terms_document(terms: Terms) -> Json:

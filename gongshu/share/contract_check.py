@@ -115,7 +115,7 @@ def _bytes(value: Any, depth: int) -> bytes:
     if isinstance(value, list):
         return b"[" + b",".join(_bytes(item, depth + 1) for item in value) + b"]"
     if isinstance(value, dict):
-        keys = sorted(value, key=lambda key: key.encode("utf-16-be"))
+        keys = sorted(value, key=None if "".join(value).isascii() else lambda key: key.encode("utf-16-be"))
         return b"{" + b",".join([_text(key) + b":" + _bytes(value[key], depth + 1) for key in keys]) + b"}"
     raise ValueError(f"{type(value).__name__} in a contract")
 

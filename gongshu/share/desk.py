@@ -16,7 +16,10 @@ from gongshu.share.model import Record
 
 SENDING_MAX = 16
 """Messages given to senders at a time: two for each of eight, so that a lease outlives the wait for a slow partner."""
-REACTIONS_MAX = 64
+SENDING_LOW = SENDING_MAX // 2
+"""With so many left, those that found no room are fetched from the database, all in one transaction. No sender has
+waited yet."""
+REACTIONS_MAX = 256
 SENDING_LEASE = timedelta(seconds=45)
 """Longer than two requests can take; after a crash the message waits so long for its next sender."""
 REACTION_LEASE = timedelta(seconds=60)
@@ -55,6 +58,7 @@ class _Taken:
     reactions: list[Reaction] = field(default_factory=list)
     places: int = 0
     is_to_look: bool = False
+    has_found_no_room: bool = False
 
 
 class Desk:
@@ -67,6 +71,7 @@ class Desk:
         self._sending = 0
         self._asked = 0
         self._is_open = False
+        self._has_left = False
         self._local = threading.local()
 
     def open(self) -> None:
@@ -98,6 +103,7 @@ class Desk:
                     self._messages.extend(taken.messages)
                     self._reactions.extend(taken.reactions)
                     self._asked += taken.is_to_look
+                    self._look_for_left(more=taken.has_found_no_room)
                     self._changed.notify_all()
 
     def has_room_to_send(self) -> bool:
@@ -107,6 +113,7 @@ class Desk:
             return False
         with self._changed:
             if not self._is_open or self._sending >= SENDING_MAX:
+                taken.has_found_no_room = True  # whoever looks there next takes it
                 return False
             self._sending += 1
             taken.places += 1
@@ -149,18 +156,24 @@ class Desk:
         with self._changed:
             return SENDING_MAX - self._sending
 
-    def add_sending(self, count: int) -> None:
-        """Note that messages were claimed in the database and are given to senders."""
+    def add_sending(self, count: int, *, has_more: bool = False) -> None:
+        """Note that messages were claimed in the database and are given to senders, and that more may be there."""
         with self._changed:
             self._sending += count
+            self._look_for_left(more=has_more)
 
     def end_sending(self) -> None:
-        """Note that a sender is done with a message; if all places were taken, others wait in the database."""
+        """Note that a sender is done with a message; if few are left, others may wait in the database."""
         with self._changed:
             self._sending -= 1
-            if self._sending == SENDING_MAX - 1:
-                self._asked += 1
-                self._changed.notify_all()
+            self._look_for_left(more=False)
+
+    def _look_for_left(self, *, more: bool) -> None:
+        self._has_left = self._has_left or more
+        if self._has_left and self._sending <= SENDING_LOW:
+            self._has_left = False
+            self._asked += 1
+            self._changed.notify_all()
 
     def messages(self) -> list[tuple[Record, Entry]]:
         """Return what is to be sent, taken from the desk."""

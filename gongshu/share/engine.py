@@ -172,8 +172,6 @@ class Engine:
         after = self.save(connection, record, step, {**(changes or {}), **noted}, actor)
         if at_once:
             self._desk.take_message(after, entry)
-        else:
-            self._desk.leave()
         return after
 
     def activate(self, connection: sa.Connection, agreement_id: str) -> None:

@@ -135,7 +135,7 @@ class Runner:
         count = self._reactor.perform_due(limit=AT_A_TIME)
         places = self._desk.free_places()
         claimed = self._outbox.claim_due(limit=places) if places > 0 else []
-        self._desk.add_sending(len(claimed))
+        self._desk.add_sending(len(claimed), has_more=len(claimed) == places > 0)
         self._send(senders, claimed)
         pause_s = 0.0 if count or claimed else min(LOOK_S, self._until_next_s())
         if pause_s == 0.0 and (not (count or claimed) or time.monotonic() >= self._slow_at_s):

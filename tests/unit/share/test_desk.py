@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from gongshu.model.ids import PartyId
-from gongshu.share.desk import SENDING_MAX, Desk
+from gongshu.share.desk import SENDING_LOW, SENDING_MAX, Desk
 from gongshu.share.dsp.states import Kind, State
 from gongshu.share.errors import PeerUnreachable
 from gongshu.share.ports import Reply
@@ -101,7 +101,7 @@ def test_a_sender_that_fails_late_does_not_free_what_another_holds(world: World)
     assert (due(world.shop), world.shop.outbox.claim_due()) == (0, [])
 
 
-def test_a_full_desk_leaves_the_rest_in_the_database_and_looks_there_when_a_sender_is_done(world: World) -> None:
+def test_a_full_desk_leaves_the_rest_in_the_database_and_looks_there_when_half_of_it_is_done(world: World) -> None:
     offer_id = offered(world)
     desk = world.shop.signals.desk
     desk.open()
@@ -109,7 +109,23 @@ def test_a_full_desk_leaves_the_rest_in_the_database_and_looks_there_when_a_send
         world.shop.ask_contract(MILL, offer_id, TERMS)
     assert (len(desk.messages()), due(world.shop), desk.free_places()) == (SENDING_MAX, 2, 0)
     asked = desk.asked
+    for _ in range(SENDING_MAX - SENDING_LOW - 1):
+        desk.end_sending()
+    assert desk.asked == asked
     desk.end_sending()
+    assert desk.asked > asked
+
+
+def test_what_found_no_room_is_looked_for_if_the_desk_was_emptied_before_it_was_kept() -> None:
+    desk = Desk()
+    desk.open()
+    desk.add_sending(SENDING_MAX)
+    asked = desk.asked
+    with desk.taking():
+        assert not desk.has_room_to_send()
+        for _ in range(SENDING_MAX):
+            desk.end_sending()
+        assert desk.asked == asked
     assert desk.asked > asked
 
 
