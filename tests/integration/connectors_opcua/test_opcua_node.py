@@ -1,6 +1,7 @@
 """Against node-opcua, another maker's server: sign and encrypt, pages of a tree, and every value accounted for."""
 
 import asyncio
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -37,6 +38,13 @@ def connector_for(folder: Path, config: OpcUaConfig) -> OpcUaConnector:
     return connector
 
 
+@pytest.fixture(scope="module")
+def fast_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """A server with three hundred counters that change twenty times a second."""
+    with node_server(tmp_path_factory.mktemp("fast"), counters=300, every_ms=50) as port:
+        yield port
+
+
 async def test_signs_encrypts_and_lists_a_tree_of_several_pages(tmp_path: Path) -> None:
     with node_server(tmp_path, counters=2300, every_ms=1000) as port:
         config = config_for(tmp_path, port)
@@ -60,38 +68,35 @@ def missing_and_repeated(run: Run) -> tuple[int, int]:
     return sum(int((step - 1)[step > 1].sum()) for step in steps), sum(int((step <= 0).sum()) for step in steps)
 
 
-async def test_at_a_high_rate_every_value_is_delivered(tmp_path: Path) -> None:
-    with node_server(tmp_path, counters=300, every_ms=50) as port:
-        config = config_for(tmp_path, port, queue_size=100)
-        async with collecting(SPEC, config, connector_for(tmp_path, config)) as run:
-            await run.until(lambda r: r.counters.read > 15_000, 60)
-            assert missing_and_repeated(run) == (0, 0)
-            assert run.counters.losses == 0
+async def test_at_a_high_rate_every_value_is_delivered(fast_port: int, tmp_path: Path) -> None:
+    config = config_for(tmp_path, fast_port, queue_size=100)
+    async with collecting(SPEC, config, connector_for(tmp_path, config)) as run:
+        await run.until(lambda r: r.counters.read > 15_000, 60)
+        assert missing_and_repeated(run) == (0, 0)
+        assert run.counters.losses == 0
 
 
-async def test_what_the_servers_queues_drop_is_said(tmp_path: Path) -> None:
-    with node_server(tmp_path, counters=20, every_ms=20) as port:
-        config = config_for(tmp_path, port, queue_size=2, publishing_interval_ms=500)
-        async with collecting(SPEC, config, connector_for(tmp_path, config)) as run:
-            await run.until(lambda r: r.counters.read > 200, 60)
-            missing, repeated = missing_and_repeated(run)
-            assert missing > 0
-            assert repeated == 0
-            assert {loss.reason for loss in run.collection.feed.losses} == {"device overflow"}
+async def test_what_the_servers_queues_drop_is_said(fast_port: int, tmp_path: Path) -> None:
+    config = config_for(tmp_path, fast_port, queue_size=2, publishing_interval_ms=500)
+    async with collecting(SPEC, config, connector_for(tmp_path, config)) as run:
+        await run.until(lambda r: r.counters.read > 3000, 60)
+        missing, repeated = missing_and_repeated(run)
+        assert missing > 0
+        assert repeated == 0
+        assert {loss.reason for loss in run.collection.feed.losses} == {"device overflow"}
 
 
-async def test_an_outage_shorter_than_the_session_loses_and_repeats_nothing(tmp_path: Path) -> None:
+async def test_an_outage_shorter_than_the_session_loses_and_repeats_nothing(fast_port: int, tmp_path: Path) -> None:
     from gongshu.testing.cable import Cable
 
-    with node_server(tmp_path, counters=50, every_ms=100) as port:
-        async with Cable("127.0.0.1", port) as cable:
-            config = config_for(tmp_path, cable.port, queue_size=500, reconnect_min_s=0.1, reconnect_max_s=0.3)
-            async with collecting(SPEC, config, connector_for(tmp_path, config)) as run:
-                await run.until(lambda r: r.counters.read > 500, 60)
-                await cable.cut()
-                await asyncio.sleep(2.0)
-                await cable.restore()
-                read = run.counters.read
-                await run.until(lambda r: r.counters.read > read + 2000, 60)
-                assert missing_and_repeated(run) == (0, 0)
-                assert run.collection.feed.outage_recovered
+    async with Cable("127.0.0.1", fast_port) as cable:
+        config = config_for(tmp_path, cable.port, queue_size=1000, reconnect_min_s=0.1, reconnect_max_s=0.3)
+        async with collecting(SPEC, config, connector_for(tmp_path, config)) as run:
+            await run.until(lambda r: r.counters.read > 3000, 60)
+            await cable.cut()
+            await asyncio.sleep(2.0)
+            await cable.restore()
+            read = run.counters.read
+            await run.until(lambda r: r.counters.read > read + 12_000, 60)
+            assert missing_and_repeated(run) == (0, 0)
+            assert run.collection.feed.outage_recovered

@@ -13,7 +13,7 @@ from gongshu.cli.quality import app as quality
 from gongshu.config import NodeConfig
 from gongshu.govern.errors import ReasonMissing, RoleMissing, StateSecretDeclared
 from gongshu.model.access import Role
-from gongshu.model.ids import DatasetId
+from gongshu.model.ids import DatasetId, SubjectId
 from gongshu.node import open_node
 from tests.metadata import new_home
 from tests.unit.govern.parts import sighting
@@ -32,8 +32,8 @@ def tokens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     node.store.write("orders", rows, title="订单", origin="import:orders.csv")
     given = {}
     for name, role in (("li", Role.STEWARD), ("wang", Role.VIEWER)):
-        node.identity.create_account(name, PASSWORD, frozenset({role}), "system:test")
-        given[name] = node.identity.login(name, PASSWORD)
+        node.identity.create_account(name, PASSWORD, frozenset({role}), SubjectId("system:test"))
+        given[name] = node.identity.issue_token(name, valid_s=600, actor=SubjectId("system:test"))
     node.close()
     monkeypatch.setenv("GONGSHU_HOME", str(tmp_path))
     monkeypatch.setenv("GONGSHU_TOKEN", given["li"])
