@@ -19,6 +19,8 @@ from gongshu.console.reasons import (
     in_chinese,
     read_sentences,
 )
+from gongshu.secure.errors import Denied
+from gongshu.secure.gate.service import ASK_ADMINISTRATOR, ASK_PROVIDER
 from gongshu.share.errors import PeerRefused, TermsForbid
 from gongshu.share.spaces.errors import SpaceMoveIllegal
 
@@ -157,3 +159,11 @@ def sentences(value: ast.expr | None) -> Iterator[str]:
 def is_sentence(text: str) -> bool:
     words = [word for word in text.replace("{}", " ").split() if re.fullmatch(r"[a-z']{2,}[,;:.]?", word)]
     return len(words) >= 3 and not text.startswith(("SELECT", "<"))
+
+
+def test_a_refusal_of_the_gate_says_in_chinese_why_and_what_helps() -> None:
+    facts = {"subject": "user:li", "action": "read", "object": "copy", "purpose": "quality"}
+    for reason, ask in (("no-policy-permits", ASK_ADMINISTRATOR), ("contract: its 2 uses are used up", ASK_PROVIDER)):
+        said = error_in_chinese(Denied(**facts, reasons=reason, ask=ask))
+        left = re.findall(r"[A-Za-z-]{3,}", said.replace("gongshu share kept", ""))
+        assert left == ["user", "quality", "copy"]
