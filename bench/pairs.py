@@ -99,10 +99,9 @@ class Pair:
         return sum(self.times_s().values())
 
     def times_s(self) -> dict[int, float]:
-        """Return the processor time of each of these processes, by its id."""
+        """Return the processor time of each of these processes and of its children that have ended, by its id."""
         every = [each for root in [*self.processes, *self.servers] for each in _tree(root)]
-        times = [(each.pid, each.cpu_times()) for each in every]
-        return {pid: float(used.user + used.system) for pid, used in times}
+        return {each.pid: float(sum(each.cpu_times()[:4])) for each in every}
 
     def memories_mb(self) -> list[float]:
         """Return the memory of each connector, with everything it started, PSS."""
