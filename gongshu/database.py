@@ -22,7 +22,7 @@ import sqlalchemy.orm  # the lake's library needs it; half loaded in one thread,
 from sqlalchemy import event
 from sqlalchemy.types import TypeDecorator
 
-from gongshu.postgres import check_when_taken, one_by_one
+from gongshu.postgres import one_by_one, tend_connections
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -100,7 +100,7 @@ class Database:
             event.listen(self.engine, "connect", _configure_sqlite)
             event.listen(self.engine, "begin", _begin_immediately)
         else:
-            check_when_taken(self.engine)
+            tend_connections(self.engine)
         self._reading = self.engine.execution_options(gongshu_read_only=True)
 
     @property

@@ -14,14 +14,20 @@ from sqlalchemy import event
 
 IDLE_S = 30.0
 """A connection that lay longer is asked whether it still holds: a cut cable says nothing by itself. Ours."""
+PREPARED_AFTER = 1
+"""A statement is prepared when a connection carries it out for the second time; the driver's own 5 lets a node that
+has just started plan each of them on each of its connections for a hundred contracts."""
 _IDLE_SINCE = "gongshu_idle_since_s"
 
 
-def check_when_taken(engine: sa.Engine) -> None:
+def tend_connections(engine: sa.Engine) -> None:
     """Let the engine's pool replace connections that the server has ended, without asking each of them each time.
 
     One that was ended has something to read. If one is found, all that are open are replaced when they are taken next.
     """
+
+    def begin(driver: Any, record: Any) -> None:  # noqa: ARG001
+        driver.prepare_threshold = PREPARED_AFTER
 
     def lie_down(driver: Any, record: Any) -> None:  # noqa: ARG001
         record.info[_IDLE_SINCE] = time.monotonic()
@@ -36,6 +42,7 @@ def check_when_taken(engine: sa.Engine) -> None:
         except (engine.dialect.loaded_dbapi.Error, OSError, ValueError) as cause:
             raise sa.exc.InvalidatePoolError from cause
 
+    event.listen(engine, "connect", begin)
     event.listen(engine, "checkin", lie_down)
     event.listen(engine, "checkout", take)
 
