@@ -118,14 +118,17 @@ def apply(show: Show) -> Evidence:
     ready = [b for b in bindings if _meets(engineer, span, b)]
     require(bool(ready), "machines that meet the app's needs", "at least one", len(bindings))
     run = engineer.call("POST", "/api/v1/apps/oee/runs", span | {"bindings": ready, "params": {"bucket_s": 0}})
-    asset = ready[0]["asset"]
-    opened = engineer.get(f"/api/v1/apps/runs/{run['run_id']}/figure", asset=asset, figure="oee_index")
+    at = f"/api/v1/apps/runs/{run['run_id']}/figure"
+    opened = {b["asset"]: engineer.get(at, asset=b["asset"], figure="oee_index")["figure"]["value"] for b in ready}
+    known = [asset for asset, value in opened.items() if value is not None]  # a machine that only stood has no figure
+    require(bool(known), "a machine with a figure", "at least one", opened)
+    asset = known[0]
     show.oee_dataset_id = next(name for name in run["outputs"] if "stops" not in name)
-    wrong = {"asset": asset, "roles": {**ready[0]["roles"], "ideal_cycle": ready[0]["roles"]["state"]}}
+    wrong = {"asset": ready[0]["asset"], "roles": {**ready[0]["roles"], "ideal_cycle": ready[0]["roles"]["state"]}}
     refusal = engineer.refused("POST", "/api/v1/apps/oee/runs", span | {"bindings": [wrong]})
     steward.call("POST", "/api/v1/catalogue/confirmations", {"dataset_ids": [show.oee_dataset_id], "reason": "demo"})
     return Evidence(
-        f"OEE of {len(ready)} machines, {asset.rsplit('/', 1)[-1]}: {opened['figure']['value']:.3f}",
+        f"OEE of {len(ready)} machines, {asset.rsplit('/', 1)[-1]}: {opened[asset]:.3f}",
         f"data of the wrong unit [{refusal.code}]",
     )
 
