@@ -10,7 +10,7 @@ import re
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import wraps
 from importlib import import_module
@@ -124,7 +124,9 @@ class Database:
         if looking is not None:
             yield looking
             return
-        with self._reading.connect() as connection, nullcontext() if self.is_sqlite else one_by_one(connection):
+        with self._reading.connect() as connection:
+            if not self.is_sqlite:
+                one_by_one(connection)
             yield connection
 
     @contextmanager

@@ -5,8 +5,6 @@ This module must not know what any table means.
 
 import select
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy as sa
@@ -29,8 +27,10 @@ def tend_connections(engine: sa.Engine) -> None:
     def begin(driver: Any, record: Any) -> None:  # noqa: ARG001
         driver.prepare_threshold = PREPARED_AFTER
 
-    def lie_down(driver: Any, record: Any) -> None:  # noqa: ARG001
+    def lie_down(driver: Any, record: Any) -> None:
         record.info[_IDLE_SINCE] = time.monotonic()
+        if driver is not None and not driver.closed and driver.autocommit:  # by `one_by_one`; the next user may write
+            driver.autocommit = False
 
     def take(driver: Any, record: Any, proxy: Any) -> None:  # noqa: ARG001
         since_s = record.info.get(_IDLE_SINCE)
@@ -47,20 +47,14 @@ def tend_connections(engine: sa.Engine) -> None:
     event.listen(engine, "checkout", take)
 
 
-@contextmanager
-def one_by_one(connection: sa.Connection) -> Iterator[sa.Connection]:
-    """Yield the connection, on which each statement is ended by the server within the block.
+def one_by_one(connection: sa.Connection) -> None:
+    """Let the server end each statement by itself, until the connection is given back to its pool.
 
     For reading: each statement sees the newest state anyway (READ COMMITTED), and a transaction around them would cost
     two more journeys. Rows cannot be taken in parts (`yield_per`).
     """
     driver: Any = connection.connection.driver_connection
     driver.autocommit = True
-    try:
-        yield connection
-    finally:
-        if not driver.closed:
-            driver.autocommit = False
 
 
 def _has_something_to_say(driver: Any) -> bool:

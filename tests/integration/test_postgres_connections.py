@@ -45,6 +45,16 @@ def test_reading_leaves_no_transaction_open_and_writing_stays_whole(postgres: Da
             connection.execute(sa.text("DROP TABLE seen"))
 
 
+def test_a_connection_that_was_given_back_in_the_middle_of_something_writes_as_a_whole(postgres: Database) -> None:
+    with suppress(sa.exc.DBAPIError), postgres.connect() as reading:
+        reading.execute(sa.text("BEGIN"))
+        reading.execute(sa.text("SELECT 1 / 0"))
+    with postgres.begin() as writing:
+        driver = writing.connection.driver_connection
+        assert driver is not None
+        assert not driver.autocommit
+
+
 def test_many_rows_are_read_in_parts(postgres: Database) -> None:
     with postgres.stream() as connection:
         rows = connection.execution_options(yield_per=10).execute(sa.text("SELECT generate_series(1, 25)"))
