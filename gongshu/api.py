@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
-from fastapi.routing import APIRoute, iter_route_contexts
+from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
@@ -41,14 +41,15 @@ class RouteIndex(BaseRoute):
 
     The framework asks routers and routes one after the other, and each included router twice: with a few hundred routes
     that takes longer than all else it does for a small request.
-    What it does not find (a wrong method, an unknown path) is left to them. Of two that fit, the first one is taken.
+    What it does not find (a wrong method, an unknown path, what is changed where a router is included) is left to them.
+    Of two that fit, the first one is taken.
     """
 
     def __init__(self, routes: Iterable[BaseRoute]) -> None:
         by_method: dict[str, list[APIRoute]] = {}
         for context in iter_route_contexts(list(routes)):
             route = context.original_route
-            if isinstance(route, APIRoute) and context.path == route.path:
+            if isinstance(route, APIRoute) and _is_alone(context, route):
                 for method in route.methods or ():
                     by_method.setdefault(method, []).append(route)
         self._by_method = {method: (_any_of(found), found) for method, found in by_method.items()}
@@ -57,9 +58,9 @@ class RouteIndex(BaseRoute):
         """Return the route's own answer, which names it."""
         pattern, routes = self._by_method.get(scope.get("method", ""), (None, ()))
         found = pattern.match(scope["path"]) if pattern is not None and scope["type"] == "http" else None
-        if found is None or found.lastindex is None:
+        if found is None or found.lastgroup is None:
             return Match.NONE, {}
-        return routes[found.lastindex - 1].matches(scope)
+        return routes[int(found.lastgroup[1:])].matches(scope)
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the route that was found answer."""
@@ -120,6 +121,13 @@ def _problem(
     return JSONResponse(body, status, headers, media_type=PROBLEM)
 
 
+def _is_alone(context: RouteContext, route: APIRoute) -> bool:
+    """True if nothing was added where the route's router was included: the index asks the route alone."""
+    added = (context.dependencies, context.max_body_size)
+    return context.path == route.path and added == (route.dependencies, route.max_body_size)
+
+
 def _any_of(routes: Iterable[APIRoute]) -> re.Pattern[str]:
-    """Return one pattern for all; the number of its group is that of the route."""
-    return re.compile("|".join(f"({_NAME.sub('(?:', route.path_regex.pattern)})" for route in routes))
+    """Return one pattern for all; the name of its last group ends with the number of the route."""
+    named = (f"(?P<r{at}>{_NAME.sub('(?:', route.path_regex.pattern)})" for at, route in enumerate(routes))
+    return re.compile("|".join(named))

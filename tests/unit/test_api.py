@@ -5,15 +5,23 @@ from typing import Annotated
 
 import httpx
 import pytest
-from fastapi import APIRouter, FastAPI, Query
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query
 from starlette.routing import Match
 
 from gongshu.api import RouteIndex, index_routes
 
 
+def refuse() -> None:
+    raise HTTPException(403)
+
+
 def an_app(*, is_indexed: bool) -> FastAPI:
     app = FastAPI()
-    inner, outer = APIRouter(), APIRouter(prefix="/api/things")
+    inner, outer, guarded = APIRouter(), APIRouter(prefix="/api/things"), APIRouter()
+
+    @guarded.get("/api/secrets")
+    def secrets() -> dict[str, str]:
+        return {"route": "secrets"}
 
     @outer.get("/newest")
     def newest(limit: Annotated[int, Query(ge=1)] = 3) -> dict[str, str | int]:
@@ -31,11 +39,16 @@ def an_app(*, is_indexed: bool) -> FastAPI:
     def part(part_id: int) -> dict[str, str | int]:
         return {"route": "part", "id": part_id}
 
+    @inner.get("/api/weights/{weight:float}")
+    def weight(weight: float) -> dict[str, str | float]:
+        return {"route": "weight", "weight": weight}
+
     @inner.get("/api/files/{name:path}")
     def file(name: str) -> dict[str, str]:
         return {"route": "file", "name": name}
 
     outer.include_router(inner, prefix="/inner")
+    app.include_router(guarded, dependencies=[Depends(refuse)])
     app.include_router(outer)
     app.include_router(inner)
 
@@ -61,6 +74,8 @@ ASKED = (
     ("GET", "/api/parts/12"),
     ("GET", "/api/parts/twelve"),
     ("GET", "/api/things/inner/api/parts/12"),
+    ("GET", "/api/weights/1.5"),
+    ("GET", "/api/secrets"),
     ("GET", "/api/files/a/b/c"),
     ("GET", "/api/files/"),
     ("GET", "/healthz"),
