@@ -103,8 +103,8 @@ class Desk:
                     self._messages.extend(taken.messages)
                     self._reactions.extend(taken.reactions)
                     self._asked += taken.is_to_look
-                    self._look_for_left(more=taken.has_found_no_room)
                     self._changed.notify_all()
+                self._look_for_left(more=is_kept and taken.has_found_no_room)
 
     def has_room_to_send(self) -> bool:
         """True if the message about to be queued can be given to `take_message`; the place is kept for it."""

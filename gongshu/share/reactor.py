@@ -112,24 +112,10 @@ class Reactor:
 
     def perform_due(self, *, limit: int = 50) -> int:
         """Perform the reactions that are due; return how many were."""
-        return self.perform(self._claim(limit))
+        return self.perform(self.claim_due(limit=limit))
 
-    def perform(self, reactions: Sequence[Reaction]) -> int:
-        """Perform reactions that nobody else performs meanwhile, and return how many; one transaction for all.
-
-        If it cannot be kept, each gets one of its own, so that none keeps another from its way.
-        """
-        planned = self._planned(reactions)
-        try:
-            self._store(planned)
-        except (GongshuError, sa.exc.SQLAlchemyError):
-            if len(planned) < 2:
-                raise
-            for one in planned:
-                self._store([one])
-        return len(reactions)
-
-    def _claim(self, limit: int) -> list[Reaction]:
+    def claim_due(self, *, limit: int) -> list[Reaction]:
+        """Take reactions that are due, one of each process, for this performer alone."""
         now = self._clock()
         asked = {"now": now, "at_most": limit}
         with self._database.connect() as connection:
@@ -141,6 +127,28 @@ class Reactor:
             ids = [row.sequence for row in first.values()]
             connection.execute(_LEASE_THEM, {"ids": ids, "until": now + REACTION_LEASE})
         return [Reaction(row.sequence, row.process_id, row.action, row.actor, row.reason) for row in first.values()]
+
+    def perform(self, reactions: Sequence[Reaction]) -> int:
+        """Perform reactions that nobody else performs meanwhile, and return how many; one transaction for all.
+
+        If that fails, each is performed alone, so that none keeps another from its way; the first failure is raised.
+        """
+        try:
+            self._store(self._planned(reactions))
+        except Exception:
+            if len(reactions) < 2:
+                raise
+            failures = [fault for one in reactions if (fault := self._failure_of(one)) is not None]
+            if failures:
+                raise failures[0] from None
+        return len(reactions)
+
+    def _failure_of(self, reaction: Reaction) -> Exception | None:
+        try:
+            self._store(self._planned([reaction]))
+        except Exception as fault:  # noqa: BLE001  # raised when the others have been performed
+            return fault
+        return None
 
     def _planned(self, reactions: Sequence[Reaction]) -> list[tuple[Reaction, Record, Plan | None]]:
         if not reactions:

@@ -96,17 +96,16 @@ class Runner:
             pass
 
     def _run(self) -> None:
-        with (
-            ThreadPoolExecutor(SENDERS, thread_name_prefix="share-send") as senders,
-            ThreadPoolExecutor(REACTORS, thread_name_prefix="share-react") as reactors,
-        ):
-            self._desk.open()
-            while not self._stopping.is_set():
+        with ThreadPoolExecutor(SENDERS, thread_name_prefix="share-send") as senders:
+            with ThreadPoolExecutor(REACTORS, thread_name_prefix="share-react") as reactors:
+                self._desk.open()
+                while not self._stopping.is_set():
+                    self._work_once(senders, reactors)
+                    if not self._stopping.is_set():
+                        self._desk.wait(self._looked, self._look_at_s - time.monotonic())
+                self._desk.close()
                 self._work_once(senders, reactors)
-                if not self._stopping.is_set():
-                    self._desk.wait(self._looked, self._look_at_s - time.monotonic())
-            self._desk.close()
-            self._work_once(senders, reactors)
+            self._send(senders, self._desk.messages())  # of the reactions that were still being performed
 
     def _work_once(self, senders: ThreadPoolExecutor, reactors: ThreadPoolExecutor) -> None:
         try:
@@ -123,22 +122,25 @@ class Runner:
         self._send(senders, self._desk.messages())
         while reactions := self._desk.reactions(AT_A_TIME):
             if self._free_reactors.acquire(blocking=False):
-                reactors.submit(self._react, reactions)
+                reactors.submit(self._react_beside, reactions)
             else:
-                self._reactor.perform(reactions)
+                self._react(reactions)
             self._send(senders, self._desk.messages())
 
     def _look(self, senders: ThreadPoolExecutor) -> None:
         """Do what is due in the database, and note when to look there again."""
         self._looked = self._desk.asked
         self._look_at_s = time.monotonic() + AFTER_ERROR_S  # where it cannot be read
-        count = self._reactor.perform_due(limit=AT_A_TIME)
+        reactions = self._reactor.claim_due(limit=AT_A_TIME)
+        if reactions:
+            self._react(reactions)
         places = self._desk.free_places()
         claimed = self._outbox.claim_due(limit=places) if places > 0 else []
         self._desk.add_sending(len(claimed), has_more=len(claimed) == places > 0)
         self._send(senders, claimed)
-        pause_s = 0.0 if count or claimed else min(LOOK_S, self._until_next_s())
-        if pause_s == 0.0 and (not (count or claimed) or time.monotonic() >= self._slow_at_s):
+        is_busy = bool(reactions or claimed)
+        pause_s = 0.0 if is_busy else min(LOOK_S, self._until_next_s())
+        if pause_s == 0.0 and (not is_busy or time.monotonic() >= self._slow_at_s):
             self._work_slowly()
             self._slow_at_s = time.monotonic() + SLOW_EVERY_S
         self._look_at_s = time.monotonic() + pause_s
@@ -161,7 +163,11 @@ class Runner:
         try:
             self._reactor.perform(reactions)
         except Exception as error:  # noqa: BLE001  # supervisor: the leases end and the reactions are taken up again
-            _logger.error("%s reactions were not performed: %s", len(reactions), _code_of(error))
+            _logger.error("not all of %s reactions were performed: %s", len(reactions), _code_of(error))
+
+    def _react_beside(self, reactions: Sequence[Reaction]) -> None:
+        try:
+            self._react(reactions)
         finally:
             self._free_reactors.release()
 

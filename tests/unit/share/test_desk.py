@@ -1,17 +1,24 @@
 """Work that a process queued and does at once: only what was kept, only while there is room, and never twice."""
 
+import threading
+import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from gongshu.model.ids import PartyId
-from gongshu.share.desk import SENDING_LOW, SENDING_MAX, Desk
+from gongshu.share.automation import Action
+from gongshu.share.desk import SENDING_LOW, SENDING_MAX, Desk, Reaction
 from gongshu.share.dsp.states import Kind, State
 from gongshu.share.errors import PeerUnreachable
+from gongshu.share.model import Record
 from gongshu.share.ports import Reply
+from gongshu.share.reactor import Plan
 from gongshu.share.runner import Runner
+from gongshu.share.signals import Signals
 from gongshu.share.tables import share_outbox, share_reactions
 from tests.conftest import Clock
 from tests.unit.share.test_flow import TERMS, offered, only
@@ -129,6 +136,28 @@ def test_what_found_no_room_is_looked_for_if_the_desk_was_emptied_before_it_was_
     assert desk.asked > asked
 
 
+def test_what_found_no_room_is_looked_for_if_the_desk_was_emptied_by_what_was_lost() -> None:
+    desk = Desk()
+    desk.open()
+    asked = desk.asked
+
+    def find_no_room() -> None:
+        with desk.taking():
+            assert not desk.has_room_to_send()
+
+    def lose_all_places() -> None:
+        with desk.taking():
+            assert [desk.has_room_to_send() for _ in range(SENDING_MAX)] == [True] * SENDING_MAX
+            other = threading.Thread(target=find_no_room)
+            other.start()
+            other.join()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        lose_all_places()
+    assert desk.asked > asked
+
+
 def test_what_was_rolled_back_is_not_done_and_gives_its_place_back() -> None:
     desk = Desk()
     desk.open()
@@ -176,3 +205,53 @@ def test_a_runner_that_stops_has_done_what_lay_at_its_desk(world: World) -> None
         runner.stop()
     assert len(world.net.sent) == 1
     assert not world.shop.signals.desk.has_room_to_send()
+
+
+def test_a_runner_that_stops_sends_what_a_reaction_says_that_is_still_being_performed() -> None:
+    database: Any = SimpleNamespace(is_sqlite=False)
+    record: Any = SimpleNamespace(process_id="urn:uuid:1")
+    signals, begun, sent = Signals(), threading.Event(), list[Any]()
+    desk = signals.desk
+
+    def perform(reactions: Any) -> int:
+        with desk.taking():
+            assert desk.has_room_to_send()
+            begun.set()
+            until_s = time.monotonic() + 30
+            while desk.has_room_to_react() and time.monotonic() < until_s:
+                time.sleep(0.01)
+            time.sleep(0.1)  # the runner has cleared its desk for the last time by now, or waits for this
+            desk.take_message(record, reactions)
+        return 1
+
+    reactor: Any = SimpleNamespace(perform=perform, claim_due=lambda limit: [])
+    outbox: Any = SimpleNamespace(deliver=lambda record, entry: sent.append(entry), claim_due=lambda limit: [])
+    runner = Runner(database, reactor, outbox, SimpleNamespace(), Clock(), signals)  # type: ignore[arg-type]
+    with desk.taking():
+        desk.take_reaction(Reaction(1, record.process_id, "agree", "system", ""))
+    runner.start()
+    assert begun.wait(30)
+    runner.stop()
+    assert len(sent) == 1
+
+
+def test_a_reaction_that_cannot_be_planned_keeps_no_other_from_its_way(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offer_id = offered(world)
+    stuck = world.shop.ask_contract(MILL, offer_id, TERMS)
+    others = [world.shop.ask_contract(MILL, offer_id, TERMS) for _ in range(2)]
+    world.shop.runner.step()
+    plan = world.mill.reactor._plan
+
+    def plan_others(record: Record, action: Action, reason: str) -> Plan:
+        if record.consumer_pid == stuck.process_id:
+            raise ZeroDivisionError
+        return plan(record, action, reason)
+
+    monkeypatch.setattr(world.mill.reactor, "_plan", plan_others)
+    with pytest.raises(ZeroDivisionError):
+        world.mill.runner.step()
+    world.settle(rounds=9, seconds=1)
+    assert {world.shop.engine.record(each.process_id).state for each in others} == {State.FINALIZED}
+    assert world.shop.engine.record(stuck.process_id).state is State.REQUESTED
