@@ -19,10 +19,10 @@ def mount_console(app: FastAPI, node: "Node") -> None:
     Cost: imports NiceGUI, about a second; call it once a process, because NiceGUI keeps its pages globally.
     """
     from gongshu.console.frame import Console
-    from gongshu.console.guard import BrowserGuard
+    from gongshu.console.guard import guard
     from gongshu.console.pages import create_pages
 
     console = Console(app, node)
     create_pages(console)
     console.mount()
-    app.add_middleware(BrowserGuard)
+    guard(app)

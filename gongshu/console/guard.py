@@ -10,7 +10,10 @@ import hashlib
 import re
 from collections.abc import Iterable
 
+from fastapi import FastAPI
 from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _SCRIPT = re.compile(rb"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DOTALL | re.IGNORECASE)
@@ -21,8 +24,14 @@ OTHER = {**COMMON, POLICY: "default-src 'none'; frame-ancestors 'none'"}
 """For answers that are no pages: opened as one, they can do nothing."""
 
 
+def guard(app: FastAPI) -> None:
+    """Add the headers to every answer of an application, also where it fails: that is answered outside of all else."""
+    app.add_middleware(BrowserGuard)
+    app.add_exception_handler(Exception, _answer_failure)
+
+
 class BrowserGuard:
-    """Adds the headers to every HTTP answer of the application."""
+    """Adds the headers to every HTTP answer of the application that it guards."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -52,6 +61,10 @@ class BrowserGuard:
             await send(message)
 
         await self._app(scope, receive, guarded)
+
+
+async def _answer_failure(request: Request, error: Exception) -> Response:  # noqa: ARG001
+    return PlainTextResponse("Internal Server Error", 500, OTHER)
 
 
 def page_policy(scripts: Iterable[bytes], host: str) -> str:
