@@ -3,9 +3,11 @@
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime
+from itertools import chain, repeat
 from typing import Protocol
 
 import sqlalchemy as sa
@@ -31,6 +33,9 @@ AT_A_TIME = 8
 LOOK_S = 1.0
 """Other processes of the node (the command line) queue into the same tables; this is how soon their work is seen."""
 AFTER_ERROR_S = 5.0
+INSIST_S = 30.0
+AGAIN_S = 1.0
+"""What is at hand is tried again so long, and so often, where the database is away. Shorter than its lease. Ours."""
 SLOW_EVERY_S = 0.2
 """Deadlines and chores have time: while messages keep the thread busy, they are seen to so often."""
 
@@ -160,10 +165,7 @@ class Runner:
         return sum(chore.perform_due() for chore in self._chores) + self._watchdog.check_due()
 
     def _react(self, reactions: Sequence[Reaction]) -> None:
-        try:
-            self._reactor.perform(reactions)
-        except Exception as error:  # noqa: BLE001  # supervisor: the leases end and the reactions are taken up again
-            _logger.error("not all of %s reactions were performed: %s", len(reactions), _code_of(error))
+        self._insist(lambda: self._reactor.perform(reactions), f"not all of {len(reactions)} reactions were performed")
 
     def _react_beside(self, reactions: Sequence[Reaction]) -> None:
         try:
@@ -172,12 +174,28 @@ class Runner:
             self._free_reactors.release()
 
     def _deliver(self, record: Record, entry: Entry) -> None:
+        tries = chain((entry,), repeat(replace(entry, attempts=max(1, entry.attempts))))  # again only after asking
         try:
-            self._outbox.deliver(record, entry)
-        except Exception as error:  # noqa: BLE001  # supervisor: the lease ends and the message is taken up again
-            _logger.error("a message of %s was not sent: %s", record.process_id, _code_of(error))
+            self._insist(
+                lambda: self._outbox.deliver(record, next(tries)), f"a message of {record.process_id} was not sent"
+            )
         finally:
             self._desk.end_sending()
+
+    def _insist(self, work: Callable[[], object], fault: str) -> None:
+        """Do the work, again while the database is away; then, and if it fails, its lease ends and it is taken up."""
+        until_s = time.monotonic() + INSIST_S
+        is_told = False
+        while True:
+            try:
+                work()
+            except Exception as error:  # noqa: BLE001  # supervisor
+                if not is_told:
+                    _logger.error("%s: %s", fault, _code_of(error))
+                is_told, is_away = True, isinstance(error, sa.exc.OperationalError)
+                if is_away and time.monotonic() < until_s and not self._stopping.wait(AGAIN_S):
+                    continue
+            return
 
     def _until_next_s(self) -> float:
         with self._database.connect() as connection:

@@ -10,9 +10,10 @@ import pytest
 import sqlalchemy as sa
 
 from gongshu.model.ids import PartyId
+from gongshu.share import runner as runner_module
 from gongshu.share.automation import Action
-from gongshu.share.desk import SENDING_LOW, SENDING_MAX, Desk, Reaction
-from gongshu.share.dsp.states import Kind, State
+from gongshu.share.desk import SENDING_LOW, SENDING_MAX, Desk, Entry, Reaction
+from gongshu.share.dsp.states import Kind, Move, State
 from gongshu.share.errors import PeerUnreachable
 from gongshu.share.model import Record
 from gongshu.share.ports import Reply
@@ -221,7 +222,7 @@ def test_a_runner_that_stops_sends_what_a_reaction_says_that_is_still_being_perf
             while desk.has_room_to_react() and time.monotonic() < until_s:
                 time.sleep(0.01)
             time.sleep(0.1)  # the runner has cleared its desk for the last time by now, or waits for this
-            desk.take_message(record, reactions)
+            desk.take_message(record, Entry("urn:uuid:2", record.process_id, Move.AGREE, "{}", 0, Clock()()))
         return 1
 
     reactor: Any = SimpleNamespace(perform=perform, claim_due=lambda limit: [])
@@ -233,6 +234,41 @@ def test_a_runner_that_stops_sends_what_a_reaction_says_that_is_still_being_perf
     assert begun.wait(30)
     runner.stop()
     assert len(sent) == 1
+
+
+def test_what_is_at_hand_is_done_when_the_database_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner_module, "AGAIN_S", 0.01)
+    database: Any = SimpleNamespace(is_sqlite=True)
+    record: Any = SimpleNamespace(process_id="urn:uuid:1")
+    signals, performed, sent = Signals(), list[Any](), list[int]()
+    away = sa.exc.OperationalError("", None, Exception("away"))
+
+    def perform(reactions: Any) -> None:
+        performed.append(reactions)
+        if len(performed) < 3:
+            raise away
+
+    def deliver(record: Any, entry: Any) -> None:
+        sent.append(entry.attempts)
+        if len(sent) < 3:
+            raise away
+
+    reactor: Any = SimpleNamespace(perform=perform, claim_due=lambda limit: [])
+    outbox: Any = SimpleNamespace(deliver=deliver, claim_due=lambda limit: [])
+    runner = Runner(database, reactor, outbox, SimpleNamespace(), Clock(), signals)  # type: ignore[arg-type]
+    signals.desk.open()
+    with signals.desk.taking():
+        signals.desk.take_reaction(Reaction(1, record.process_id, "agree", "system", ""))
+        assert signals.desk.has_room_to_send()
+        signals.desk.take_message(record, Entry("urn:uuid:2", record.process_id, Move.AGREE, "{}", 0, Clock()()))
+    runner.start()
+    deadline_s = time.monotonic() + 30
+    while (len(performed) < 3 or len(sent) < 3) and time.monotonic() < deadline_s:
+        time.sleep(0.01)
+    runner.stop()
+    assert len(performed) == 3
+    assert sent == [0, 1, 1], "what may have arrived goes again only after asking"
+    assert signals.desk.free_places() == SENDING_MAX
 
 
 def test_a_reaction_that_cannot_be_planned_keeps_no_other_from_its_way(
