@@ -85,7 +85,7 @@ def _read_bounded(answer: httpx.Response) -> bytes | None:
 def _json_of(said: bytes, address: str, what: str) -> Mapping[str, Any]:
     try:
         body = json.loads(said)
-    except ValueError as cause:
+    except (ValueError, RecursionError) as cause:
         raise FarSideSilent(address=address, what=what, reason="the answer is not JSON") from cause
     if not isinstance(body, dict):
         raise FarSideSilent(address=address, what=what, reason="the answer is not an object")
@@ -95,7 +95,7 @@ def _json_of(said: bytes, address: str, what: str) -> Mapping[str, Any]:
 def _reason_of(status_code: int, said: bytes) -> str:
     try:
         body = json.loads(said)
-    except ValueError:
+    except (ValueError, RecursionError):
         body = None
     detail = str(body.get("detail", "")) if isinstance(body, dict) else ""
     return f"{status_code} {detail[:500]}".strip()

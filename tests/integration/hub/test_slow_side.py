@@ -25,3 +25,11 @@ def test_an_answer_that_is_too_long_is_not_read(partner: Partner) -> None:
     address = partner(b"HTTP/1.1 200 OK\r\n\r\n", b"a" * (ANSWER_BYTES_MAX + 1))
     with pytest.raises(FarSideSilent, match="over"):
         HubClient(timeout_s=END_S).post(address, "/x", {}, what="report")
+
+
+@pytest.mark.parametrize(("status", "said"), [(b"200 OK", "not JSON"), (b"500 Broken", "500")])
+def test_an_answer_that_nests_without_end_is_no_answer(partner: Partner, status: bytes, said: str) -> None:
+    body = b"[" * 200_000
+    address = partner(b"HTTP/1.1 " + status + b"\r\nContent-Length: %d\r\n\r\n" % len(body) + body, b"")
+    with pytest.raises(FarSideSilent, match=said):
+        HubClient(timeout_s=END_S).post(address, "/x", {}, what="report")
