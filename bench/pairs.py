@@ -150,7 +150,9 @@ def ours(*, on_postgres: bool, rules: Rules | None = None) -> Iterator[Pair]:
 
         yield Pair(
             begin=lambda: str(shop.post("/negotiations", json=asked).raise_for_status().json()["process_id"]),
-            state_of=lambda process_id: str(shop.get(f"/negotiations/{process_id}").raise_for_status().json()["state"]),
+            state_of=lambda process_id: str(
+                shop.get(f"/negotiations/{process_id}/state").raise_for_status().json()["state"]
+            ),
             processes=processes,
             servers=[psutil.Process(server.pid)] if server else [],
             approve_all=approve_all,

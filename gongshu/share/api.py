@@ -242,6 +242,16 @@ def _add_steps(router: APIRouter, share: ShareService, subject_of: Callable[...,
         of_kind("negotiations", process_id)
         return record_view(share.counter(process_id, body.terms(), subject))
 
+    @router.get("/{name}/{process_id}/state")
+    def state(
+        name: Literal["negotiations", "transfers"], process_id: str, subject: Subject = Depends(subject_of)
+    ) -> View:
+        """How far a negotiation or transfer has come, and what came of it; for programs that ask often."""
+        share.require_onlooker(subject)
+        record = of_kind(name, process_id)
+        shown = {"state": record.state.value, "agreement_id": record.agreement_id}
+        return shown | {"waiting": record.waiting, "reason": record.reason}
+
     @router.get("/{name}/{process_id}")
     def process(name: str, process_id: str, subject: Subject = Depends(subject_of)) -> View:
         """One negotiation or transfer with its messages."""

@@ -108,6 +108,9 @@ def test_programs_do_the_same_over_http(sites: tuple[Site, Site]) -> None:
         shown = theirs.get(f"/negotiations/{asked['process_id']}").json()
         assert shown["messages"][0]["message_type"] == "ContractRequestMessage"
         agreement = theirs.get("/agreements").json()[0]
+        made = {"state": "FINALIZED", "agreement_id": agreement["agreement_id"], "waiting": "", "reason": ""}
+        assert theirs.get(f"/negotiations/{asked['process_id']}/state").json() == made
+        assert theirs.get(f"/transfers/{asked['process_id']}/state").status_code == 404
         opened = theirs.post("/transfers", json={"agreement_id": agreement["agreement_id"]}).json()
         shop.share.wait_for(opened["process_id"], {State.STARTED}, 20)
         pulled = theirs.post(f"/transfers/{opened['process_id']}/pull", json={"name": "mill_orders"})
