@@ -42,6 +42,7 @@ def bench_negotiations(seconds: int) -> list[Result]:
     of PostgreSQL. On disk is beside on disk: each commit of either connector waits for it. Ours prove each message with
     a signed token, the EDCs (0.14.1) use the mock of identity. EDC waits a second between two looks for work as it
     comes, so it is also measured with a tenth of that, and with its state in memory alone, which no restart survives.
+    The last pairs are kept on a processor each (`cpu_affinity` in `gongshu.toml`; for EDC all its threads).
     Five modules of its stores are of 0.13.0, the nearest release that is published everywhere; not the negotiation's.
     Fewer negotiations with a smaller --seconds.
     """
@@ -49,12 +50,16 @@ def bench_negotiations(seconds: int) -> list[Result]:
     sqlite, postgres = _measure(ours(on_postgres=False), count), _measure(ours(on_postgres=True), count)
     plain, tuned = (_measure(edcs(pause, on_postgres=True), count) for pause in (0, TUNED_MS))
     light, quick = (_measure(edcs(pause, on_postgres=False), count) for pause in (0, TUNED_MS))
+    apart = _measure(ours(on_postgres=False, apart=True), count)
+    edcs_apart = [_measure(edcs(pause, on_postgres=True, apart=True), count) for pause in (0, TUNED_MS)]
     theirs = {"on PostgreSQL": (plain, tuned), "in memory": (light, quick)}
     results = []
     for name, mine in _kinds(sqlite, postgres):
         results.append(_rate(f"{count} negotiations at once, ours {name}", mine, "on PostgreSQL", (plain, tuned)))
     results.append(_rate(f"{count} at once, ours on SQLite", sqlite, "in memory alone", (light, quick), has_aim=False))
-    for name, mine in _kinds(sqlite, postgres):
+    what = f"{count} at once, each on a processor of its own, ours on SQLite"
+    results.append(_rate(what, apart, "on PostgreSQL", (edcs_apart[0], edcs_apart[1])))
+    for name, mine in [*_kinds(sqlite, postgres), ("on SQLite, each on a processor of its own", apart)]:
         work = "; ".join(f"EDC {where}: {_pair(pair, 'work_ms')} ms" for where, pair in theirs.items())
         ratio = mine.work_ms / min(plain.work_ms, tuned.work_ms)
         results.append(Result(f"processor time a negotiation, ours {name}", mine.work_ms, "ms", work, ratio))

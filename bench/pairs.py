@@ -4,6 +4,7 @@ Each pair keeps its state as the bench asks: ours in SQLite or PostgreSQL, EDC i
 server is one of this bench's own, with the settings it comes with: each commit waits for the disk.
 """
 
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -114,18 +115,20 @@ def _tree(process: psutil.Process) -> list[psutil.Process]:
 
 
 @contextmanager
-def ours(*, on_postgres: bool, rules: Rules | None = None) -> Iterator[Pair]:
-    """Run two of our nodes, the provider with an offer under such rules."""
+def ours(*, on_postgres: bool, rules: Rules | None = None, apart: bool = False) -> Iterator[Pair]:
+    """Run two of our nodes, the provider with an offer under such rules; `apart` each on a processor of its own."""
     ports = free_ports(2)
     with ExitStack() as ending:
         server = ending.enter_context(_postgres()) if on_postgres else None
         folder = Path(ending.enter_context(tempfile.TemporaryDirectory(prefix="bench-negotiations-")))
         homes = [Home(folder / name) for name in (MILL, SHOP)]
-        for home, name, port in zip(homes, (MILL, SHOP), ports, strict=True):
+        for home, name, port, processor in zip(homes, (MILL, SHOP), ports, _processors(), strict=True):
             home.path.mkdir()
             url = f"{server.url}/{_database(server, name)}" if server else ""
             title = f"{name} (synthetic)"
-            write_config(home, NodeConfig(party_id=_party(name), title=title, port=port, database_url=url))
+            kept = str(processor) if apart else ""
+            config = NodeConfig(party_id=_party(name), title=title, port=port, database_url=url, cpu_affinity=kept)
+            write_config(home, config)
         nodes = [open_node(home) for home in homes]
         try:
             offer_id, tokens = _introduce(nodes, ports, rules)
@@ -161,8 +164,8 @@ def ours(*, on_postgres: bool, rules: Rules | None = None) -> Iterator[Pair]:
 
 
 @contextmanager
-def edcs(iteration_ms: int, *, on_postgres: bool) -> Iterator[Pair]:
-    """Run two EDCs that look for work so often; 0 is as they come."""
+def edcs(iteration_ms: int, *, on_postgres: bool, apart: bool = False) -> Iterator[Pair]:
+    """Run two EDCs that look for work so often; 0 is as they come; `apart` each on a processor of its own."""
     library = fetch()
     with ExitStack() as ending:
         server = ending.enter_context(_postgres()) if on_postgres else None
@@ -177,6 +180,9 @@ def edcs(iteration_ms: int, *, on_postgres: bool) -> Iterator[Pair]:
             ending.callback(edc.close)
             edc.start()
             started.append(edc)
+        for edc, processor in zip(started, _processors(), strict=True):
+            for thread in psutil.Process(edc.pid).threads() if apart else ():
+                os.sched_setaffinity(thread.id, {processor})
         mill, shop = started
         source = "http://127.0.0.1:9/orders.csv"
         mill.publish("orders", "Orders (synthetic)", source, ("use", {"permission": [{"action": "use"}]}))
@@ -189,6 +195,12 @@ def edcs(iteration_ms: int, *, on_postgres: bool) -> Iterator[Pair]:
             processes=[psutil.Process(edc.pid) for edc in started],
             servers=[psutil.Process(server.pid)] if server else [],
         )
+
+
+def _processors() -> list[int]:
+    """Return the numbers of two processors; of one twice, where there is no other."""
+    given = sorted(os.sched_getaffinity(0))
+    return [given[0], given[-1]]
 
 
 @contextmanager

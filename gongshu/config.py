@@ -10,7 +10,7 @@ from datetime import timedelta, timezone
 from enum import StrEnum
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from gongshu.errors import InvalidInput, NotFound, Retry
 
@@ -117,13 +117,37 @@ class NodeConfig(BaseModel):
     )
     commit_every_s: float = Field(default=20.0, gt=0, description="The writer commits at least this often")
     commit_rows: int = Field(default=2_000_000, gt=0, description="The writer commits at once when so many rows wait")
+    cpu_affinity: str = Field(
+        default="",
+        pattern=r"^(\d{1,4}(-\d{1,4})?(,\d{1,4}(-\d{1,4})?)*)?$",
+        description="Processors that the served process stays on, as taskset lists them; empty: all",
+        examples=["1", "0,2-3"],
+    )
     query_memory_mb: int = Field(default=1024, ge=64, description="Memory bound of the query worker")
     query_timeout_s: float = Field(default=60.0, gt=0, description="A query that runs longer is stopped")
+
+    @field_validator("cpu_affinity")
+    @classmethod
+    def _has_no_empty_range(cls, listed: str) -> str:
+        for part in listed.split(","):
+            if part and not _numbers(part):
+                raise ValueError(f"{part} is no range")
+        return listed
+
+    @property
+    def processors(self) -> set[int]:
+        """The numbers in `cpu_affinity`."""
+        return {number for part in self.cpu_affinity.split(",") if part for number in _numbers(part)}
 
     @property
     def zone(self) -> timezone:
         """The zone of the days that people name."""
         return timezone(timedelta(minutes=self.utc_offset_minutes))
+
+
+def _numbers(part: str) -> range:
+    first, _, last = part.partition("-")
+    return range(int(first), int(last or first) + 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,9 +22,10 @@ from uvicorn.loops.auto import auto_loop_factory
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from gongshu import __version__
+from gongshu.affinity import stay_on
 from gongshu.api import answer_elsewhere, answer_errors, index_routes
 from gongshu.apply.api import create_router as create_apply_router
-from gongshu.config import Home
+from gongshu.config import Home, read_config
 from gongshu.errors import Conflict
 from gongshu.gather.api import create_router as create_gather_router
 from gongshu.gather.fleet import Fleet
@@ -160,9 +161,10 @@ def _metrics_text(node: Node) -> str:
 def serve(home: Home, *, say: Callable[[str], None] = lambda _: None) -> None:
     """Run the node until SIGINT or SIGTERM; children stop with it. `say` gets one line with the address.
 
-    Raises: ConfigMissing, ConfigInvalid, AlreadyServed, PortTaken.
+    Raises: ConfigMissing, ConfigInvalid, AlreadyServed, PortTaken, ProcessorsUnknown.
     """
     without_pandas()
+    stay_on(read_config(home).processors)
     node = open_node(home)
     with contextlib.ExitStack() as ending:
         ending.callback(node.close)

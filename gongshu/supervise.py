@@ -17,6 +17,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from gongshu.affinity import on_all
+
 log = logging.getLogger("gongshu.supervise")
 
 TICK_S = 0.1
@@ -186,9 +188,9 @@ class Supervisor:
         launch = [sys.executable, "-I", "-S", "-c", LAUNCHER, str(os.getpid()), *child.argv]
         child.started_s = time.monotonic()
         try:
-            child.process = subprocess.Popen(
-                launch, env=dict(child.environment) if child.environment is not None else None, stdin=subprocess.DEVNULL
-            )
+            environment = dict(child.environment) if child.environment is not None else None
+            with on_all():
+                child.process = subprocess.Popen(launch, env=environment, stdin=subprocess.DEVNULL)
         except OSError as error:  # no memory, no process left: as if it had ended at once
             child.failures += 1
             child.due_s = child.started_s + min(self._restart_min_s * 2.0**child.failures, self._restart_max_s)

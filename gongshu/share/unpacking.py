@@ -19,6 +19,8 @@ from contextlib import contextmanager
 from struct import Struct
 from typing import IO, TYPE_CHECKING, Any
 
+from gongshu.affinity import on_all
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -50,14 +52,16 @@ def unpacked(file: IO[bytes], encoding: str, *, memory_mb: int = MEMORY_MB) -> I
     """
     size = file.seek(0, io.SEEK_END)
     environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
-    with subprocess.Popen(
-        [sys.executable, "-m", "gongshu.share.unpacking", encoding, str(size), str(memory_mb)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env=environment | {"OMP_NUM_THREADS": "1"},
-        start_new_session=True,
-    ) as process:
+    with on_all():
+        process = subprocess.Popen(
+            [sys.executable, "-m", "gongshu.share.unpacking", encoding, str(size), str(memory_mb)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=environment | {"OMP_NUM_THREADS": "1"},
+            start_new_session=True,
+        )
+    with process:
         try:
             yield io.BufferedReader(_Answer(process, file), PIECE_BYTES_MAX).read
         finally:

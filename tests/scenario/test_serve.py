@@ -16,7 +16,7 @@ import httpx
 import psutil
 import pytest
 
-from gongshu.config import Home, NodeConfig
+from gongshu.config import Home, NodeConfig, write_config
 from gongshu.main import _listen
 from gongshu.node import open_node
 from gongshu.share.dsp.routes import FIRST, NEXT
@@ -117,6 +117,8 @@ def test_a_message_is_answered_as_everything_is(running: tuple[str, str, Path]) 
 
 
 def test_stopping_the_node_stops_its_children(made: Path) -> None:
+    ours, given = max(os.sched_getaffinity(0)), os.sched_getaffinity(0)
+    write_config(Home(made), CONFIG.model_copy(update={"cpu_affinity": str(ours)}))
     server = serve(made)
     address = address_of(made, server)
     for nothing in ("api/v1/nothing", "dsp/nothing", "nothing"):
@@ -126,7 +128,8 @@ def test_stopping_the_node_stops_its_children(made: Path) -> None:
         other.sendall(b"no HTTP\r\n\r\n")
         assert other.recv(12) == b"HTTP/1.1 400"
     children = psutil.Process(server.pid).children(recursive=True)
-    assert any("gongshu.lake.writer" in " ".join(child.cmdline()) for child in children)
+    (writer,) = [child for child in children if "gongshu.lake.writer" in " ".join(child.cmdline())]
+    assert (os.sched_getaffinity(server.pid), os.sched_getaffinity(writer.pid)) == ({ours}, given)
     server.send_signal(signal.SIGTERM)
     _, error = server.communicate(timeout=30)
     assert "Traceback" not in error

@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from gongshu.affinity import on_all
 from gongshu.lake import errors
 from gongshu.lake.errors import QueryTimeout, QueryWorkerLost
 from gongshu.lake.query.frames import HEADER, Kind, header, parse_header
@@ -42,13 +43,14 @@ class Worker:
         setup = json.dumps({"log_file": str(log_file), "memory_mb": memory_mb, "temp": str(self._temp)})
         # The node's environment may hold secrets; the worker gets what Python needs, and a home of its own.
         environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", _PROGRAM, setup],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=environment | {"HOME": str(self._temp), "OMP_NUM_THREADS": "1"},
-            start_new_session=True,
-        )
+        with on_all():
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", _PROGRAM, setup],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env=environment | {"HOME": str(self._temp), "OMP_NUM_THREADS": "1"},
+                start_new_session=True,
+            )
         try:
             self._widen()
             self._wait_ready()
