@@ -114,6 +114,15 @@ class Visit:
         """The text of the notice that the page shows."""
         return str(self.page.locator(".gs-notice").first.inner_text())
 
+    def coming_alert(self) -> str:
+        """The text of the notice that the page will show; if it shows none, the failure says what it shows instead."""
+        try:
+            self.page.wait_for_selector(".gs-notice", timeout=30_000)
+        except Exception as late:
+            says = self.page.locator("body").inner_text()
+            raise AssertionError(f"no notice at {self.page.url}, with {self.faults}; it says:\n{says}") from late
+        return self.alert()
+
     def leave(self) -> None:
         """Go to an empty page, forget what went wrong and, if nobody was signed in at first, who is now."""
         self.page.goto("about:blank")
