@@ -29,6 +29,13 @@ class Forbidden(NamedTuple):
     term: str
     """The field of `Terms` that decided; empty where it was none."""
     why: str
+    whose: str = ""
+    """The contract and the copy that it stands against, where it is one of several."""
+
+    @property
+    def said(self) -> str:
+        """All of it in one sentence."""
+        return f"{self.whose}: {self.why}" if self.whose else self.why
 
 
 def judge_terms(terms: Terms, case: Circumstances) -> str | None:

@@ -30,8 +30,8 @@ from gongshu.model.dataset import Column, Dataset
 from gongshu.model.ids import DatasetId
 from gongshu.secure.errors import Denied
 from gongshu.secure.gate import CopyRead, DatasetQuery, SqlQuery
+from gongshu.secure.gate.copies import CopyVerdict
 from gongshu.share.errors import CopyForbidden
-from gongshu.share.judging import Forbidden
 from gongshu.share.keeping.model import Kept
 from gongshu.share.reading import is_number
 from gongshu.share.rights import LOOKERS
@@ -104,7 +104,7 @@ class Look:
         self._act.clear()
         with self._act:
             if against is not None:
-                notice(view.t("look.closed"), view.said(against.why), kind="warn")
+                notice(view.t("look.closed"), self._why(against), kind="warn")
                 self._say_remedy(against)
                 return
             go = view.t("look.go" if uses is None else "look.go_counted", max=uses and uses[0])
@@ -133,14 +133,17 @@ class Look:
             said["under"] = view.join(links)
         return said
 
-    def _against(self, purpose: str) -> Forbidden | None:
+    def _against(self, purpose: str) -> CopyVerdict | None:
         view = self._view
         name = self._dataset.dataset_id
         read = CopyRead(name, view.subject, "read", purpose, is_aggregate=self._as_figures)
-        found = view.node.keeping.forbidden(read)
-        if found is None or len(self._kept.agreements) > 1:
-            return found
-        return found._replace(why=found.why.partition(f", on the copy {name}: ")[2] or found.why)
+        verdict = view.node.keeping.verdict(read)
+        return None if verdict.permitted else verdict
+
+    def _why(self, against: CopyVerdict) -> str:
+        """Say why not; under a single contract nobody has to be told which one."""
+        is_one = len(self._kept.agreements) == 1 and against.why
+        return self._view.said(against.why if is_one else "; ".join(against.because))
 
     async def _look(self) -> None:
         view = self._view
@@ -184,7 +187,7 @@ class Look:
             return view.t(f"look.figure.{function}", of=of)
         return describe_column(view, columns[name]) if name in columns else name
 
-    def _say_remedy(self, against: Forbidden | None) -> None:
+    def _say_remedy(self, against: CopyVerdict | None) -> None:
         if against is not None:
             remedy = remedy_of(against.term)
             text(self._view.t(f"look.remedy.{remedy}"))

@@ -39,6 +39,8 @@ class CopyVerdict:
     """Why not; empty means that the read is permitted."""
     term: str = ""
     """The name of the term that forbids it, for those who say what helps; empty where it is no term."""
+    why: str = ""
+    """Why not, without the names of contract and copy; empty where it is not of a contract."""
     rows: SealedRows | None = field(default=None, repr=False)
     """Where the rows lie, for a permitted read."""
     group_min: int | None = None

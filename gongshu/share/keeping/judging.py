@@ -76,7 +76,7 @@ def judge_reading(
         if found is None and agreement.terms.is_aggregate_only and kind != FIGURES and not read.is_aggregate:
             found = Forbidden("operations", "only figures over groups of rows are covered, no rows as they are")
         if found is not None:
-            return Forbidden(found.term, f"{agreement.agreement_id}, on the copy {copy}: {found.why}")
+            return found._replace(whose=f"{agreement.agreement_id}, on the copy {copy}")
     return None
 
 

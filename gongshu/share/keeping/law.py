@@ -102,7 +102,7 @@ class CopyLawService:
                     kind=source.kind,
                 )
                 if found is not None:
-                    return CopyVerdict(because=(found.why,), term=found.term)
+                    return CopyVerdict(because=(found.said,), term=found.term, why=found.why)
         rows = self._rows(version, agreements) if version is not None else None
         bounds = [a for source in sources if source.kind != FIGURES for a in agreements if a.terms.is_aggregate_only]
         return CopyVerdict(rows=rows, group_min=group_min_of(bounds) if read.is_aggregate else None)

@@ -15,13 +15,13 @@ from gongshu.model.access import Subject
 from gongshu.model.audit import AuditSink
 from gongshu.model.ids import DatasetId, PartyId
 from gongshu.model.sealed import SealedStorage
-from gongshu.secure.gate.copies import CopyRead
+from gongshu.secure.gate.copies import CopyRead, CopyVerdict
 from gongshu.secure.keys import KeyStore
 from gongshu.secure.parties import PartyRegistry
 from gongshu.share.agreements import find_agreement
 from gongshu.share.dsp.states import Side
 from gongshu.share.errors import ClockBehind, CopyForbidden
-from gongshu.share.judging import Forbidden, end_of, judge_terms
+from gongshu.share.judging import end_of, judge_terms
 from gongshu.share.keeping import store
 from gongshu.share.keeping.chain import NOBODY
 from gongshu.share.keeping.counting import CountedClock, Ticks, boot_ticks
@@ -221,15 +221,15 @@ class Keeping:
             versions = store.current_versions(connection)
         return [self._kept(version) for version in versions]
 
-    def forbidden(self, read: CopyRead) -> Forbidden | None:
-        """Return what the contracts have against a reading; nothing is read, counted or told.
+    def verdict(self, read: CopyRead) -> CopyVerdict:
+        """Return what the contracts say of a reading; nothing is read, counted or told.
 
         Raises: CopyForbidden if the dataset is no copy, and was made from none.
         """
         verdict = self.law.judge(read)
         if verdict is None:
             raise CopyForbidden(dataset=read.dataset_id, reason="no contract is known for it")
-        return None if verdict.permitted else Forbidden(verdict.term, "; ".join(verdict.because))
+        return verdict
 
     def emptied(self) -> frozenset[DatasetId]:
         """Return the datasets whose copy was deleted: their entries stay in the catalogue, and nobody has to act."""

@@ -232,8 +232,9 @@ def test_what_stands_against_a_look_is_known_before_it_costs_anything(
     if remedy == "uses":
         pantry.ask(f"SELECT count(*) FROM {name}")
     told = len(pantry.keeping.receipts(agreement.agreement_id))
-    found = pantry.keeping.forbidden(CopyRead(copy, pantry.li, "read", purpose))
-    assert ("" if found is None else remedy_of(found.term)) == remedy
+    found = pantry.keeping.verdict(CopyRead(copy, pantry.li, "read", purpose))
+    assert ("" if found.permitted else remedy_of(found.term)) == remedy
+    assert found.permitted or found.because == (f"{agreement.agreement_id}, on the copy {copy}: {found.why}",)
     assert len(pantry.keeping.receipts(agreement.agreement_id)) == told
     (kept,) = [each for each in pantry.keeping.kept() if each.version.dataset_id == copy]
     assert kept.version.reads == told

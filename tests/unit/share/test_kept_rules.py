@@ -230,4 +230,4 @@ def _judged(contracts: list[Agreement], purpose: str, **more: Any) -> str | None
     place, kind = Place(PartyId("shop")), "delivery"
     times = {"now": DAY, "highest": DAY, "received_at": DAY}
     found = judge_reading(contracts, read, place, copy=DatasetId("received"), reads=reads, kind=kind, **times)
-    return None if found is None else found.why
+    return None if found is None else found.said
