@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
-from itertools import chain, repeat
+from functools import partial
 from typing import Protocol
 
 import sqlalchemy as sa
@@ -165,7 +165,8 @@ class Runner:
         return sum(chore.perform_due() for chore in self._chores) + self._watchdog.check_due()
 
     def _react(self, reactions: Sequence[Reaction]) -> None:
-        self._insist(lambda: self._reactor.perform(reactions), f"not all of {len(reactions)} reactions were performed")
+        work = partial(self._reactor.perform, reactions)
+        self._insist(work, f"not all of {len(reactions)} reactions were performed", again=work)
 
     def _react_beside(self, reactions: Sequence[Reaction]) -> None:
         try:
@@ -174,15 +175,14 @@ class Runner:
             self._free_reactors.release()
 
     def _deliver(self, record: Record, entry: Entry) -> None:
-        tries = chain((entry,), repeat(replace(entry, attempts=max(1, entry.attempts))))  # again only after asking
+        asking = replace(entry, attempts=max(1, entry.attempts))  # whether it arrived, before it goes again
+        first, again = (partial(self._outbox.deliver, record, each) for each in (entry, asking))
         try:
-            self._insist(
-                lambda: self._outbox.deliver(record, next(tries)), f"a message of {record.process_id} was not sent"
-            )
+            self._insist(first, f"a message of {record.process_id} was not sent", again=again)
         finally:
             self._desk.end_sending()
 
-    def _insist(self, work: Callable[[], object], fault: str) -> None:
+    def _insist(self, work: Callable[[], object], fault: str, *, again: Callable[[], object]) -> None:
         """Do the work, again while the database is away; then, and if it fails, its lease ends and it is taken up."""
         until_s = time.monotonic() + INSIST_S
         is_told = False
@@ -194,6 +194,7 @@ class Runner:
                     _logger.error("%s: %s", fault, _code_of(error))
                 is_told, is_away = True, isinstance(error, sa.exc.OperationalError)
                 if is_away and time.monotonic() < until_s and not self._stopping.wait(AGAIN_S):
+                    work = again
                     continue
             return
 
