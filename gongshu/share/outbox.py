@@ -25,7 +25,7 @@ from gongshu.share.engine import SYSTEM, Engine
 from gongshu.share.errors import MessageInvalid, MoveIllegal
 from gongshu.share.model import Record
 from gongshu.share.ports import Clock, Reply, Wire
-from gongshu.share.sending import Outcome, Retries, judge_status, plan_delay
+from gongshu.share.sending import CONFLICT, Outcome, Retries, judge_status, plan_delay
 from gongshu.share.signals import Signals
 from gongshu.share.tables import share_outbox, share_processes
 
@@ -198,10 +198,14 @@ class Outbox:
         if verdict is None:
             self._give_up(record, entry, reason, peer_knows=False)
         elif not self._follow(record, entry, verdict):
+            kind, peer_state = verdict
             current = self._engine.record(record.process_id)
-            if verdict[0] is Verdict.DIVERGED and attempts < self._retries.attempts_max:
+            is_due = has_meaning(current.process)
+            is_early = kind is Verdict.RESEND and is_due and reply.status_code == CONFLICT
+            attempts_max = self._retries.conflict_max if is_early else self._retries.attempts_max
+            if (is_early or kind is Verdict.DIVERGED) and attempts < attempts_max:
                 self._retry(record, entry, attempts, reason)
-            elif current.state is verdict[1] and not has_meaning(current.process):
+            elif current.state is peer_state and not is_due:
                 self._engine.cancel(record.process_id, entry.message_id)
             else:
                 self._give_up(record, entry, reason, peer_knows=True)

@@ -25,8 +25,12 @@ class Retries:
     attempts_max: int = 20
     not_found_max: int = 3
     """How often a 404 is taken for 'not yet': the peer may still be storing the process."""
+    conflict_max: int = 8
+    """How often a 409 is taken for 'not yet' by a peer that shows the state in which the message is due: within about a
+    minute. Other connectors show a state before they have stored it, and lock a process while they work on it."""
 
 
+CONFLICT = 409
 PATIENT = frozenset({408, 425, 429})
 """Answers below 500 that ask to come back."""
 
