@@ -30,9 +30,14 @@ def answer_errors(app: FastAPI) -> None:
 
 
 def answer_elsewhere(app: FastAPI) -> None:
-    """Answer what no route takes under `/api` and `/dsp`; call it after these routes and before pages are mounted."""
-    elsewhere = _Elsewhere(tuple(app.router.routes))
-    for path in ("/api/{path:path}", "/dsp/{path:path}"):
+    """Answer what no route takes where programs ask; call it after their routes and before pages are mounted.
+
+    Programs ask where the routes so far begin: `/api`, `/dsp`, `/share`, …; nothing is under `/healthz`.
+    """
+    elsewhere, contexts = _Elsewhere(tuple(app.router.routes)), iter_route_contexts(app.router.routes)
+    paths = [context.path or "" for context in contexts if isinstance(context.original_route, APIRoute)]
+    for beginning in sorted({path.split("/")[1] for path in paths if path.count("/") > 1}):
+        path = f"/{beginning}/{{path:path}}"
         app.add_route(path, elsewhere, include_in_schema=False)  # type: ignore[arg-type]  # an ASGI application
 
 

@@ -25,6 +25,8 @@ def app() -> FastAPI:
     room.add_api_route("/api/v1/things/{name}", something, methods=["GET"])
     room.add_api_route("/api/v1/things/{name}", something, methods=["DELETE"])
     room.add_api_route("/dsp/2025-1/catalog/request", something, methods=["POST"])
+    room.add_api_route("/share/inbox/{transfer_id}", something, methods=["POST", "PUT"])
+    room.add_api_route("/healthz", something, methods=["GET"])
     made.include_router(room)
     answer_elsewhere(made)
     made.router.routes.append(Mount("/", pages))
@@ -42,7 +44,9 @@ def ask(app: FastAPI, method: str, path: str, **headers: str) -> httpx.Response:
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "BREW"])
-@pytest.mark.parametrize("path", ["/api/v1/nothing", "/api/", "/api/v1/things/a/b", "/dsp/", "/dsp/2025-1/catalog/x"])
+@pytest.mark.parametrize(
+    "path", ["/api/v1/nothing", "/api/", "/api/v1/things/a/b", "/dsp/", "/dsp/2025-1/catalog/x", "/share/x"]
+)
 def test_nothing_is_said_to_programs_and_to_no_log(
     app: FastAPI, method: str, path: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -66,12 +70,13 @@ def test_the_form_is_that_of_every_error(app: FastAPI) -> None:
     [
         ("/api/v1/things/a", "GET, DELETE", "application/problem+json"),
         ("/dsp/2025-1/catalog/request", "POST", "text/plain; charset=utf-8"),
+        ("/share/inbox/a", "POST, PUT", "application/problem+json"),
     ],
 )
 def test_a_wrong_method_is_told_from_a_wrong_path(
     app: FastAPI, path: str, taken: str, kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    answer = ask(app, "PUT", path)
+    answer = ask(app, "DELETE" if "PUT" in taken else "PUT", path)
     assert (answer.status_code, answer.headers["allow"], answer.headers["content-type"]) == (405, taken, kind)
     assert taken in answer.text
     assert caplog.records == []
