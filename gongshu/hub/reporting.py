@@ -39,9 +39,8 @@ from gongshu.hub.model import (
     ReportedValue,
     SentReport,
     Signed,
-    Terms,
 )
-from gongshu.hub.period import Period, bounds_of, parse_period
+from gongshu.hub.period import Period, bounds_of, parse_period, period_at
 from gongshu.hub.roles import REPORTERS, require_role
 from gongshu.hub.signing import require_signature, sign_document
 from gongshu.hub.wire import ReceiptDocument, ReportDocument, SignedMessage, is_receipt_for
@@ -83,10 +82,15 @@ class Reporting:
     def bind(self, indicator: str, dataset_id: DatasetId, sql: str, actor: Subject) -> IndicatorSource:
         """Name the query behind an indicator: one number; `{period_start}` and `{period_end}` are filled in.
 
-        Raises: RoleMissing, IndicatorUnknown.
+        It is asked once, for the month under way, so that a wrong one is found now and not when the report is due.
+
+        Raises: RoleMissing, IndicatorUnknown, SourceUnusable, and what the gate raises when the actor may not read the
+        source for the purpose `report`.
         """
         require_role(actor, REPORTERS, what="name the query behind an indicator")
-        self._rules().require((indicator,))
+        rules, source = self._rules(), IndicatorSource(indicator, dataset_id, sql)
+        (named,), offset = rules.require((indicator,)), rules.utc_offset_minutes
+        self._open(named, source, period_at(self._clock(), utc_offset_minutes=offset), actor, utc_offset_minutes=offset)
         row = {"dataset_id": dataset_id, "sql": sql, "changed_at": self._clock(), "changed_by": actor.subject_id}
         with self._database.begin() as connection:
             table = tables.indicator_sources
@@ -94,7 +98,7 @@ class Reporting:
                 connection.execute(sa.insert(table).values(indicator=indicator, **row))
             digest = hashlib.sha256(sql.encode()).hexdigest()
             self._write(actor.subject_id, "indicator.bound", indicator, {"dataset": dataset_id, "query_sha256": digest})
-        return IndicatorSource(indicator, dataset_id, sql)
+        return source
 
     def sources(self) -> dict[str, IndicatorSource]:
         """Return the query behind each bound indicator, by its code."""
@@ -125,7 +129,8 @@ class Reporting:
         indicators = self._rules().require(terms.indicators)
         if unbound := [i.code for i in indicators if i.code not in sources]:
             raise IndicatorUnbound(indicators=", ".join(unbound))
-        opened = tuple(self._open(i, sources[i.code], period, terms, subject) for i in indicators)
+        offset = terms.utc_offset_minutes
+        opened = tuple(self._open(i, sources[i.code], period, subject, utc_offset_minutes=offset) for i in indicators)
         known = self._newest(agreement_id, period)
         report = Report(
             agreement_id=agreement_id,
@@ -229,9 +234,15 @@ class Reporting:
         )
 
     def _open(
-        self, indicator: Indicator, source: IndicatorSource, period: Period, terms: Terms, subject: Subject
+        self,
+        indicator: Indicator,
+        source: IndicatorSource,
+        period: Period,
+        subject: Subject,
+        *,
+        utc_offset_minutes: int,
     ) -> OpenedValue:
-        start, end = bounds_of(period, utc_offset_minutes=terms.utc_offset_minutes)
+        start, end = bounds_of(period, utc_offset_minutes=utc_offset_minutes)
         sql = source.sql.replace("{period_start}", _literal(start)).replace("{period_end}", _literal(end))
         result = self._gate.read(
             subject, SqlQuery(sql, rows_max=2), purpose=PURPOSE, action="aggregate", is_onward=True

@@ -176,12 +176,17 @@ def test_the_courier_delivers_by_itself(mill: WholeNode, province: WholeNode, cl
         ("SELECT -1 FROM meters LIMIT 1", "a number outside"),
     ],
 )
-def test_a_query_that_gives_no_figure_stops_the_report(
+def test_a_query_that_gives_no_figure_is_refused_when_it_is_named_and_stops_the_report(
     mill: WholeNode, province: WholeNode, clock: Clock, sql: str, seen: str
 ) -> None:
     with served(province, free_port()) as address:
         agreement = join(mill, province, address, clock)
-    mill.hub.reporting.bind("energy", DatasetId("meters"), sql, mill.person())
+    before = mill.hub.reporting.sources()
+    with pytest.raises(SourceUnusable, match=seen):
+        mill.hub.reporting.bind("energy", DatasetId("meters"), sql, mill.person())
+    assert mill.hub.reporting.sources() == before
+    with mill.database.begin() as connection:  # as if it had given one when it was named
+        connection.execute(sa.update(tables.indicator_sources).values(sql=sql))
     with pytest.raises(SourceUnusable, match=seen):
         mill.hub.reporting.submit(agreement.terms.agreement_id, OCTOBER, mill.person())
     assert mill.hub.reporting.reports() == []
@@ -198,7 +203,10 @@ def test_an_empty_month_is_reported_as_without_figure(mill: WholeNode, province:
 def test_who_may_not_read_the_dataset_cannot_report_it(mill: WholeNode, province: WholeNode, clock: Clock) -> None:
     with served(province, free_port()) as address:
         agreement = join(mill, province, address, clock)
-    mill.hub.reporting.bind("energy", DatasetId("nowhere"), "SELECT sum(kwh) FROM nowhere", mill.person())
+    with pytest.raises(Denied):
+        mill.hub.reporting.bind("energy", DatasetId("nowhere"), "SELECT sum(kwh) FROM nowhere", mill.person())
+    with mill.database.begin() as connection:  # as if it had been there when it was named
+        connection.execute(sa.update(tables.indicator_sources).values(sql="SELECT sum(kwh) FROM nowhere"))
     with pytest.raises(Denied):
         mill.hub.reporting.draft(agreement.terms.agreement_id, OCTOBER, mill.person())
     with pytest.raises(RoleMissing):
