@@ -23,9 +23,9 @@ async def show_groups(view: View) -> None:
         table(view, columns, rows, key="group", page_size=8)
     else:
         text(view.t("partners.no_groups")).classes("gs-muted")
-    if not view.has_role(*DEALERS):
-        return
     parties = await _parties(view)
+    if not parties or not view.has_role(*DEALERS):
+        return
     with ui.element("div").classes("gs-row"):
         group = (
             ui.input(view.t("group.group")).props("outlined dense data-test=group").style("flex: 1; min-width: 120px")
@@ -68,9 +68,9 @@ async def show_places(view: View) -> None:
         )
     else:
         text(view.t("partners.no_places")).classes("gs-muted")
-    if not view.has_role(*DEALERS):
-        return
     parties = await _parties(view)
+    if not parties or not view.has_role(*DEALERS):
+        return
     with ui.element("div").classes("gs-row"):
         party = _party(view, parties)
         place = ui.input(view.t("place.place"), placeholder="CN-33").props("outlined dense").style("width: 110px")
