@@ -178,7 +178,7 @@ def mine(format: AsFormat = Format.TABLE) -> None:
     """Show where this node stands in the spaces of others: gongshu space mine."""
     with opened_node() as node:
         rows = node.spaces.membership.standings(current_subject(node))
-    show(rows, ["operator", "space_id", "roles", "state", "updated_at"], format)
+    show(rows, ["operator", "space_id", "title", "roles", "state", "reason", "updated_at"], format)
 
 
 @app.command()

@@ -5,7 +5,8 @@ agreements with it that belong to the space. The operator has no part in those a
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
 import orjson
@@ -13,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from gongshu.database import Database
+from gongshu.errors import GongshuError
 from gongshu.model.access import Role, Subject
 from gongshu.model.audit import AuditEvent, AuditSink
 from gongshu.model.ids import PartyId, SubjectId
@@ -22,6 +24,7 @@ from gongshu.share.dsp.states import Side
 from gongshu.share.errors import MessageInvalid, PeerAnswerInvalid, PeerRefused
 from gongshu.share.model import Agreement, AgreementStatus
 from gongshu.share.ports import Clock
+from gongshu.share.remote import STRANGER
 from gongshu.share.rights import DEALERS, USERS, require_right
 from gongshu.share.spaces.errors import SpaceForbids, SpaceUnknown
 from gongshu.share.spaces.model import ContractReport, Notice, read_message
@@ -36,6 +39,7 @@ _L, _R, _T = space_links.c, space_received.c, space_standings.c
 
 _IS_ID = re.compile(r"(?!\.)[\w:.-]{1,200}")
 """An id or number of a space: it becomes part of an address."""
+_IN_ANOTHER_STATE = 409
 OUT = frozenset({Standing.EXPELLED, Standing.LEFT, Standing.ENDED, Standing.DISSOLVED})
 """States of a member or a space that end every access under it."""
 
@@ -103,7 +107,11 @@ class SpaceMembership:
         named, title = str(about.get("space_id", space_id)), str(about.get("title", ""))
         signature = sign_rules(self._keys, space_id=named, party=self._own, roles=wanted, rules_digest=digest)
         sent = {"roles": wanted, "area": area, "organisation": organisation}
-        answer = self._ask_space(operator, named, "apply", {**sent, "rules_hash": digest, "signature": signature})
+        sent |= {"rules_hash": digest, "signature": signature}
+        with self._undone_if_refused(operator, named):
+            # Written first: its news has to be obeyed also where the answer to this message is lost.
+            self._stand(operator, named, Standing.APPLIED, ",".join(wanted), title=title)
+            answer = self._ask_space(operator, named, "apply", sent)
         self._stand(operator, named, str(answer.get("state", "")), ",".join(wanted), title=title)
         self._write(actor.subject_id, "space.applied", named, {"operator": operator, "rules_hash": digest})
         return answer
@@ -120,9 +128,12 @@ class SpaceMembership:
     def submit(self, operator: PartyId, space_id: str, entry: Mapping[str, Any], actor: Subject) -> Json:
         """Send a resource or product to the operator for audit. Raises: as `leave`."""
         require_right(actor, DEALERS, "offer entries in spaces")
-        answer = self._ask_space(operator, space_id, "entry", dict(entry))
-        if entry.get("offer_id"):
-            self._link(operator, str(answer.get("space_id", space_id)), "offer", str(entry["offer_id"]))
+        if offer_id := str(entry.get("offer_id") or ""):
+            named = self._id_of(operator, space_id)
+            with self._linked(operator, named, "offer", offer_id):
+                answer = self._ask_space(operator, named, "entry", dict(entry))
+        else:
+            answer = self._ask_space(operator, space_id, "entry", dict(entry))
         self._write(actor.subject_id, "space.entry_submitted", str(answer.get("entry_id", "")), {"operator": operator})
         return answer
 
@@ -153,15 +164,20 @@ class SpaceMembership:
             policy_hash=found.policy_hash,
             agreed_at=found.agreed_at,
         )
-        named = str(self._ask_space(operator, space_id, "rules", {}).get("space_id", space_id))
-        answer = self._ask_space(operator, named, "contract", fact.model_dump(mode="json"))
-        self._link(operator, named, "agreement", agreement_id)
-        return answer
+        named = self._id_of(operator, space_id)
+        with self._linked(operator, named, "agreement", agreement_id):
+            return self._ask_space(operator, named, "contract", fact.model_dump(mode="json"))
 
     def look(self, operator: PartyId, space_id: str, what: str, actor: Subject, *, words: str = "") -> Json:
-        """Return what the operator shows us: standing, catalogue, members, contracts or history. Raises: as `leave`."""
+        """Return what the operator shows us: standing, catalogue, members, contracts or history. Raises: as `leave`.
+
+        A standing that differs from what we were told last counts like news of it.
+        """
         require_right(actor, USERS, "look at spaces")
-        return self._ask_space(operator, space_id, "question", {"what": what, "words": words})
+        answer = self._ask_space(operator, space_id, "question", {"what": what, "words": words})
+        if what == "standing":
+            self._learn(operator, answer)
+        return answer
 
     def standings(self, actor: Subject) -> list[Json]:
         """Return where this node stands in the spaces of others, as far as it was told. Raises: NotAllowed."""
@@ -244,7 +260,43 @@ class SpaceMembership:
         with self._database.connect() as connection:
             return list(connection.execute(query.order_by(agreed.agreement_id)).scalars())
 
+    def _learn(self, operator: PartyId, answer: Json) -> None:
+        """Take a standing that the operator named, as if its news had arrived: the end of a membership ends access."""
+        space_id, state = str(answer.get("space_id", "")), str(answer.get("state", ""))
+        if not _IS_ID.fullmatch(space_id) or state not in set(Standing):
+            return
+        known = self._told(operator, space_id)
+        if known is not None and known.state == state:
+            return
+        roles = ",".join(str(role) for role in answer.get("roles") or ())
+        self._stand(operator, space_id, state, roles[:100], title=str(answer.get("title", "")))
+        if state in OUT:
+            self._end(operator, space_id, None, f"we are {state} in the space {self._title(operator, space_id)}")
+
     # ---- private ----------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _undone_if_refused(self, operator: PartyId, space_id: str) -> Iterator[None]:
+        """Put back where we stood if the operator says no; where it knows another standing, take that."""
+        before = self._told(operator, space_id)
+        try:
+            yield
+        except PeerRefused as refused:
+            with self._database.begin() as connection:
+                mine = (_T.operator == operator, _T.space_id == space_id)
+                connection.execute(sa.delete(space_standings).where(*mine))
+                if before is not None:
+                    connection.execute(sa.insert(space_standings).values(**before._mapping))
+            if refused.fields["status_code"] == _IN_ANOTHER_STATE:
+                with suppress(GongshuError):
+                    self._learn(operator, self._ask_space(operator, space_id, "question", {"what": "standing"}))
+            raise
+
+    def _told(self, operator: PartyId, space_id: str) -> Any | None:
+        """Return where we stand as far as we know, None if we have nothing to do with the space."""
+        query = sa.select(space_standings).where(_T.operator == operator, _T.space_id == space_id)
+        with self._database.connect() as connection:
+            return connection.execute(query).first()
 
     def _stand(
         self, operator: PartyId, space_id: str, state: str, roles: str | None, *, title: str = "", reason: str = ""
@@ -259,18 +311,38 @@ class SpaceMembership:
 
     def _title(self, operator: PartyId, space_id: str) -> str:
         """Return the space's title with its id behind it; the id alone where we never read a title."""
-        with self._database.connect() as connection:
-            query = sa.select(_T.title).where(_T.operator == operator, _T.space_id == space_id)
-            title = connection.execute(query).scalar()
-        return f"{title} ({space_id})" if title else space_id
+        told = self._told(operator, space_id)
+        return f"{told.title} ({space_id})" if told is not None and told.title else space_id
 
-    def _link(self, operator: PartyId, space_id: str, kind: str, name: str) -> None:
+    @contextmanager
+    def _linked(self, operator: PartyId, space_id: str, kind: str, name: str) -> Iterator[None]:
+        """Make an offer or agreement part of the space before the operator is told, so that no lost answer undoes it.
+
+        A refusal does, unless it belonged to the space before.
+        """
+        row = {"operator": operator, "space_id": space_id, "kind": kind, "name": name}
+        is_new = self._link(row)
+        try:
+            yield
+        except PeerRefused:
+            if is_new:
+                with self._database.begin() as connection:
+                    mine = (space_links.c[column] == value for column, value in row.items())
+                    connection.execute(sa.delete(space_links).where(*mine))
+            raise
+
+    def _link(self, row: Json) -> bool:
+        """Return whether it did not belong to the space yet."""
         try:
             with self._database.begin() as connection:
-                row = {"operator": operator, "space_id": space_id, "kind": kind, "name": name}
                 connection.execute(sa.insert(space_links).values(**row))
         except IntegrityError:
-            return  # it belongs to the space already
+            return False
+        return True
+
+    def _id_of(self, operator: PartyId, space_id: str) -> str:
+        """Return the id of a space that may be named by its number."""
+        return str(self._ask_space(operator, space_id, "rules", {}).get("space_id", space_id))
 
     def _ask_space(self, operator: PartyId, space_id: str, message: str, document: Json) -> Json:
         if not _IS_ID.fullmatch(space_id):
@@ -285,7 +357,9 @@ class SpaceMembership:
         except MessageInvalid as cause:
             raise PeerAnswerInvalid(party=operator, what=what, reason=str(cause)) from cause
         if not reply.is_ok:
-            reason = str(answer.get("detail", ""))[:500]
+            code = str(answer.get("code") or f"status {reply.status_code}")
+            said = f"{code}; {STRANGER}" if code == "share.not_authorised" else code
+            reason = str(answer.get("detail") or said)[:500]
             raise PeerRefused(party=operator, what=what, status_code=reply.status_code, reason=reason)
         return answer
 

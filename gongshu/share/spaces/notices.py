@@ -18,7 +18,7 @@ _N = space_notices.c
 NOTICE_PATH = "/share/spaces/notices"
 FIRST_S, LONGEST_S = 5.0, 3600.0
 KEPT_TRYING = timedelta(days=30)
-"""A node that cannot be reached for so long asks for its standing when it is back."""
+"""Where a node could not be reached for so long, its people ask for their standing: that counts like news."""
 BATCH = 50
 
 
@@ -40,12 +40,13 @@ class NoticeSender:
         self._clock = clock
 
     def send_due(self) -> int:
-        """Send to each member the oldest news that it does not have, if it is due; return how much of it arrived.
+        """Send to each member the oldest news of each space that it lacks, if it is due; return how much arrived.
 
-        So news never overtakes older news to the same member, whatever has to be sent again.
+        So news never overtakes older news of the same space, whatever has to be sent again, and news that a member
+        does not take holds up none of another space.
         """
         now = self._clock()
-        oldest = sa.select(sa.func.min(_N.sequence)).where(_N.next_at.is_not(None)).group_by(_N.party_id)
+        oldest = sa.select(sa.func.min(_N.sequence)).where(_N.next_at.is_not(None)).group_by(_N.party_id, _N.space_id)
         is_due = sa.or_(_N.next_at <= now, _N.next_at > now + _FAR)
         due = sa.select(space_notices).where(_N.sequence.in_(oldest), is_due).order_by(_N.sequence).limit(BATCH)
         with self._database.connect() as connection:

@@ -1,6 +1,6 @@
 """Spaces between an operator and its members: admission, the matrix at work, entries, revocation, news."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ import pytest
 from gongshu.model.access import Role, Subject
 from gongshu.model.ids import PartyId, SubjectId
 from gongshu.secure.errors import NotAllowed
-from gongshu.share.errors import PeerRefused
+from gongshu.share.errors import PeerRefused, PeerUnreachable
 from gongshu.share.spaces.errors import (
     ApplicationInvalid,
     EntryUnknown,
@@ -264,6 +264,96 @@ def test_nobody_else_brings_news(place: Place) -> None:
     assert mill.status(agreement) == "active"
     mill.spaces.membership.receive(OPERATOR, news)
     mill.spaces.membership.receive(OPERATOR, news)
+    assert mill.status(agreement) == "retired"
+
+
+def test_who_is_not_registered_there_yet_reads_what_to_do(village: Town) -> None:
+    space_id, mill = village.open_space(), village.house("mill")
+    village.strangers.add(mill.party)
+    with pytest.raises(PeerRefused, match="gongshu share invite"):
+        mill.spaces.membership.rules(OPERATOR, space_id, mill.li)
+
+
+def test_a_lost_answer_to_an_application_leaves_no_member_deaf_to_news(village: Town) -> None:
+    space_id, mill, operator = village.open_space(), village.house("mill"), village.house("operator")
+    village.mute.add("apply")
+    with pytest.raises(PeerUnreachable):
+        village.apply(space_id, mill, "provider")
+    village.mute.clear()
+    operator.spaces.host.admit(space_id, mill.party, operator.li, identity_check="licence seen")
+    shop = village.join(space_id, "shop", "user")
+    agreement = mill.agree(shop, "1")
+    mill.spaces.membership.report(OPERATOR, space_id, agreement, mill.li)
+    operator.spaces.host.decide_member(space_id, shop.party, Step.EXPEL, operator.li, "sold data on")
+    village.tell()
+    assert mill.spaces.membership.standings(mill.li)[0]["state"] == "admitted"
+    assert mill.status(agreement) == "retired"
+
+
+def test_a_refused_application_changes_nothing_here(village: Town) -> None:
+    space_id, mill = village.open_space(), village.house("mill")
+    more = {"area": AREA, "organisation": ORGANISATION}
+    with pytest.raises(PeerRefused, match="another version"):
+        mill.spaces.membership.apply(OPERATOR, space_id, ["user"], mill.li, rules="other rules", **more)
+    assert mill.spaces.membership.standings(mill.li) == []
+    village.join(space_id, "mill", "provider")
+    village.tell()
+    with pytest.raises(PeerRefused, match="admitted"):
+        village.apply(space_id, mill, "user")
+    (told,) = mill.spaces.membership.standings(mill.li)
+    assert (told["state"], told["roles"]) == ("admitted", "provider")
+
+
+@pytest.mark.parametrize("message", ["entry", "contract"])
+def test_what_was_told_to_a_space_belongs_to_it_even_if_the_answer_is_lost(place: Place, message: str) -> None:
+    mill, shop, member = place.mill, place.shop, place.mill.spaces.membership
+    own = place.submit(resource())
+    place.host.audit(place.space_id, own, place.li)
+    agreement, kept = mill.agree(shop, "1", offer_id="o1"), mill.agree(shop, "2", offer_id="o2")
+    place.town.mute.add(message)
+    tell: dict[str, Callable[[], Json]] = {
+        "entry": lambda: member.submit(OPERATOR, place.space_id, product(own), mill.li),
+        "contract": lambda: member.report(OPERATOR, place.space_id, agreement, mill.li),
+    }
+    with pytest.raises(PeerUnreachable):
+        tell[message]()
+    with pytest.raises(PeerRefused):
+        member.submit(OPERATOR, place.space_id, product("none", offer_id="o2"), mill.li)
+    place.town.mute.clear()
+    place.host.decide_member(place.space_id, shop.party, Step.EXPEL, place.li, "sold data on")
+    place.town.tell()
+    assert (mill.status(agreement), mill.status(kept)) == ("retired", "active")
+
+
+def test_news_that_is_not_taken_holds_up_none_of_another_space(place: Place) -> None:
+    mill, shop, village = place.mill, place.shop, place.town
+    village.tell()
+    village.mute.add("requests")
+    with pytest.raises(PeerUnreachable):
+        mill.spaces.membership.request_space(OPERATOR, "Gears", RULES, mill.li)
+    asked = next(each for each in place.host.spaces(place.li) if each["title"] == "Gears")
+    place.host.refuse(asked["space_id"], place.li, "no purpose")
+    village.tell()
+    agreement = mill.agree(shop, "1")
+    mill.spaces.membership.report(OPERATOR, place.space_id, agreement, mill.li)
+    place.host.decide_member(place.space_id, shop.party, Step.EXPEL, place.li, "sold data on")
+    village.tell()
+    assert mill.status(agreement) == "retired"
+
+
+def test_a_standing_that_was_asked_for_counts_like_news(place: Place, clock: Clock) -> None:
+    mill, shop, village = place.mill, place.shop, place.town
+    agreement = mill.agree(shop, "1")
+    mill.spaces.membership.report(OPERATOR, place.space_id, agreement, mill.li)
+    village.tell()
+    village.silent.add(mill.party)
+    place.host.dissolve(place.space_id, place.li, "the project ended")
+    village.tell()
+    clock.now += timedelta(days=31)
+    village.tell()
+    village.silent.clear()
+    mill.spaces.membership.look(OPERATOR, place.space_id, "standing", mill.li)
+    assert mill.spaces.membership.standings(mill.li)[0]["state"] == "ended"
     assert mill.status(agreement) == "retired"
 
 

@@ -65,10 +65,14 @@ class House:
         other = self.town.houses[party]
         if party in self.town.silent:
             raise PeerUnreachable(party=party, address=base, reason="silent")
+        if self.party in self.town.strangers:
+            return Reply(404, orjson.dumps({"code": "share.not_authorised"}))
         try:
             answer = other.take(self.party, path, orjson.loads(body))
         except GongshuError as error:
             return Reply(error.status, orjson.dumps({"code": error.code, "detail": str(error)}))
+        if path.rsplit("/", 1)[-1] in self.town.mute:
+            raise PeerUnreachable(party=party, address=base, reason="its answer was lost")
         return Reply(200, orjson.dumps(answer))
 
     def take(self, sender: PartyId, path: str, document: Json) -> Json:
@@ -120,6 +124,10 @@ class Town:
     def __init__(self, folder: Path, clock: Clock, names: tuple[str, ...], operator: Database | None) -> None:
         self.sent: list[tuple[PartyId, PartyId, str]] = []
         self.silent: set[PartyId] = set()
+        self.strangers: set[PartyId] = set()
+        """Whom nobody has registered: their messages get the one 404."""
+        self.mute: set[str] = set()
+        """Messages that arrive and whose answers are lost."""
         given = {"operator": operator}
         made = {name: House(folder / name, name, self, clock, database=given.get(name)) for name in names}
         self.houses = {house.party: house for house in made.values()}
