@@ -25,7 +25,7 @@ from gongshu.share.engine import SYSTEM, Engine
 from gongshu.share.errors import MessageInvalid, MoveIllegal
 from gongshu.share.model import Record
 from gongshu.share.ports import Clock, Reply, Wire
-from gongshu.share.sending import CONFLICT, Outcome, Retries, judge_status, plan_delay
+from gongshu.share.sending import CONFLICT, NOT_FOUND, Outcome, Retries, judge_status, plan_delay
 from gongshu.share.signals import Signals
 from gongshu.share.tables import share_outbox, share_processes
 
@@ -162,19 +162,16 @@ class Outbox:
             connection.execute(change.values(sent_hash=hashlib.sha256(body).hexdigest()))
 
     def _is_settled_by_asking(self, record: Record, entry: Entry) -> bool:
-        verdict = self._verdict(record, was_refused=False)
-        return verdict is not None and self._follow(record, entry, verdict)
-
-    def _verdict(self, record: Record, *, was_refused: bool) -> tuple[Verdict, State] | None:
         state = self.ask_state(record)
-        return None if state is None else (reconcile(record.process, state, was_refused=was_refused), state)
+        if state is None:
+            return False
+        return self._follow(record, entry, reconcile(record.process, state, was_refused=False), state)
 
-    def _follow(self, record: Record, entry: Entry, verdict: tuple[Verdict, State]) -> bool:
-        kind, peer_state = verdict
-        if kind is Verdict.ADOPT:
+    def _follow(self, record: Record, entry: Entry, verdict: Verdict, peer_state: State) -> bool:
+        if verdict is Verdict.ADOPT:
             self._engine.confirm(record.kind, record.process_id, entry.message_id)
             return True
-        if kind is Verdict.END and peer_state is not State.FINALIZED:
+        if verdict is Verdict.END:
             self._engine.end_here(record.process_id, "the other side ended it", state=peer_state)
             return True
         return False
@@ -191,24 +188,45 @@ class Outbox:
     def _refused(self, record: Record, entry: Entry, attempts: int, reply: Reply) -> None:
         reason = f"the other side refused {entry.move}: {reply_reason(reply)}"
         try:
-            verdict = self._verdict(record, was_refused=True)
+            peer_state = self.ask_state(record)
         except Unavailable as lost:
             self._retry(record, entry, attempts, str(lost))
             return
-        if verdict is None:
-            self._give_up(record, entry, reason, peer_knows=False)
-        elif not self._follow(record, entry, verdict):
-            kind, peer_state = verdict
-            current = self._engine.record(record.process_id)
-            is_due = has_meaning(current.process)
-            is_early = kind is Verdict.RESEND and is_due and reply.status_code == CONFLICT
-            attempts_max = self._retries.conflict_max if is_early else self._retries.attempts_max
-            if (is_early or kind is Verdict.DIVERGED) and attempts < attempts_max:
-                self._retry(record, entry, attempts, reason)
-            elif current.state is peer_state and not is_due:
-                self._engine.cancel(record.process_id, entry.message_id)
-            else:
-                self._give_up(record, entry, reason, peer_knows=True)
+        except NotFound as gone:
+            self._engine.end_here(record.process_id, str(gone))
+            return
+        now = self._engine.record(record.process_id)
+        if now.pending_message != entry.message_id:
+            return  # while we asked, a message of the other side has settled it
+        verdict = None if peer_state is None else reconcile(now.process, peer_state, was_refused=True)
+        if verdict is not None and peer_state is not None and self._follow(record, entry, verdict, peer_state):
+            return
+        is_known = peer_state is not None or reply.status_code != NOT_FOUND
+        if is_known and peer_state in (now.state, None) and not has_meaning(now.process):
+            self._engine.cancel(record.process_id, entry.message_id)
+        elif attempts < self._retries.attempts_max and self._is_too_early(now, entry, attempts, reply, verdict, reason):
+            self._retry(record, entry, attempts, reason)
+        else:
+            self._give_up(record, entry, reason, peer_knows=is_known)
+
+    def _is_too_early(
+        self, now: Record, entry: Entry, attempts: int, reply: Reply, verdict: Verdict | None, reason: str
+    ) -> bool:
+        """True if the other side may take later what it refused now: its own message is under way, or it is busy.
+
+        A conflict counts for that while it shows the state in which the message is due, or none that we can read.
+        """
+        if verdict is Verdict.DIVERGED:
+            return True
+        if reply.status_code != CONFLICT or now.peer_pid is None or not has_meaning(now.process):
+            return False
+        return attempts < self._retries.conflict_max or self._last_error(entry) != reason[:500]
+
+    def _last_error(self, entry: Entry) -> str:
+        """Return why the attempt before did not succeed."""
+        with self._database.connect() as connection:
+            chosen = sa.select(_O.last_error).where(_O.message_id == entry.message_id)
+            return str(connection.execute(chosen).scalar() or "")
 
     def _retry(self, record: Record, entry: Entry, attempts: int, reason: str) -> None:
         if attempts >= self._retries.attempts_max:

@@ -139,6 +139,19 @@ _ROWS: dict[tuple[Kind, State, Move | None, Side], Transition] = {
     (row.kind, row.before, row.move, sender): row for row in TABLE for sender in row.senders
 }
 
+
+def _reach_alone(kind: Kind, state: State, side: Side) -> frozenset[State]:
+    """Return the states that a side can have come to since a shared one, without a message of the other side."""
+    reached, added = {state}, {state}
+    while added:
+        rows = [row for row in TABLE if row.kind is kind and row.before in added and side in row.senders]
+        added = {TARGET[row.move] for row in rows} - reached
+        reached |= added
+    return frozenset(reached)
+
+
+_ALONE = {(kind, state, side): _reach_alone(kind, state, side) for kind in Kind for state in State for side in Side}
+
 PATIENCE = {
     State.NEW: timedelta(hours=1),
     State.REQUESTED: timedelta(days=7),
@@ -206,7 +219,7 @@ class Verdict(StrEnum):
     RESEND = "resend"
     """The peer stands where it stood: it did not arrive."""
     END = "end"
-    """The peer ended the process."""
+    """The peer ended the process before our message came."""
     DIVERGED = "diverged"
     """The states do not fit. A message of the peer may still be under way; if it stays so, end the process."""
 
@@ -250,7 +263,8 @@ def reconcile(process: Process, peer_state: State, *, was_refused: bool) -> Verd
     """Judge, from the state the peer reports, what became of our pending message.
 
     Some states come again (an offer after an offer, a second start): there the state proves nothing while no answer has
-    come, because the peer may stand in it from the time before. Such a message is sent again instead.
+    come, because the peer may stand in it from the time before. Such a message is sent again instead. A state further
+    on proves it where the peer gets there only after our message: FINALIZED, that our verification arrived.
 
     >>> process = Process(Kind.NEGOTIATION, Side.PROVIDER, State.REQUESTED, Move.AGREE, True)
     >>> reconcile(process, State.AGREED, was_refused=False).value
@@ -259,8 +273,11 @@ def reconcile(process: Process, peer_state: State, *, was_refused: bool) -> Verd
     assert process.pending is not None, "only a pending message can be reconciled"
     if peer_state is TARGET[process.pending]:
         return Verdict.ADOPT if was_refused or process.pending not in REPEATABLE else Verdict.RESEND
-    if peer_state in FINAL:
+    if peer_state in (State.COMPLETED, State.TERMINATED):
         return Verdict.END
+    after = _ALONE[process.kind, TARGET[process.pending], process.side.other]
+    if peer_state in after - _ALONE[process.kind, process.state, process.side.other]:
+        return Verdict.ADOPT
     return Verdict.RESEND if peer_state is process.state else Verdict.DIVERGED
 
 

@@ -160,7 +160,7 @@ class Checker:
         verdict = rules.reconcile(process, peer_state, was_refused=was_refused)
         if verdict is rules.Verdict.ADOPT:
             yield _with(world, at, end._replace(process=rules.confirm(process, NOW).process))
-        elif verdict is rules.Verdict.END and peer_state is not rules.State.FINALIZED:
+        elif verdict is rules.Verdict.END:
             yield self._ended(world, at, end, peer_state)
         elif was_refused and verdict is not rules.Verdict.DIVERGED:
             idle = replace(process, pending=None, pending_sent=False)
