@@ -35,7 +35,7 @@ def list_changes(
     with opened_node() as node:
         changes, actor = node.share.key_changes, current_subject(node)
         found = [asdict(each) for each in (changes.stranded(actor) if waiting else changes.all(actor))]
-    shown = ["party_id", "former", "current", "agreements", "groups", "places", "offers", "processes"]
+    shown = ["party_id", "former", "current", "agreements", "groups", "places", "offers", "spaces", "processes"]
     show(found, shown if waiting else ["change_id", "party_id", "current", "requested_by", "outcome"], format)
 
 

@@ -153,6 +153,39 @@ def test_standing_offers_and_processes_are_bound_and_each_published_name_is_kept
     database.close()
 
 
+def test_standing_memberships_are_bound_to_the_key_of_their_application(sqlite_url: str) -> None:
+    database = Database(sqlite_url)
+    command.upgrade(database._alembic(), "0020")
+    with database.begin() as connection:
+        connection.execute(
+            sa.text(
+                "INSERT INTO parties (party_id, title, public_key_pem, address, roles, identity, certificate, "
+                "certificate_pin, proof, added_at) VALUES ('shop', '', '', '', '', 'mtls', '', '', :proof, 0)"
+            ),
+            {"proof": "mtls sha256:11 sha256:99"},
+        )
+        connection.execute(
+            sa.text(
+                "INSERT INTO space_spaces (space_id, title, rules, rules_hash, state, requested_by, requested_at) "
+                "VALUES ('s', '', '', '', 'active', 'op', 0), ('t', '', '', '', 'active', 'op', 0)"
+            )
+        )
+        for space, party, key in (("s", "shop", "sha256:11"), ("t", "shop", "sha256:22"), ("s", "gone", "sha256:33")):
+            connection.execute(
+                sa.text(
+                    "INSERT INTO space_members (space_id, party_id, roles, state, area, organisation, fingerprint, "
+                    "rules_hash, signature, identity_check, applied_at) "
+                    "VALUES (:space, :party, 'user', 'admitted', '', '', :key, '', '', '', 0)"
+                ),
+                {"space": space, "party": party, "key": key},
+            )
+    database.prepare()
+    with database.connect() as connection:
+        found = connection.execute(sa.text("SELECT bound_to FROM space_members ORDER BY fingerprint")).scalars().all()
+    assert found == ["mtls sha256:11 sha256:99", "key sha256:22", "key sha256:33"]
+    database.close()
+
+
 @pytest.mark.parametrize(
     ("state", "seen", "counted"),
     [

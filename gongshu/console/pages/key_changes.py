@@ -69,6 +69,7 @@ def _show_stranded(view: View, stranded: Stranded, datasets: Mapping[str, str]) 
         (view.t("key_change.groups"), groups),
         (view.t("key_change.places"), places),
         (view.t("key_change.offers"), str(len(stranded.offers) or "")),
+        (view.t("key_change.spaces"), str(len(stranded.spaces) or "")),
         (view.t("key_change.processes"), str(len(stranded.processes) or "")),
     ]
     facts([(name, shown) for name, shown in rows if shown])

@@ -20,6 +20,8 @@ from gongshu.share.model import AgreementStatus
 from gongshu.share.ports import Clock
 from gongshu.share.rights import LOOKERS, require_right
 from gongshu.share.signals import new_urn
+from gongshu.share.spaces.states import Standing
+from gongshu.share.spaces.tables import space_members
 from gongshu.share.tables import share_agreements, share_offer_parties, share_offers, share_processes
 
 REQUESTERS = frozenset({Role.PRODUCT_OWNER, Role.STEWARD})
@@ -28,12 +30,14 @@ CONFIRMED, REFUSED = "confirmed", "refused"
 _K = share_key_changes.c
 _A, _O, _P = share_agreements.c, share_offers.c, share_processes.c
 _NAMED = share_offer_parties.c
+_BELONGING = [Standing.APPLIED, Standing.ADMITTED, Standing.SUSPENDED]
 _STANDING = sa.select(_O.offer_id).where(_O.withdrawn_at.is_(None))
 _BOUND: tuple[tuple[str, sa.Column[Any], sa.Column[Any], sa.ColumnElement[bool]], ...] = (
     ("agreements", _A.agreement_id, _A.counterparty, _A.status != AgreementStatus.RETIRED),
     ("groups", share_group_members.c.group_id, share_group_members.c.party_id, sa.true()),
     ("places", share_places.c.place, share_places.c.party_id, sa.true()),
     ("offers", _NAMED.offer_id, _NAMED.party_id, _NAMED.offer_id.in_(_STANDING)),
+    ("spaces", space_members.c.space_id, space_members.c.party_id, space_members.c.state.in_(_BELONGING)),
     ("processes", _P.process_id, _P.counterparty, _P.state.not_in(list(FINAL))),
 )
 """What is bound to a party's key: its name in `Stranded`, what is shown of it, whose it is, and while it counts.
@@ -73,6 +77,8 @@ class Stranded:
     places: tuple[str, ...] = ()
     offers: tuple[str, ...] = ()
     """Those that name the party and are not withdrawn."""
+    spaces: tuple[str, ...] = ()
+    """Those of ours that it belongs to."""
     processes: tuple[str, ...] = ()
     """Negotiations and transfers that have not ended."""
 

@@ -16,7 +16,7 @@ from gongshu.share.signals import new_urn
 from gongshu.share.spaces import model as wire
 from gongshu.share.spaces.errors import ApplicationInvalid, EntryUnknown, SpaceForbids, SpaceUnknown
 from gongshu.share.spaces.identifiers import front_code
-from gongshu.share.spaces.register import Register, index_name
+from gongshu.share.spaces.register import OTHER_KEY, Register, index_name
 from gongshu.share.spaces.roles import Act, SpaceRole, why_not_together
 from gongshu.share.spaces.signing import require_signed, rules_hash
 from gongshu.share.spaces.states import BEGINNING, Hand, Life, Standing, Step
@@ -120,7 +120,12 @@ class Desk:
         known = self._parties.get(party)
         require_signed(asked, space_id, known, space.rules_hash)
         values: Json = {"roles": ",".join(sorted({role.value for role in asked.roles})), "area": asked.area}
-        values |= {"organisation": asked.organisation, "fingerprint": known.fingerprint, "applied_at": now}
+        values |= {
+            "organisation": asked.organisation,
+            "fingerprint": known.fingerprint,
+            "applied_at": now,
+            "bound_to": known.proof,
+        }
         values |= {"rules_hash": asked.rules_hash, "signature": asked.signature}
         before = self._register.member(connection, space_id, party)
         if before is None:
@@ -137,6 +142,8 @@ class Desk:
         row = self._register.member(connection, space_id, party)
         if row is None:
             raise SpaceUnknown(space_id=space_id[:200])
+        if not self._register.is_same(connection, row):
+            raise SpaceForbids(party=party, act=Act.LEAVE, space_id=space_id, reason=OTHER_KEY)
         self._register.move_member(connection, row, Step.LEAVE, Hand.PARTY, party, reason)
         return self._standing(connection, party, space_id)
 

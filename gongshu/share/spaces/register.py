@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from gongshu.model.audit import AuditEvent, AuditSink
 from gongshu.model.ids import PartyId
+from gongshu.share.bindings import read_proof
 from gongshu.share.crawl import store as index
 from gongshu.share.crawl.model import Entry
 from gongshu.share.crawl.words import Thesaurus
@@ -28,6 +29,7 @@ _S, _M, _N = space_spaces.c, space_members.c, space_entries.c
 BELONGING = (Standing.ADMITTED, Standing.SUSPENDED)
 OPEN_ENTRIES = (Standing.PENDING, Standing.AUDITED, Standing.REGISTERED, Standing.ACTIVE)
 REASON_MAX = 2000
+OTHER_KEY = "its key is another one than it was admitted with, and nobody has confirmed that yet"
 
 
 def index_name(space_id: str) -> PartyId:
@@ -68,11 +70,14 @@ class Register:
         return row
 
     def roles_of(self, connection: sa.Connection, space_id: str, party: PartyId) -> frozenset[SpaceRole]:
-        """Return the roles that count now: the operator's own, or those of an admitted member; else none."""
+        """Return the roles that count now: the operator's own, or those of an admitted member; else none.
+
+        A member that proves itself by another key than it was admitted with has none. Source: decision 0090.
+        """
         if party == self.own_party_id:
             return frozenset({SpaceRole.OPERATOR})
         row = self.member(connection, space_id, party)
-        if row is None or row.state != Standing.ADMITTED:
+        if row is None or row.state != Standing.ADMITTED or not self.is_same(connection, row):
             return frozenset()
         return frozenset(SpaceRole(role) for role in row.roles.split(","))
 
@@ -82,16 +87,22 @@ class Register:
         Raises: SpaceUnknown, also for who never was a member: they are not told apart; SpaceForbids.
         """
         space = self.space(connection, space_id)
-        known = party == self.own_party_id or self.member(connection, space.space_id, party) is not None
-        if not known:
+        row = self.member(connection, space.space_id, party)
+        if party != self.own_party_id and row is None:
             raise SpaceUnknown(space_id=space_id[:200])
         if space.state != Standing.ACTIVE:
             raise SpaceForbids(party=party, act=act, space_id=space_id, reason=f"the space is {space.state}")
         roles = self.roles_of(connection, space.space_id, party)
         if not may(roles, act):
             reason = f"its role is {', '.join(sorted(roles))}" if roles else "it is not admitted now"
+            if row is not None and not self.is_same(connection, row):
+                reason = OTHER_KEY
             raise SpaceForbids(party=party, act=act, space_id=space_id, reason=reason)
         return space
+
+    def is_same(self, connection: sa.Connection, row: Any) -> bool:
+        """True if the member proves itself by what it did when it applied, or two people let a new key go on."""
+        return bool(row.bound_to == read_proof(connection, PartyId(row.party_id)))
 
     def belonging(self, connection: sa.Connection, space_id: str) -> list[PartyId]:
         """Return who is admitted or suspended."""

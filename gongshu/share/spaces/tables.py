@@ -31,13 +31,15 @@ space_members = sa.Table(
     sa.Column("area", sa.String(6), nullable=False),
     sa.Column("organisation", sa.String(18), nullable=False),
     sa.Column("fingerprint", sa.String(100), nullable=False),
+    sa.Column("bound_to", sa.String(400), nullable=False, server_default=""),
     sa.Column("rules_hash", sa.String(64), nullable=False),
     sa.Column("signature", sa.Text, nullable=False),
     sa.Column("identity_check", sa.Text, nullable=False, default=""),
     sa.Column("applied_at", UtcTime, nullable=False),
     sa.Column("decided_at", UtcTime),
 )
-"""`fingerprint` is of the key that signed the rules, `identity_check` what the operator's person compared."""
+"""`fingerprint` is of the key that signed the rules, `bound_to` by what the party proved itself then (decision 0090),
+`identity_check` what the operator's person compared."""
 
 space_entries = sa.Table(
     "space_entries",

@@ -1,6 +1,7 @@
 """Spaces between an operator and its members: admission, the matrix at work, entries, revocation, news."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ import pytest
 from gongshu.model.access import Role, Subject
 from gongshu.model.ids import PartyId, SubjectId
 from gongshu.secure.errors import NotAllowed
+from gongshu.secure.keys import KeyStore
 from gongshu.share.errors import PeerRefused, PeerUnreachable
+from gongshu.share.key_changes.service import KeyChanges
 from gongshu.share.spaces.errors import (
     ApplicationInvalid,
     EntryUnknown,
@@ -355,6 +358,24 @@ def test_a_standing_that_was_asked_for_counts_like_news(place: Place, clock: Clo
     mill.spaces.membership.look(OPERATOR, place.space_id, "standing", mill.li)
     assert mill.spaces.membership.standings(mill.li)[0]["state"] == "ended"
     assert mill.status(agreement) == "retired"
+
+
+def test_a_membership_is_with_a_key(place: Place, tmp_path: Path, clock: Clock) -> None:
+    operator, shop = place.operator, place.shop
+    keys = KeyStore(tmp_path / "other-keys")
+    operator.parties.replace(replace(operator.parties.get(shop.party), public_key_pem=keys.public_key_pem()))
+    for message, document in (("question", {"what": "catalogue"}), ("question", {"what": "members"}), ("leave", {})):
+        with pytest.raises(SpaceForbids, match="another one than it was admitted with"):
+            place.say(shop, message, document)
+    changes = KeyChanges(operator.database, operator.parties, operator.audit, clock)
+    (stranded,) = changes.stranded(place.li)
+    assert (stranded.party_id, stranded.spaces) == (shop.party, (place.space_id,))
+    change = changes.request(shop.party, place.li, reason="new machine, told on the phone")
+    wu = replace(place.li, subject_id=SubjectId("user:wu"))
+    changes.confirm(change.change_id, keys.fingerprint(), wu)
+    assert place.say(shop, "question", {"what": "catalogue"}) == {"entries": []}
+    assert place.say(shop, "leave", {})["state"] == "left"
+    assert changes.stranded(place.li) == []
 
 
 # ---- T5-2: logical spaces ---------------------------------------------------------------------------
