@@ -7,6 +7,7 @@ nothing: `gongshu.main` starts the dispatcher of the data space and the child pr
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from ipaddress import ip_network
 
 from gongshu.apply.service import AppService
@@ -43,6 +44,7 @@ from gongshu.share.keeping.judging import Place
 from gongshu.share.keeping.service import Keeping, KeepingSettings
 from gongshu.share.peer import HttpWire
 from gongshu.share.service import ShareService, ShareSettings
+from gongshu.share.spaces.register import read_admitted
 from gongshu.share.spaces.service import SpaceService
 from gongshu.share.trusting import Trusting, member_of
 
@@ -276,7 +278,8 @@ def _open_trust(parts: SchemeParts, title: str, schemes: Sequence[str]) -> Trust
     def ourselves() -> Party:
         return member_of(own, title, parts.keys, parts.public_address(), parts.tls.own_certificate())
 
-    return Trusting(lists, parts.keys, parts.parties, parts.clock, ourselves)
+    admitted = partial(read_admitted, parts.database)
+    return Trusting(lists, parts.keys, parts.parties, parts.clock, ourselves, admitted)
 
 
 def _open_introductions(parts: SchemeParts, title: str, schemes: Sequence[str]) -> Introductions:

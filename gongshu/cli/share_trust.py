@@ -53,7 +53,7 @@ def publish(
     file: Annotated[Path, typer.Option(help="Where the list is written, for others to fetch")],
     valid_days: Annotated[int, typer.Option(min=1, max=90, help="After so many days it ends by itself")] = 7,
 ) -> None:
-    """Write a list of yourself and of all whom your people registered, signed by your key."""
+    """Write a signed list of yourself and of the members of your space; of all parties, if it is kept elsewhere."""
     with opened_node() as node:
         text, fingerprint = node.trust.publish(space, current_subject(node), valid_days=valid_days)
     partial = file.with_name(f".{file.name}.partial")

@@ -1,6 +1,6 @@
 """How this node's people believe the trust lists of other spaces, and publish one of their own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 from gongshu.model.access import Subject
@@ -23,12 +23,14 @@ class Trusting:
         parties: PartyRegistry,
         clock: Callable[[], datetime],
         own: Callable[[], Party],
+        admitted: Callable[[str], Mapping[PartyId, str] | None],
     ) -> None:
         self._lists = lists
         self._keys = keys
         self._parties = parties
         self._clock = clock
         self._own = own
+        self._admitted = admitted
 
     def add(self, source: str, fingerprint: str, actor: Subject) -> Believed:
         """Believe the list of a file or address, its operator's fingerprint compared. Raises: as `TrustLists.add`."""
@@ -46,14 +48,19 @@ class Trusting:
         return self._lists.all()
 
     def publish(self, space_id: str, actor: Subject, *, valid_days: int = 7) -> tuple[str, str]:
-        """Return a list of ourselves and everybody our people registered, and the fingerprint of its operator: our key.
+        """Return a list of ourselves and our members, and the fingerprint of its operator: our key.
+
+        Of a space that this node operates those are the admitted ones; of another one, all whom our people registered.
 
         Units: the serial is the moment in seconds, so that a later list always follows on an earlier one.
         Raises: NotAllowed.
         """
         require_right(actor, DEALERS, "publish trust lists")
         now = self._clock()
-        members = [self._own(), *(party for party in self._parties.all() if not party.space)]
+        admitted = self._admitted(space_id)
+        registered = (party for party in self._parties.all() if not party.space)
+        vouched = (party for party in registered if admitted is None or admitted.get(party.party_id) == party.proof)
+        members = [self._own(), *vouched]
         text = write_trust_list(
             self._keys,
             space_id=space_id,

@@ -10,6 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from gongshu.database import Database
 from gongshu.model.audit import AuditEvent, AuditSink
 from gongshu.model.ids import PartyId
 from gongshu.share.bindings import read_proof
@@ -35,6 +36,17 @@ OTHER_KEY = "its key is another one than it was admitted with, and nobody has co
 def index_name(space_id: str) -> PartyId:
     """Return the name under which the search index holds a space's catalogue; the blank keeps it apart from parties."""
     return PartyId(f"space {space_id}")
+
+
+def read_admitted(database: Database, space_id: str) -> dict[PartyId, str] | None:
+    """Return who is admitted to a space of ours, and by what each proves itself; None if we operate no such space."""
+    query = sa.select(_S.space_id).where(sa.or_(_S.space_id == space_id, _S.number == space_id))
+    with database.connect() as connection:
+        named = connection.execute(query).scalar()
+        if named is None:
+            return None
+        members = sa.select(_M.party_id, _M.bound_to).where(_M.space_id == named, _M.state == Standing.ADMITTED)
+        return {PartyId(row.party_id): row.bound_to for row in connection.execute(members)}
 
 
 class Register:

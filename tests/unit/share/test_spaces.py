@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,13 @@ import pytest
 
 from gongshu.model.access import Role, Subject
 from gongshu.model.ids import PartyId, SubjectId
+from gongshu.secure.dcp.fetching import HttpFetch
 from gongshu.secure.errors import NotAllowed
 from gongshu.secure.keys import KeyStore
+from gongshu.secure.parties import Party
+from gongshu.secure.peer_tls import TlsSettings
+from gongshu.secure.trust_documents import read_trust_list
+from gongshu.secure.trust_lists import TrustLists
 from gongshu.share.errors import PeerRefused, PeerUnreachable
 from gongshu.share.key_changes.service import KeyChanges
 from gongshu.share.spaces.errors import (
@@ -24,9 +30,11 @@ from gongshu.share.spaces.errors import (
     SpaceUnknown,
 )
 from gongshu.share.spaces.identifiers import require_identifier
+from gongshu.share.spaces.register import read_admitted
 from gongshu.share.spaces.roles import APPLICABLE, Act, SpaceRole, may
 from gongshu.share.spaces.signing import rules_hash, sign_rules
 from gongshu.share.spaces.states import Standing, Step
+from gongshu.share.trusting import Trusting
 from tests.conftest import Clock
 from tests.unit.share.town import AREA, ORGANISATION, RULES, House, Json, Town, town
 
@@ -376,6 +384,23 @@ def test_a_membership_is_with_a_key(place: Place, tmp_path: Path, clock: Clock) 
     assert place.say(shop, "question", {"what": "catalogue"}) == {"entries": []}
     assert place.say(shop, "leave", {})["state"] == "left"
     assert changes.stranded(place.li) == []
+
+
+def test_the_signed_list_of_a_space_names_its_admitted_members_alone(place: Place, clock: Clock) -> None:
+    operator, mill, shop = place.operator, place.mill, place.shop
+    ourselves = Party(OPERATOR, "", operator.keys.public_key_pem(), "https://operator.example")
+    fetch = HttpFetch(TlsSettings())
+    lists = TrustLists(operator.database, operator.parties, operator.audit, clock, fetch, OPERATOR, [])
+    admitted = partial(read_admitted, operator.database)
+    trusting = Trusting(lists, operator.keys, operator.parties, clock, lambda: ourselves, admitted)
+
+    def named(space_id: str) -> set[str]:
+        return {member.party_id for member in read_trust_list(trusting.publish(space_id, place.li)[0]).members}
+
+    assert named(place.space_id) == named("TDS-000001") == {OPERATOR, mill.party, shop.party}
+    place.host.decide_member(place.space_id, shop.party, Step.EXPEL, place.li, "sold data on")
+    assert named(place.space_id) == {OPERATOR, mill.party}
+    assert named("urn:gongshu:space:kept-elsewhere") == {OPERATOR, mill.party, shop.party}
 
 
 # ---- T5-2: logical spaces ---------------------------------------------------------------------------
