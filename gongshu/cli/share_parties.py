@@ -10,7 +10,7 @@ from gongshu.cli.session import current_subject, opened_node
 from gongshu.cli.share_trust import app as trust
 from gongshu.model.ids import PartyId
 from gongshu.secure.parties import Party
-from gongshu.share.invites import read_invite
+from gongshu.share.invites import read_invite, without_spaces
 
 AsFormat = Annotated[Format, typer.Option("--format", help="table for people, json for programs")]
 COLUMNS = ["party_id", "title", "address", "identity", "fingerprint", "space"]
@@ -63,6 +63,7 @@ def invite() -> None:
     with opened_node() as node:
         line, fingerprint = node.introductions.own(current_subject(node))
     typer.echo(line)
+    typer.echo("Send them this line; they enter it with `gongshu share join`.", err=True)
     typer.echo(f"Read this out to them over another channel: {fingerprint}", err=True)
 
 
@@ -77,7 +78,7 @@ def join(
     line = Path(invitation).read_text(encoding="utf-8") if _is_file(invitation) else invitation
     party = read_invite(line)
     typer.echo(f"{party.title}\n  id      {party.party_id}\n  address {party.address}\n  key     {party.fingerprint}")
-    if fingerprint and fingerprint.strip() != party.fingerprint:
+    if fingerprint and without_spaces(fingerprint) != party.fingerprint:
         reason = "it is not the key above, somebody may have exchanged the line; nothing was registered. Ask them again"
         raise typer.BadParameter(reason, param_hint="--fingerprint")
     if not fingerprint:

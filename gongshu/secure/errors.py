@@ -189,7 +189,10 @@ class PartyUnknown(NotFound):
     """No such party."""
 
     code = "secure.party_unknown"
-    template = "There is no party {party_id!r}. Register it with its public key first."
+    template = (
+        "There is no party {party_id!r}. `gongshu share parties` lists those known here; take in its invitation "
+        "first (`gongshu share join`)."
+    )
 
 
 class IdentitySchemeUnknown(NotFound):

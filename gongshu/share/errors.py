@@ -209,6 +209,16 @@ class InviteInvalid(InvalidInput):
     template = "The invitation cannot be used: {reason}. Ask for it again and paste the whole line."
 
 
+class FingerprintDiffers(InviteInvalid):
+    """What was read out is not the fingerprint of the key in the invitation, or nothing was."""
+
+    code = "share.fingerprint_differs"
+    template = (
+        "{party} was not registered: {reason}. Have them read it out again, by telephone or in person; if it still "
+        "differs, somebody exchanged the invitation on its way."
+    )
+
+
 class DataTokenInvalid(NotAuthenticated):
     """The token of a data request is missing, unknown, expired or withdrawn."""
 

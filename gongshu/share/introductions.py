@@ -10,8 +10,8 @@ from gongshu.secure.keys import KeyStore
 from gongshu.secure.parties import Party, PartyRegistry
 from gongshu.secure.peer_tls import is_self_signed
 from gongshu.share.addresses import is_under
-from gongshu.share.errors import InviteInvalid
-from gongshu.share.invites import read_invite, write_invite
+from gongshu.share.errors import FingerprintDiffers, InviteInvalid
+from gongshu.share.invites import read_invite, without_spaces, write_invite
 from gongshu.share.rights import DEALERS, require_right
 
 
@@ -69,14 +69,17 @@ class Introductions:
         `identity` is the scheme that both sides agreed on; `certificate` (PEM or fingerprint) stands for one that is
         not in the line.
 
-        Raises: NotAllowed, InviteInvalid, IdentitySchemeUnknown; PartyKeyDiffers unless it is replaced.
+        Raises: NotAllowed, InviteInvalid, FingerprintDiffers, IdentitySchemeUnknown; PartyKeyDiffers unless it is
+            replaced.
         """
         require_right(actor, DEALERS, "register parties")
         party = read_invite(line)
-        if fingerprint.strip() != party.fingerprint:
-            raise InviteInvalid(reason="the fingerprint read out to you is not that of its key")
         if party.party_id == self._own_party_id:
             raise InviteInvalid(reason="it is this organisation's own")
+        heard = without_spaces(fingerprint)
+        if heard != party.fingerprint:
+            reason = "the fingerprint read out to you is not that of its key" if heard else "no fingerprint was given"
+            raise FingerprintDiffers(party=party.party_id, reason=reason)
         if identity not in self._schemes:
             raise IdentitySchemeUnknown(party_id=party.party_id, scheme=identity, known=", ".join(self._schemes))
         party = dataclasses.replace(party, identity=identity, certificate=certificate or party.certificate)

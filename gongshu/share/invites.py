@@ -5,7 +5,6 @@ fingerprint over another channel before they accept. Pure.
 """
 
 import base64
-import binascii
 from dataclasses import replace
 from typing import Any
 
@@ -41,18 +40,18 @@ def read_invite(line: str) -> Party:
 
     Raises: InviteInvalid if it is cut, altered, or not signed by the key it holds.
     """
-    parts = "".join(line.split()).removeprefix(PREFIX).split(".")
-    if not "".join(line.split()).startswith(PREFIX) or len(parts) != 2 or len(line) > LENGTH_MAX:
+    whole = "".join(line.split())
+    if not whole.startswith(PREFIX) or len(line) > LENGTH_MAX:
         raise InviteInvalid(reason=f"it is not one line that begins with {PREFIX!r}")
     try:
-        payload, signature = (_bytes(part) for part in parts)
+        payload, signature = (_bytes(part) for part in whole.removeprefix(PREFIX).split("."))
         fields: Any = orjson.loads(payload)
         party = Party(
             PartyId(fields["party_id"]), fields["title"], fields["public_key_pem"], fields["address"], ("partner",)
         )
         party = replace(party, certificate=fields.get("certificate", ""))
         party.public_key.verify(signature, _DOMAIN + payload)
-    except (binascii.Error, orjson.JSONDecodeError, KeyError, TypeError, AttributeError, PartyInvalid) as cause:
+    except (ValueError, KeyError, TypeError, AttributeError, PartyInvalid) as cause:
         raise InviteInvalid(reason="it is cut or altered") from cause
     except InvalidSignature as cause:
         raise InviteInvalid(reason="its signature does not belong to its key") from cause
@@ -61,6 +60,15 @@ def read_invite(line: str) -> Party:
     if not is_under(party.address, party.address):
         raise InviteInvalid(reason="its address is no plain http or https address")
     return party
+
+
+def without_spaces(fingerprint: str) -> str:
+    """Return a fingerprint as it was before people wrote it in groups.
+
+    >>> without_spaces(" SHA256: 0011 AAbb ")
+    'sha256:0011aabb'
+    """
+    return "".join(fingerprint.split()).lower()
 
 
 def _text(data: bytes) -> str:

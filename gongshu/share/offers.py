@@ -9,9 +9,11 @@ import sqlalchemy as sa
 from gongshu.database import Database, UtcTime, settles_races
 from gongshu.model.access import Request, Subject
 from gongshu.model.audit import AuditEvent, AuditSink
+from gongshu.model.dataset import Dataset
 from gongshu.model.ids import DatasetId, PartyId
 from gongshu.prepared import Prepared
 from gongshu.secure.errors import Denied
+from gongshu.secure.parties import Party
 from gongshu.share.automation import Rules
 from gongshu.share.bindings import proof_of
 from gongshu.share.contracts.attaching import NewAttachment, insert_attachment
@@ -86,10 +88,7 @@ class OfferBook:
         name = published_as or dataset_id
         if not is_public_id(name):
             raise TermsInvalid(reason=f"a published id has 1 to {ID_MAX} printable characters without spaces")
-        dataset = self._policy.dataset(dataset_id)
-        columns = {column.name: column.type for column in dataset.columns}
-        groups = self._policy.known_groups()
-        require_offerable(terms, now=self._clock(), columns=columns, named_exist=known_parties, groups_exist=groups)
+        dataset = self._require_offerable(dataset_id, terms, known_parties)
         self.require_shareable(dataset_id, terms, actor)
         chosen = offer_id or new_urn()
         policy = offer_policy(terms, offer_id=chosen)
@@ -125,12 +124,30 @@ class OfferBook:
                 self._write(actor, "offer.attached", chosen, {"name": new.name, "sha256": new.sha256})
         return self.get(chosen)
 
+    def _require_offerable(self, dataset_id: DatasetId, terms: Terms, known_parties: Sequence[PartyId]) -> Dataset:
+        dataset = self._policy.dataset(dataset_id)
+        columns = {column.name: column.type for column in dataset.columns}
+        groups = self._policy.known_groups()
+        require_offerable(terms, now=self._clock(), columns=columns, named_exist=known_parties, groups_exist=groups)
+        return dataset
+
     def _take_name(self, connection: sa.Connection, name: str, dataset_id: DatasetId) -> None:
         owner = connection.execute(sa.select(_N.dataset_id).where(_N.published_as == name)).scalar()
         if owner is None:
             connection.execute(sa.insert(share_published_names).values(published_as=name, dataset_id=dataset_id))
         elif owner != dataset_id:
             raise NameTaken(published_as=name[:200])
+
+    def require_previewable(
+        self, dataset_id: DatasetId, terms: Terms, actor: Subject, known_parties: Sequence[Party]
+    ) -> None:
+        """Return if these terms could be offered now; none at all may be looked at too.
+
+        Raises: a NotFound for the dataset; TermsInvalid; as `require_shareable`.
+        """
+        if not terms.is_empty:
+            self._require_offerable(dataset_id, terms, [party.party_id for party in known_parties])
+        self.require_shareable(dataset_id, terms, actor)
 
     def require_shareable(self, dataset_id: DatasetId, terms: Terms, actor: Subject) -> None:
         """Return if the grade and the gate allow this actor to share the dataset under the terms.

@@ -251,10 +251,10 @@ class ShareService(Looking):
     ) -> pa.Table:
         """Return rows exactly as that partner would receive them under the terms, through the gate as the partner.
 
-        Raises: NotAllowed, GradeForbids, Denied.
+        Raises: NotAllowed, TermsInvalid, GradeForbids, Denied.
         """
         require_right(actor, DEALERS, "preview offers")
-        self._book.require_shareable(dataset_id, terms, actor)
+        self._book.require_previewable(dataset_id, terms, actor, self._parties.all())
         subject = partner_subject(party, "preview")
         return preview_rows(self._gate, subject, self._policy.dataset(dataset_id), terms, rows_max).read_all()
 

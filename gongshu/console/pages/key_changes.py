@@ -9,8 +9,8 @@ from gongshu.console.forms import FieldWrong
 from gongshu.console.frame import Console, View
 from gongshu.console.pages.agreements import contract_path
 from gongshu.console.pages.asking import ask_first
-from gongshu.console.pages.partners import without_spaces
 from gongshu.console.widgets import chip_html, empty, facts, panel, table, text, time_html, title
+from gongshu.share.invites import without_spaces
 from gongshu.share.key_changes.service import CONFIRMERS, REQUESTERS, KeyChange, Stranded
 
 AGREEMENTS_MAX = 1_000

@@ -2,6 +2,7 @@
 
 import html
 from typing import Any
+from urllib.parse import quote
 
 from nicegui import ui
 
@@ -25,6 +26,7 @@ def create_pages(console: Console) -> None:
     async def partners(view: View) -> None:
         title(view, "nav.partners", "partners.question")
         view.node.share.require_onlooker(view.subject)
+        await _say_admitted(view)
         with panel(view.t("partners.known"), view.t("partners.known_hint")):
             await _show_known(view)
             ui.link(view.t("key_changes.open"), "/sharing/key-changes")
@@ -55,13 +57,13 @@ def fingerprint_html(fingerprint: str) -> str:
     return f'<code class="gs-print">{html.escape(kind)}: {html.escape(groups)}</code>'
 
 
-def without_spaces(fingerprint: str) -> str:
-    """Return a fingerprint as it was before people wrote it in groups.
-
-    >>> without_spaces(" SHA256: 0011 AAbb ")
-    'sha256:0011aabb'
-    """
-    return "".join(fingerprint.split()).lower()
+async def _say_admitted(view: View) -> None:
+    """Say what comes next where a party was let in just now."""
+    admitted = view.request.query_params.get("admitted", "")
+    for party in await view.ask(view.node.parties.all) if admitted else []:
+        if party.party_id == admitted:
+            heading = view.t("partners.admitted", name=party.title or party.party_id)
+            notice(heading, view.t("partners.admitted_next"), kind="good")
 
 
 async def _show_known(view: View) -> None:
@@ -182,14 +184,12 @@ def _show_admission(view: View) -> None:
                 made = await view.ask(
                     doors.accept,
                     line.value or "",
-                    without_spaces(heard.value or ""),
+                    heard.value or "",
                     view.subject,
                     replace=is_again,
                     identity=scheme.value,
                     certificate=(certificate.value or "").strip(),
                 )
-            with result:
-                notice(view.t("partners.admitted", name=made.title or made.party_id), kind="good")
-            ui.timer(1.0, ui.navigate.reload, once=True)
+            ui.navigate.to(f"/sharing/partners?admitted={quote(made.party_id, safe='')}")
 
     ui.button(view.t("partners.admit_go"), on_click=admit).props("unelevated color=primary").classes("gs-start")

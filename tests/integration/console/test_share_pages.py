@@ -14,7 +14,7 @@ import pytest
 from gongshu.console.guard import OTHER, POLICY
 from gongshu.console.texts import Language, read_texts
 from tests.integration.console.conftest import Visit, _token
-from tests.integration.console.partnership import CHANGED, EMPTIED, FIGURED, KEY_CURRENT, KEY_FORMER, contract_of
+from tests.integration.console.partnership import CHANGED, EMPTIED, FIGURED, KEY_CURRENT, KEY_FORMER, SHOP, contract_of
 
 pytestmark = pytest.mark.browser
 NewVisit = Callable[..., Visit]
@@ -66,6 +66,14 @@ def test_nobody_is_asked_to_confirm_or_share_a_deleted_copy(node_address: str) -
     waiting = sum(each["why"] == "proposed" for each in due)
     assert waiting > 0
     assert t("due.unconfirmed", count=waiting) in page_of(node_address, "/", "li")
+
+
+def test_what_comes_after_a_partner_was_let_in_is_said(node_address: str) -> None:
+    said = t("partners.admitted_next")
+    shown = page_of(node_address, f"/sharing/partners?admitted={SHOP}", "li")
+    assert said in shown
+    assert t("partners.admitted", name="测试合作方 (synthetic)") in shown
+    assert said not in page_of(node_address, "/sharing/partners?admitted=urn:nobody", "li")
 
 
 @pytest.mark.parametrize("name", ["chen", "root"])

@@ -25,10 +25,12 @@ def test_two_offices_get_to_know_each_other_and_make_a_contract_by_commands(tmp_
         assert "gongshu share invite" in shop.run("find", mill.party, ok=False), "the mill does not know the shop yet"
         line = tmp_path / "shop.txt"
         line.write_text(answer, encoding="utf-8")
-        mill.run("join", str(line), "--fingerprint", shop.node.keys.fingerprint())
+        mill.run("join", str(line), "--fingerprint", shop.node.keys.fingerprint().upper().replace(":", ": "))
         mill.publish()
         terms = ("--to", shop.party, "--uses", "2", "--until", "2099-12-31", "--column", "quantity")
         assert list(mill.rows("offer", "orders", *terms, "--preview")[0]) == ["quantity"]
+        for wrong, said in ((("--column", "amount"), "no column 'amount'"), (("--until", "2020-12-31"), "in the past")):
+            assert said in mill.run("offer", "orders", *terms, *wrong, "--preview", ok=False), "as the offer is judged"
         assert mill.rows("offers") == []
         offer = mill.rows("offer", "orders", *terms)[0]
         (made_offer,) = mill.node.share.offers(limit=1)

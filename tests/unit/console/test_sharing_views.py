@@ -14,7 +14,7 @@ from gongshu.console.frame import View
 from gongshu.console.pages.agreements import contract_path
 from gongshu.console.pages.contract_evidence import figures_text, operation_text
 from gongshu.console.pages.offer import obstacle_of
-from gongshu.console.pages.partners import fingerprint_html, without_spaces
+from gongshu.console.pages.partners import fingerprint_html
 from gongshu.console.pages.process import acts_of
 from gongshu.console.pages.process_forms import can_counter, can_keep
 from gongshu.console.pages.records import next_text
@@ -32,6 +32,7 @@ from gongshu.share.automation import Action
 from gongshu.share.dsp.states import Kind, Side, State
 from gongshu.share.enforcement import CLASSES, enforcement_of
 from gongshu.share.evidence.model import Figures
+from gongshu.share.invites import without_spaces
 from gongshu.share.keeping.chain import NOBODY, NOTHING_READ, ROWS_UNKNOWN
 from gongshu.share.keeping.judging import FIGURES
 from gongshu.share.spaces.states import Life, Standing, Step

@@ -18,9 +18,9 @@ from gongshu.secure.errors import (
 )
 from gongshu.secure.keys import KeyStore
 from gongshu.secure.parties import Party, PartyRegistry
-from gongshu.share.errors import InviteInvalid
+from gongshu.share.errors import FingerprintDiffers, InviteInvalid
 from gongshu.share.introductions import Introductions
-from gongshu.share.invites import read_invite, write_invite
+from gongshu.share.invites import PREFIX, read_invite, write_invite
 from tests.conftest import Clock
 from tests.contract.identity.rigs import NoAudit
 from tests.integration.share.certificates import issue
@@ -164,3 +164,22 @@ def test_who_may_not_deal_may_not_register_or_forget(tmp_path: Path, parties: Pa
         desk.register(Party(SHOP, "shop", "", "https://s.example", (), "mtls"), guest)
     with pytest.raises(NotAllowed):
         desk.forget(SHOP, guest)
+
+
+def test_a_fingerprint_is_taken_as_people_write_it_and_a_wrong_one_is_named_as_such(
+    tmp_path: Path, parties: PartyRegistry
+) -> None:
+    desk, keys = introductions(tmp_path, parties), KeyStore(tmp_path / "shop")
+    for heard, said in (("", "no fingerprint was given"), ("sha256:00", "not that of its key")):
+        with pytest.raises(FingerprintDiffers, match=f"{said}.*read it out again"):
+            desk.accept(line_of(keys), heard, LI)
+    assert parties.all() == []
+    kind, digits = keys.fingerprint().split(":")
+    desk.accept(line_of(keys), f" {kind.upper()}: {digits[:4]} {digits[4:].upper()}\n", LI)
+    assert parties.get(SHOP).fingerprint == keys.fingerprint()
+
+
+@pytest.mark.parametrize("tail", ["abc", "a.b.c", "é.é", ""])
+def test_a_cut_line_is_not_said_to_begin_wrongly(tail: str) -> None:
+    with pytest.raises(InviteInvalid, match="cut or altered"):
+        read_invite(PREFIX + tail)
