@@ -155,6 +155,17 @@ def insert_agreement(connection: sa.Connection, record: Record, policy: dict[str
     return True
 
 
+def renew_agreement(connection: sa.Connection, record: Record, policy: dict[str, Any], at: datetime) -> bool:
+    """Keep what the other side wrote anew instead of a pending agreement; False if its id is taken."""
+    agreement_id = str(policy["@id"])
+    if _OWNER.scalar(connection, {"asked_id": agreement_id}) is not None:
+        return False
+    text = canonical_text(policy)
+    values = {"agreement_id": agreement_id, "policy": text, "policy_hash": text_hash(text), "agreed_at": at}
+    is_pending = (_A.negotiation_id == record.process_id, _A.status == AgreementStatus.PENDING)
+    return connection.execute(sa.update(share_agreements).where(*is_pending).values(**values)).rowcount == 1
+
+
 def set_transfer_rules(connection: sa.Connection, agreement_id: str, rules: dict[str, Any] | None) -> bool:
     """Let transfers under an agreement follow rules of their own; False if there is no such agreement."""
     change = sa.update(share_agreements).where(_A.agreement_id == agreement_id)

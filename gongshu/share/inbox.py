@@ -1,7 +1,7 @@
 """The inbox: messages of other parties become changes of state, each once, acknowledged after they are stored."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -21,6 +21,7 @@ from gongshu.share.errors import MessageInvalid, MoveIllegal, ProcessUnknown
 from gongshu.share.model import Record
 from gongshu.share.odrl import text_hash
 from gongshu.share.ports import Clock
+from gongshu.share.repeating import take_anew
 from gongshu.share.short_ids import short_id
 from gongshu.share.signals import new_urn
 
@@ -102,7 +103,8 @@ class Inbox:
             if record is None or not _is_with(connection, record, counterparty, inbound.kind):
                 raise ProcessUnknown(process_id=process_id[:200])
             if _reached_before(connection, counterparty, inbound, process_id):
-                return record
+                _require_pids(record, inbound)
+                return replace(record, **take_anew(connection, record, inbound, changes, self._clock()))
             pids = _require_pids(record, inbound)
             accepted = self._accept(connection, record, inbound, {**changes, **pids})
             if accepted is not None:

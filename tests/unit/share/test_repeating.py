@@ -1,0 +1,135 @@
+"""Messages that come again under their `@id` with something new in them, because their sender heard no answer."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from gongshu.model.ids import PartyId
+from gongshu.share.agreements import list_agreements
+from gongshu.share.automation import Action
+from gongshu.share.contract_book import CONTRACT
+from gongshu.share.dsp.states import Kind, State
+from gongshu.share.model import AgreementStatus
+from gongshu.share.ports import Reply
+from gongshu.share.processes import messages_of
+from tests.conftest import Clock
+from tests.unit.share.test_too_early import ask_contract, newest, say, start_transfer, states
+from tests.unit.share.world import MILL, World
+
+Json = dict[str, Any]
+OTHER = "urn:uuid:another-agreement"
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    world = World(tmp_path, Clock())
+    yield world
+    world.close()
+
+
+def with_agreement(document: Json, **values: Any) -> Json:
+    return {**document, "agreement": {**document["agreement"], **values}}
+
+
+def as_arrived(world: World, monkeypatch: pytest.MonkeyPatch, end: str, arrivals: Callable[[Json], list[Json]]) -> None:
+    """Let what the provider sends to a path arrive as these documents, one after the other."""
+    take = world.shop.take
+
+    def taken(sender: PartyId, path: str, body: bytes) -> Reply:
+        if not path.endswith(end):
+            return take(sender, path, body)
+        replies = [take(sender, path, orjson.dumps(each)) for each in arrivals(orjson.loads(body))]
+        assert [reply.status_code for reply in replies] == [200] * len(replies), replies
+        return replies[-1]
+
+    monkeypatch.setattr(world.shop, "take", taken)
+
+
+def agreements(world: World) -> dict[str, AgreementStatus]:
+    with world.shop.database.connect() as connection:
+        return {found.agreement_id: found.status for found in list_agreements(connection, limit=9, offset=0)}
+
+
+def test_the_agreement_that_came_last_is_the_one_that_counts(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    as_arrived(world, monkeypatch, "/agreement", lambda real: [with_agreement(real, **{"@id": OTHER}), real])
+    ask_contract(world)
+    world.settle()
+    assert states(world) == (State.FINALIZED, State.FINALIZED)
+    kept = newest(world.mill).agreement_id
+    assert newest(world.shop).agreement_id == kept
+    assert agreements(world) == {kept: AgreementStatus.ACTIVE}
+    world.shop.ask_transfer(MILL, kept)
+    world.settle()
+    assert states(world, Kind.TRANSFER) == (State.STARTED, State.STARTED)
+    with world.shop.database.connect() as connection:
+        said = messages_of(connection, newest(world.shop).process_id)
+    bodies = [orjson.loads(each["body"]) for each in said]
+    came = [body["agreement"]["@id"] for body in bodies if body["@type"] == "ContractAgreementMessage"]
+    assert came == [OTHER, kept]
+
+
+LATER = {"@id": OTHER, "timestamp": "2026-01-01T00:00:00Z"}
+NOT_THE_SAME: dict[str, Callable[[Json], list[Json]]] = {
+    "older": lambda real: [real, with_agreement(real, **LATER)],
+    "from tomorrow": lambda real: [real, with_agreement(real, **{**LATER, "timestamp": "2096-01-01T00:00:00Z"})],
+    "other data": lambda real: [real, with_agreement(real, **{"@id": OTHER, "target": "parts"})],
+    "more allowed": lambda real: [real, with_agreement(real, **{"@id": OTHER, "permission": [{"action": "use"}]})],
+    "a first one that is late": lambda real: [
+        with_agreement(real, **{"@id": OTHER}),
+        real,
+        with_agreement(real, **{"@id": OTHER}),
+    ],
+    "a contract to sign": lambda real: [real, {**with_agreement(real, **{"@id": OTHER}), CONTRACT: {}}],
+}
+
+
+@pytest.mark.parametrize("what", NOT_THE_SAME)
+def test_what_differs_in_more_or_is_late_changes_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    as_arrived(world, monkeypatch, "/agreement", NOT_THE_SAME[what])
+    ask_contract(world)
+    world.settle()
+    assert states(world) == (State.FINALIZED, State.FINALIZED)
+    assert newest(world.shop).agreement_id == newest(world.mill).agreement_id
+
+
+def test_an_agreement_that_is_verified_stays(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[Json] = []
+
+    def once(real: Json) -> list[Json]:
+        kept.append(real)
+        return [real]
+
+    as_arrived(world, monkeypatch, "/agreement", once)
+    ask_contract(world)
+    world.settle()
+    before = agreements(world)
+    path = f"/negotiations/{newest(world.shop).process_id}/agreement"
+    monkeypatch.undo()
+    again = world.shop.take(MILL, path, orjson.dumps(with_agreement(kept[0], **{"@id": OTHER})))
+    assert (again.status_code, agreements(world)) == (200, before)
+
+
+def test_a_start_that_comes_again_brings_its_newest_address(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[Json] = []
+
+    def twice(real: Json) -> list[Json]:
+        sent.append(real)
+        return [real, {**real, "dataAddress": {**real["dataAddress"], "endpoint": "http://mill.example/second"}}]
+
+    as_arrived(world, monkeypatch, "/start", twice)
+    ask_contract(world)
+    world.settle()
+    start_transfer(world)
+    assert "second" in newest(world.shop, Kind.TRANSFER).data_address
+    monkeypatch.undo()
+    say(world, world.mill, Action.SUSPEND)
+    say(world, world.mill, Action.START)
+    resumed = newest(world.shop, Kind.TRANSFER)
+    late = {**sent[0], "dataAddress": {**sent[0]["dataAddress"], "endpoint": "http://mill.example/late"}}
+    reply = world.shop.take(MILL, f"/transfers/{resumed.process_id}/start", orjson.dumps(late))
+    assert (reply.status_code, newest(world.shop, Kind.TRANSFER).data_address) == (200, resumed.data_address)
