@@ -260,7 +260,10 @@ class WaitedTooLong(Unavailable):
     """A process did not reach a state in the time given."""
 
     code = "share.waited_too_long"
-    template = "{process_id} is {state} after {timeout_s} s, not {wanted}; {waiting}. It goes on; look again later."
+    template = (
+        "{process_id} is {state} after {timeout_s} s, not {wanted}; {waiting}. It goes on: see `gongshu share "
+        "negotiations` or `transfers`, and try again then."
+    )
 
 
 class EvidenceDamaged(Damaged):

@@ -13,8 +13,9 @@ from gongshu.share.deliveries import list_deliveries
 from gongshu.share.dsp.states import FINAL, Kind, State
 from gongshu.share.engine import Engine
 from gongshu.share.errors import WaitedTooLong
-from gongshu.share.model import Agreement, Record
+from gongshu.share.model import Agreement, Record, RemoteOffer
 from gongshu.share.model import Delivery as DeliveryLine
+from gongshu.share.odrl import canonical_text
 from gongshu.share.progress import Progress, find_progress
 from gongshu.share.rights import LOOKERS, require_right
 from gongshu.share.signals import Signals
@@ -42,6 +43,12 @@ class Looking:
     ) -> list[Record]:
         """Return transfers of both sides, newest first."""
         return self._list(Kind.TRANSFER, waiting, party, limit, offset)
+
+    def request_for(self, party: PartyId, dataset_id: str, offer: RemoteOffer) -> Record | None:
+        """Return our request for a contract over the offer as it is now, where one is still open."""
+        policy = canonical_text({**offer.policy, "target": dataset_id})
+        with self._database.connect() as connection:
+            return store.find_request(connection, party, policy)
 
     def process(self, process_id: str) -> Record:
         """Return one negotiation or transfer. Raises: ProcessUnknown."""

@@ -127,7 +127,26 @@ class Record:
         """What it waits for, in a few words: a person, the other side, or nothing."""
         if self.waiting:
             return self.waiting
-        return f"sending {self.pending}" if self.pending else ""
+        if self.pending:
+            return f"sending {self.pending}"
+        return "the other side has to answer" if is_their_turn(self.kind, self.side, self.state) else ""
+
+
+_THEIR_TURN = frozenset(
+    {
+        (Kind.NEGOTIATION, Side.CONSUMER, State.REQUESTED),
+        (Kind.NEGOTIATION, Side.PROVIDER, State.OFFERED),
+        (Kind.NEGOTIATION, Side.CONSUMER, State.ACCEPTED),
+        (Kind.NEGOTIATION, Side.PROVIDER, State.AGREED),
+        (Kind.NEGOTIATION, Side.CONSUMER, State.VERIFIED),
+        (Kind.TRANSFER, Side.CONSUMER, State.REQUESTED),
+    }
+)
+
+
+def is_their_turn(kind: Kind, side: Side, state: State) -> bool:
+    """True where the other side has to move, or one of its people."""
+    return (kind, side, state) in _THEIR_TURN
 
 
 class AgreementStatus(StrEnum):

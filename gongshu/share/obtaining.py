@@ -38,8 +38,9 @@ def obtain(
 ) -> Obtained:
     """Return a fresh copy of a partner's dataset, kept under `name`; the provider counts one use.
 
-    An agreement that stands is used before another is negotiated, with the terms as offered and no others; so is a
-    transfer that runs. `timeout_s` bounds each of the two waits.
+    An agreement that stands is used before another is negotiated, with the terms as offered and no others; so are a
+    request that still waits for the provider's people, and a transfer that runs. `timeout_s` bounds each of the two
+    waits.
 
     Raises: NotAllowed, OfferUnknown where the dataset has no offer or several, PurposeNotCovered before anything is
         agreed or counted, TermsUnknown, WaitedTooLong when a person has to approve first, and what
@@ -74,7 +75,7 @@ def _agreement(
             return agreement.agreement_id
     offer = choose_offer(share.catalogue_of(party, actor, dataset_id=dataset_id), dataset_id)
     _require_purpose(offer.terms, party, dataset_id, purpose)
-    asked = share.negotiate(party, dataset_id, actor, offer=offer)
+    asked = share.request_for(party, dataset_id, offer) or share.negotiate(party, dataset_id, actor, offer=offer)
     return share.wait_for(asked.process_id, {State.FINALIZED}, timeout_s).agreement_id
 
 

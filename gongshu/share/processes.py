@@ -113,6 +113,20 @@ def list_processes(
     return [record_of(row) for row in connection.execute(query)]
 
 
+def find_request(connection: sa.Connection, party: PartyId, policy: str) -> Record | None:
+    """Return our newest request to a party for a contract over exactly this policy that has not come to an end."""
+    query = sa.select(share_processes).where(
+        _P.kind == Kind.NEGOTIATION,
+        _P.side == Side.CONSUMER,
+        _P.counterparty == party,
+        _P.own_policy == policy,
+        _P.state.not_in(list(FINAL)),
+        _P.bound_to == read_proof(connection, party),
+    )
+    row = connection.execute(query.order_by(_P.created_at.desc()).limit(1)).first()
+    return record_of(row) if row else None
+
+
 def transfers_under(connection: sa.Connection, agreement_id: str) -> list[Record]:
     """Return the transfers under an agreement that have not ended."""
     query = sa.select(share_processes).where(

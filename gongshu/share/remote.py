@@ -18,6 +18,7 @@ from gongshu.share.errors import (
 )
 from gongshu.share.links import read_links
 from gongshu.share.model import RemoteCatalogue, RemoteOffer
+from gongshu.share.odrl import canonical_text
 from gongshu.share.outbox import reply_reason
 from gongshu.share.peer import HttpWire
 
@@ -74,13 +75,16 @@ def shown_offer(policy: dict[str, Any] | None, offer_id: str = "") -> RemoteOffe
 
 
 def choose_offer(catalogue: RemoteCatalogue, dataset_id: str, offer_id: str = "") -> RemoteOffer:
-    """Return one offer of a dataset; an empty offer id takes the only one. Raises: OfferUnknown."""
+    """Return one offer of a dataset; an empty offer id takes the only one, or the newest of some that say the same.
+
+    Raises: OfferUnknown.
+    """
     party = catalogue.party
     for dataset in catalogue.datasets:
         offers = [offer for offer in dataset.offers if offer_id in ("", offer.offer_id)]
         if dataset.dataset_id == dataset_id and offers and not dataset.participant:
-            if len(offers) == 1:
-                return offers[0]
+            if len({canonical_text({**offer.policy, "@id": ""}) for offer in offers}) == 1:
+                return offers[-1]
             raise SeveralOffers(party=party, dataset_id=dataset_id[:200])
     if offer_id:
         raise OfferUnknown(offer_id=offer_id[:200])

@@ -59,7 +59,7 @@ def _show_acts(view: View, party: PartyId, dataset_id: str, offer_id: str, terms
                 notice(view.t("market.got"), kind="good")
                 kept, contract = html.escape(got.dataset_id), contract_path(got.agreement_id)
                 said = html.escape(view.t("process.contract"))
-                links = f'<a href="/catalogue/{kept}">{kept}</a> · <a href="{contract}">{said}</a>'
+                links = f'<a href="/catalogue/{kept}?tab=look">{kept}</a> · <a href="{contract}">{said}</a>'
                 ui.html(links, sanitize=False)
 
     with ui.element("div").classes("gs-row"):

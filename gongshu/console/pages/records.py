@@ -5,8 +5,8 @@ from typing import Any
 
 from gongshu.console.frame import View
 from gongshu.console.widgets import chip_html, table, time_html
-from gongshu.share.dsp.states import FINAL, Kind, Side, State
-from gongshu.share.model import Record
+from gongshu.share.dsp.states import FINAL, State
+from gongshu.share.model import Record, is_their_turn
 
 ASKS = "a person has to approve"
 """What a process waits for in the plain case, as the service says it; any other case says more."""
@@ -35,20 +35,7 @@ def next_text(view: View, record: Record) -> str:
         return view.t("record.waits") if record.waiting == ASKS else view.said(record.waiting)
     if record.pending:
         return view.t("record.sending")
-    return view.t("record.waits_there") if (record.kind, record.side, record.state) in _THEIR_TURN else ""
-
-
-_THEIR_TURN = frozenset(
-    {
-        (Kind.NEGOTIATION, Side.CONSUMER, State.REQUESTED),
-        (Kind.NEGOTIATION, Side.PROVIDER, State.OFFERED),
-        (Kind.NEGOTIATION, Side.CONSUMER, State.ACCEPTED),
-        (Kind.NEGOTIATION, Side.PROVIDER, State.AGREED),
-        (Kind.NEGOTIATION, Side.CONSUMER, State.VERIFIED),
-        (Kind.TRANSFER, Side.CONSUMER, State.REQUESTED),
-    }
-)
-"""Where the other side has to move, or one of its people."""
+    return view.t("record.waits_there") if is_their_turn(record.kind, record.side, record.state) else ""
 
 
 def show_records(view: View, records: list[Record], names: Mapping[str, str]) -> None:

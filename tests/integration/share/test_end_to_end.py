@@ -29,6 +29,7 @@ from gongshu.share.errors import (
     WaitedTooLong,
 )
 from gongshu.share.model import Agreement, Record
+from gongshu.share.obtaining import obtain
 from gongshu.share.terms import Terms
 from tests.integration.share.pantry import tell_end
 from tests.integration.share.site import Site, orders
@@ -294,6 +295,25 @@ def test_a_person_approves_and_another_declines(sites: Sites) -> None:
         getattr(mill.share, answer)(waiting.process_id, mill.li)
         done = shop.share.wait_for(asked.process_id, {state}, 20)
         assert done.state is state
+
+
+def test_who_asks_again_while_a_person_has_to_answer_asks_for_no_second_contract(sites: Sites) -> None:
+    from gongshu.share.automation import ASK_FIRST
+
+    mill, shop = sites
+    dataset = mill.publish()
+    offer = mill.share.offer(dataset, Terms(uses_max=1), mill.li, rules=ASK_FIRST)
+    for _ in range(2):
+        with pytest.raises(WaitedTooLong, match=r"the other side has to answer.*gongshu share negotiations"):
+            obtain(shop.share, mill.party, dataset, shop.li, timeout_s=0.3)
+    assert len(shop.share.negotiations()) == 1
+    mill.share.withdraw(offer.offer_id, mill.li)
+    mill.share.offer(dataset, Terms(uses_max=2), mill.li)
+    newest = mill.share.offer(dataset, Terms(uses_max=2), mill.li)
+    got = obtain(shop.share, mill.party, dataset, shop.li)
+    (made,) = (record for record in shop.share.negotiations() if record.agreement_id == got.agreement_id)
+    assert made.offer_id == newest.offer_id, "two offers that say the same are one to who asks"
+    assert shop.share.agreement(got.agreement_id).terms.uses_max == 2, "other terms are asked for anew"
 
 
 def test_a_counter_offer_can_be_accepted(sites: Sites) -> None:
