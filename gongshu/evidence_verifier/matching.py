@@ -7,6 +7,7 @@ from .findings import AGREES, DIFFERS, FORGED, ONLY, RESENT, UNREADABLE, Bundle,
 from .primitives import fingerprint_of, jws_parts, parse_text, text_of
 
 BOTH = "both sides"
+SETTLED = "settled by both"
 
 
 def match(one: Bundle, other: Bundle) -> list[Finding]:
@@ -111,7 +112,7 @@ def _standing(delivery: str, lines: dict[str, str], settled: str) -> Finding:
         return Finding("meter", delivery, AGREES, provider)
     values = f"provider: {provider}; consumer: {consumer}"
     if settled:
-        return Finding("meter", delivery, AGREES, f"settled by both, the {settled}'s figures count; {values}")
+        return Finding("meter", delivery, AGREES, f"{SETTLED}, the {settled}'s figures count; {values}")
     return Finding("meter", delivery, DIFFERS if len(lines) == 2 else ONLY, values)
 
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from .findings import AGREES, KINDS, UNCHECKED, Bundle, Finding, shown
-from .matching import BOTH
+from .matching import BOTH, SETTLED
 from .primitives import fingerprint_of
 
 SIDES = {"provider": "提供方", "consumer": "需求方"}
@@ -20,8 +20,11 @@ def summarise(bundles: Sequence[Bundle], findings: Sequence[Finding]) -> Iterato
         said = ", ".join(f"{KINDS[kind]} {kind} {counts[kind]}" for kind in KINDS if counts[kind])
         yield shown(f"{SIDES.get(side, '')} {side} {bundle.header['party']} ({bundle.name}): {said}")
     deliveries = [each for each in findings if each.kind == "meter"]
-    counted = sum(each.verdict == AGREES for each in deliveries)
+    settled = [each for each in deliveries if each.verdict == AGREES and each.detail.startswith(SETTLED)]
+    counted = sum(each.verdict == AGREES for each in deliveries) - len(settled)
     yield f"计量一致的交付 deliveries counted alike: {counted} / {len(deliveries)}"
+    for each in settled:
+        yield shown(f"双方了结的交付 delivery {each.item}: {each.detail}")
     if len(bundles) == 2:
         yield f"双方都有 on both sides: {sum(each.detail == BOTH for each in findings)}"
     alone = sum(each.verdict == AGREES and each.kind != "key" for bundle in bundles for each in bundle.found)

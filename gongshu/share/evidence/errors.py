@@ -20,6 +20,15 @@ class SettlementRefused(Conflict):
     )
 
 
+class SettlementUnexplained(InvalidInput):
+    """A person says whose figures count, and not why."""
+
+    code = "share.settlement_unexplained"
+    template = (
+        "Delivery {delivery} of agreement {agreement_id} is not settled: no reason is given to be signed. Give one."
+    )
+
+
 class BundleUnwritable(NotFound):
     """There is nothing to export, or nowhere to write it."""
 

@@ -24,6 +24,7 @@ from gongshu.share.engine import Engine
 from gongshu.share.evidence import lines
 from gongshu.share.evidence.book import SYSTEM, EvidenceBook
 from gongshu.share.evidence.disputes import OPEN, Event, Standing
+from gongshu.share.evidence.errors import SettlementUnexplained
 from gongshu.share.evidence.exchange import Exchange
 from gongshu.share.evidence.model import Entry, EntryKind, EvidenceSettings, Figures, Metered
 from gongshu.share.evidence.streams import StreamMeter
@@ -186,9 +187,11 @@ class EvidenceService:
     def settle(self, agreement_id: str, delivery: str, figures: Side, actor: Subject, *, reason: str) -> Metered:
         """Say, signed, whose figures of a disputed delivery count; it is settled when the other side says the same.
 
-        Raises: NotAllowed, AgreementUnknown, SettlementRefused.
+        Raises: NotAllowed, SettlementUnexplained, AgreementUnknown, SettlementRefused.
         """
         require_right(actor, DEALERS, "settle disputes")
+        if not (reason := reason.strip()):
+            raise SettlementUnexplained(agreement_id=agreement_id[:200], delivery=delivery[:200])
         with self._database.begin() as connection:
             agreement = self._book.lock(connection, agreement_id)
             self._book.choose(connection, agreement, delivery, figures, reason=reason[:2000], actor=actor.subject_id)

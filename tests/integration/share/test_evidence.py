@@ -468,7 +468,9 @@ def test_a_fingerprint_that_is_not_the_exporters_is_told(case: Case) -> None:
 # ---- a dispute, over the wire ----------------------------------------------------------------------------------------
 
 
-def test_a_dispute_stops_deliveries_until_a_person_of_each_side_settles_it(case: Case) -> None:
+def test_a_dispute_stops_deliveries_until_a_person_of_each_side_settles_it(
+    case: Case, capsys: pytest.CaptureFixture[str]
+) -> None:
     mill, shop = case.mill, case.shop
     active = next(a for a in shop.share.agreements() if a.agreement_id != case.agreement_id)
     transfer = shop.share.transfer(active.agreement_id, shop.li)
@@ -492,6 +494,8 @@ def test_a_dispute_stops_deliveries_until_a_person_of_each_side_settles_it(case:
     answer = {"agreement_id": active.agreement_id, "delivery": open_one["delivery"], "figures": "provider"}
     for site in (shop, mill):
         url = f"{site.address}/api/v1/share/metered/settle"
+        unexplained = httpx.post(url, json={**answer, "reason": " "})
+        assert (unexplained.status_code, unexplained.json()["code"]) == (400, "share.settlement_unexplained")
         assert httpx.post(url, json={**answer, "reason": "counted again"}).status_code == 200
         meet(mill, shop)
     assert shop.share.pull_into(transfer.process_id, "parts_here", shop.li) == "parts_here"
@@ -501,6 +505,9 @@ def test_a_dispute_stops_deliveries_until_a_person_of_each_side_settles_it(case:
     findings = verify([case.folder / "d1.jsonl", case.folder / "d2.jsonl"], case.fingerprints)
     assert wrong([each for each in findings if each.kind not in ("message", "receipt")]) == []
     assert any("settled by both, the provider's figures count" in each.detail for each in findings)
+    assert main([str(case.folder / "d1.jsonl"), str(case.folder / "d2.jsonl")]) in (0, 1)
+    said = capsys.readouterr().out
+    assert f"counted alike: 1 / 2\n双方了结的交付 delivery {open_one['delivery']}: settled by both" in said
 
 
 # ---- export and HTTP -------------------------------------------------------------------------------------------------
