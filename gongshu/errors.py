@@ -14,9 +14,13 @@ The eight branches decide the HTTP status. Each room adds its leaves in `<room>/
 `retry` and `template`. `docs/errors.md` lists all of them and is checked against the classes.
 """
 
+import re
 from enum import StrEnum
 from string import Formatter
 from typing import ClassVar
+
+_TWO_STOPS = re.compile(r"(?<=[\w)\]'\"`])\.\.(?=\s|$)")
+"""A sentence inside of a sentence: both bring their full stop."""
 
 
 class Retry(StrEnum):
@@ -40,7 +44,7 @@ class GongshuError(Exception):
         missing = {name for _, name, _, _ in Formatter().parse(self.template) if name} - fields.keys()
         if missing:
             raise RuntimeError(f"{type(self).__name__} lacks the fields {sorted(missing)}")
-        super().__init__(self.template.format(**fields))
+        super().__init__(_TWO_STOPS.sub(".", self.template.format(**fields)))
 
     def __reduce__(self) -> tuple[object, ...]:
         """Errors cross process borders (query worker, collectors) and keep their fields."""

@@ -138,7 +138,7 @@ def _connectors(terms: Terms, case: Circumstances) -> str | None:
 def _purposes(terms: Terms, case: Circumstances) -> str | None:
     if terms.purposes and case.purpose not in terms.purposes:
         stated = f"the purpose {case.purpose[:NAME_MAX]!r}" if case.purpose else "a request without a purpose"
-        return f"it does not cover {stated}"
+        return f"it does not cover {stated}, only: {', '.join(sorted(terms.purposes))[:NAME_MAX]}"
     return None
 
 

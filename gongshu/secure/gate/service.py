@@ -37,7 +37,10 @@ from gongshu.secure.policy import PolicyService, Verdict
 NOT_THERE = "no-such-dataset"
 HIDDEN = "not-permitted"
 ONLY_IN_PART = "obligation: only a part of it may be seen"
-ASK_PROVIDER = "The provider of the data can agree on other terms; `gongshu share kept` shows those in force."
+ASK_PROVIDER = (
+    "`gongshu share agreements` shows the terms and what is left of them; while uses are left `gongshu share get` "
+    "fetches anew, and the provider can agree on other terms."
+)
 ASK_ADMINISTRATOR = "A security administrator can deploy a policy, or an administrator give you a role that may."
 
 

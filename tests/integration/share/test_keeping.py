@@ -143,7 +143,7 @@ def test_a_delivery_that_breaks_off_leaves_the_version_before(pantry: Pantry, na
 @pytest.mark.parametrize(
     ("terms", "asked", "reason"),
     [
-        (Terms(purposes=frozenset({"energy"})), {}, "does not cover the purpose"),
+        (Terms(purposes=frozenset({"energy"})), {}, "does not cover the purpose '[a-z]+', only: energy"),
         (Terms(places=frozenset({"DE"})), {}, "does not cover the place"),
         (Terms(connectors=frozenset({"sha256:" + "0" * 64})), {}, "another connector"),
         (Terms(parties=frozenset({PartyId("urn:gongshu:party:x")})), {}, "not made for this party"),
