@@ -236,9 +236,14 @@ def publish(operator: Operator, space: Space, entry: Entry, format: AsFormat = F
 
 @app.command()
 def withdraw(operator: Operator, space: Space, entry: Entry, reason: Why = "", format: AsFormat = Format.TABLE) -> None:
-    """Take an entry out: gongshu space withdraw OPERATOR SPACE ENTRY."""
+    """Take an entry out, our own or, as the operator, any: gongshu space withdraw OPERATOR SPACE ENTRY --reason …."""
     with opened_node() as node:
-        row = node.spaces.membership.withdraw(PartyId(operator), space, entry, current_subject(node), reason)
+        subject, is_ours = current_subject(node), operator == node.party_id
+        row = (
+            node.spaces.host.decide_entry(space, entry, Step.WITHDRAW, subject, reason)
+            if is_ours
+            else node.spaces.membership.withdraw(PartyId(operator), space, entry, subject, reason)
+        )
     show([row], ENTRY, format)
 
 

@@ -15,7 +15,7 @@ from gongshu.model.ids import PartyId
 from gongshu.share.model import AgreementStatus
 from gongshu.share.rights import DEALERS
 from gongshu.share.spaces.roles import SpaceRole
-from gongshu.share.spaces.states import Hand, Life, Standing, Step, possible
+from gongshu.share.spaces.states import EXPLAINED, Hand, Life, Standing, Step, possible
 
 KINDS = {
     Standing.ACTIVE: "good",
@@ -31,8 +31,6 @@ KINDS = {
 }
 _FINAL = frozenset({Step.EXPEL, Step.DISSOLVE})
 """They end contracts and cannot be taken back: a person is asked once more."""
-_EXPLAINED = _FINAL | {Step.REFUSE, Step.SUSPEND, Step.WITHDRAW}
-"""The other side reads why."""
 _KEYS = {Life.SPACE: "space_id", Life.MEMBER: "party", Life.ENTRY: "entry_id"}
 REPORTED = ("provider", "consumer", "status", "agreed", "hash", "reporter", "at")
 Row = dict[str, Any]
@@ -222,7 +220,7 @@ def _buttons(view: View, life: Life, found: list[Row], chosen: Callable[[], list
                     raise FieldWrong(field=said, expected="at least one chosen row")
                 if not able():
                     raise FieldWrong(field=said, expected="a chosen row in a state that allows it")
-                if step in _EXPLAINED and not (reason.value or "").strip():
+                if step in EXPLAINED and not (reason.value or "").strip():
                     raise FieldWrong(field=label, expected="a reason")
                 if step in _FINAL:
                     ask_first(view, said, view.t("spaces.final"), said, go)

@@ -14,7 +14,7 @@ from gongshu.share.spaces.errors import ApplicationInvalid, SpaceUnknown
 from gongshu.share.spaces.identifiers import front_code, make_identifier
 from gongshu.share.spaces.model import EntryKind
 from gongshu.share.spaces.register import Register
-from gongshu.share.spaces.states import Hand, Standing, Step
+from gongshu.share.spaces.states import EXPLAINED, Hand, Standing, Step
 from gongshu.share.spaces.tables import space_entries, space_members, space_spaces
 from gongshu.share.spaces.views import entry_view, history_rows, member_view, space_view
 
@@ -52,7 +52,7 @@ class SpaceHost:
         return self.space(space_id, actor)
 
     def refuse(self, space_id: str, actor: Subject, reason: str) -> Json:
-        """Turn a requested space down. Raises: NotAllowed, SpaceUnknown, SpaceMoveIllegal."""
+        """Turn a requested space down. Raises: as `approve`; ApplicationInvalid without a reason."""
         return self._move_space(space_id, Step.REFUSE, actor, reason)
 
     def dissolve(self, space_id: str, actor: Subject, reason: str) -> Json:
@@ -84,7 +84,7 @@ class SpaceHost:
         return self._move_member(space_id, party, Step.ADMIT, actor, "", identity_check=identity_check[:2000])
 
     def decide_member(self, space_id: str, party: PartyId, step: Step, actor: Subject, reason: str) -> Json:
-        """Refuse, suspend, resume or expel. Raises: NotAllowed, SpaceUnknown, SpaceMoveIllegal."""
+        """Refuse, suspend, resume or expel; all but `resume` need a reason. Raises: as `admit`."""
         return self._move_member(space_id, party, step, actor, reason)
 
     def members(self, space_id: str, actor: Subject) -> list[Json]:
@@ -100,7 +100,7 @@ class SpaceHost:
         return self._move_entry(space_id, entry_id, Step.AUDIT, actor, reason)
 
     def decide_entry(self, space_id: str, entry_id: str, step: Step, actor: Subject, reason: str) -> Json:
-        """Refuse or withdraw an entry. Raises: as `audit`."""
+        """Refuse or withdraw an entry. Raises: as `audit`; ApplicationInvalid without a reason."""
         return self._move_entry(space_id, entry_id, step, actor, reason)
 
     @settles_races
@@ -155,6 +155,7 @@ class SpaceHost:
 
     def _move_space(self, space_id: str, step: Step, actor: Subject, reason: str) -> Json:
         require_right(actor, DEALERS, "decide on spaces")
+        _require_reason(step, reason)
         with self._database.begin() as connection:
             row = self._register.space(connection, space_id)
             self._register.move_space(connection, row, step, actor.subject_id, reason)
@@ -164,6 +165,7 @@ class SpaceHost:
         self, space_id: str, party: PartyId, step: Step, actor: Subject, reason: str, **values: Any
     ) -> Json:
         require_right(actor, DEALERS, "decide on members")
+        _require_reason(step, reason)
         with self._database.begin() as connection:
             space = self._register.space(connection, space_id)
             row = self._register.member(connection, space.space_id, party)
@@ -174,8 +176,14 @@ class SpaceHost:
 
     def _move_entry(self, space_id: str, entry_id: str, step: Step, actor: Subject, reason: str) -> Json:
         require_right(actor, DEALERS, "decide on entries")
+        _require_reason(step, reason)
         with self._database.begin() as connection:
             space = self._register.space(connection, space_id)
             row = self._register.entry(connection, space.space_id, entry_id)
             self._register.move_entry(connection, row, step, Hand.OPERATOR, actor.subject_id, reason)
             return entry_view(self._register.entry(connection, space.space_id, entry_id))
+
+
+def _require_reason(step: Step, reason: str) -> None:
+    if step in EXPLAINED and not reason.strip():
+        raise ApplicationInvalid(reason="whom it concerns reads why, and no reason is given")

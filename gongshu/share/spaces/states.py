@@ -55,6 +55,10 @@ class Step(StrEnum):
     WITHDRAW = "withdrawn"
 
 
+EXPLAINED = frozenset({Step.REFUSE, Step.SUSPEND, Step.EXPEL, Step.WITHDRAW, Step.DISSOLVE})
+"""Steps of an operator that take something away: whom it concerns reads why."""
+
+
 class Hand(StrEnum):
     """Who takes a step."""
 

@@ -73,6 +73,10 @@ def test_a_space_from_request_to_dissolution(pair: tuple[Office, Office], tmp_pa
     found = rows(mill, "look", operator.party, number, "catalogue", "--search", "sales order")
     assert [each["entry_id"] for each in found] == entries[1:]
 
+    assert "no reason is given" in run(operator, "withdraw", operator.party, number, entries[0], ok=False)
+    gone = rows(operator, "withdraw", operator.party, number, entries[0], "--reason", "nobody holds it any more")
+    assert gone[0]["state"] == "withdrawn"
+
     operator.rows("negotiate", mill.party, "orders")
     agreement = mill.node.share.agreements()[0].agreement_id
     mill.node.share.wait_for(mill.node.share.negotiations()[0].process_id, {State.FINALIZED}, 30)

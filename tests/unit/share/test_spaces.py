@@ -201,6 +201,20 @@ def test_only_the_right_people_decide(place: Place) -> None:
     assert place.host.members(place.space_id, viewer)
 
 
+def test_what_takes_something_away_is_explained_to_whom_it_concerns(place: Place) -> None:
+    entry_id, host, li = place.submit(resource()), place.host, place.li
+    taken: list[Callable[[str], Json]] = [
+        *(partial(host.decide_member, place.space_id, place.shop.party, s, li) for s in (Step.SUSPEND, Step.EXPEL)),
+        *(partial(host.decide_entry, place.space_id, entry_id, s, li) for s in (Step.REFUSE, Step.WITHDRAW)),
+        partial(host.dissolve, place.space_id, li),
+    ]
+    for take in taken:
+        with pytest.raises(ApplicationInvalid, match="no reason is given"):
+            take(" ")
+    assert host.space(place.space_id, li)["state"] == "active"
+    assert {member["state"] for member in host.members(place.space_id, li)} == {"admitted"}
+
+
 def test_suspended_members_wait_expelled_ones_stay_out_refused_ones_may_come_again(place: Place) -> None:
     host, li, mill = place.host, place.li, place.mill
     host.decide_member(place.space_id, mill.party, Step.SUSPEND, li, "late fee")
@@ -248,7 +262,7 @@ def test_news_waits_for_who_is_silent_in_order_and_is_obeyed_once(place: Place, 
     town_.silent.add(mill.party)
     for step in (Step.SUSPEND, Step.RESUME, Step.EXPEL):
         clock.forward(seconds=1)
-        place.host.decide_member(place.space_id, shop.party, step, place.li, "")
+        place.host.decide_member(place.space_id, shop.party, step, place.li, "late fee")
     town_.tell()
     assert mill.status(agreement) == "active"
     town_.silent.clear()
