@@ -26,6 +26,7 @@ from typing import Any, BinaryIO
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 FORMAT = "gongshu-audit-export-1"
 SPKI_ED25519 = bytes.fromhex("302a300506032b6570032100")
@@ -114,7 +115,7 @@ def verify(file: BinaryIO, *, fingerprint: str = "", known_note: str = "") -> Re
     """
     lines = _numbered(file)
     key, final, final_note = _read_header(lines)
-    own = "sha256:" + hashlib.sha256(SPKI_ED25519 + key.public_bytes_raw()).hexdigest()
+    own = "sha256:" + hashlib.sha256(SPKI_ED25519 + key.public_bytes(Encoding.Raw, PublicFormat.Raw)).hexdigest()
     if fingerprint and fingerprint.strip().lower() != own:
         raise Wrong(f"the key was replaced: the file is signed by {own}, expected was {fingerprint}")
     known = _read_checkpoint(known_note, key, final.origin, where="the known checkpoint") if known_note else None
@@ -345,7 +346,9 @@ def _read_checkpoint(
     signature, root = _from_base64(signed[2], 68), _from_base64(body[3], 32)
     if signature is None or root is None:
         raise altered
-    key_id = hashlib.sha256(origin.encode("utf-8") + b"\n\x01" + key.public_bytes_raw()).digest()[:4]
+    key_id = hashlib.sha256(
+        origin.encode("utf-8") + b"\n\x01" + key.public_bytes(Encoding.Raw, PublicFormat.Raw)
+    ).digest()[:4]
     if signature[:4] != key_id or not _is_signed(key, signature[4:], (text + "\n").encode("utf-8")):
         raise altered
     return Checkpoint(body[1], int(body[2]), root, int(body[4]), body[5])

@@ -10,6 +10,7 @@ from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 SPKI_ED25519 = bytes.fromhex("302a300506032b6570032100")
 """The fixed head of an Ed25519 public key in DER. Source: RFC 8410 §4."""
@@ -57,7 +58,7 @@ def key_of(text: object) -> Ed25519PublicKey | None:
 
 def fingerprint_of(key: Ed25519PublicKey) -> str:
     """Return `sha256:<hex>` over the key's DER form."""
-    return "sha256:" + hashlib.sha256(SPKI_ED25519 + key.public_bytes_raw()).hexdigest()
+    return "sha256:" + hashlib.sha256(SPKI_ED25519 + key.public_bytes(Encoding.Raw, PublicFormat.Raw)).hexdigest()
 
 
 def is_signed(key: Ed25519PublicKey | None, signature: object, message: bytes) -> bool:

@@ -1,5 +1,6 @@
 """Reads a bundle: which of its lines are what was written, at the place where they were written."""
 
+import codecs
 import hashlib
 from collections.abc import Iterator
 from typing import Any, BinaryIO
@@ -34,7 +35,10 @@ BODIES: dict[str, dict[str, type]] = {
 
 def read_bundle(file: BinaryIO, name: str) -> Bundle:
     """Return a bundle with those of its records that are what was written at their place."""
-    head = parse_line(file.readline(LINE_BYTES_MAX + 1))
+    first = file.readline(LINE_BYTES_MAX + 1)
+    if first.startswith(codecs.BOM_UTF8) or first.endswith(b"\r\n"):
+        raise Unreadable(f"{name}: a program rewrote it as text on its way; have it sent again, packed")
+    head = parse_line(first)
     header = head.get("header") if head else None
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise Unreadable(f"{name}: its first line does not name the format {FORMAT}")

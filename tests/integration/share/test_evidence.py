@@ -370,6 +370,14 @@ def test_what_is_no_evidence_is_said_to_be_none(tmp_path: Path, content: bytes) 
     assert main([str(tmp_path / "missing.jsonl"), "--json"]) == 2
 
 
+@pytest.mark.parametrize("program", ["mail", "editor"])
+def test_a_file_that_a_program_rewrote_as_text_is_asked_for_again(case: Case, tmp_path: Path, program: str) -> None:
+    whole, file = case.files[0].read_bytes(), tmp_path / "rewritten.jsonl"
+    file.write_bytes(whole.replace(b"\n", b"\r\n") if program == "mail" else b"\xef\xbb\xbf" + whole)
+    with pytest.raises(Unreadable, match="rewrote it as text"):
+        verify([file])
+
+
 def test_long_lines_and_deep_lines_behind_a_true_header_are_named(case: Case) -> None:
     head, *rest = case.files[0].read_bytes().splitlines(keepends=True)
     for bad in (b"x" * (17 * 1024 * 1024) + b"\n", b"[" * 100_000 + b"\n", b'{"n":' + b"9" * 10_000 + b"}\n"):

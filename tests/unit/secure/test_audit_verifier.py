@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gongshu import audit_verifier
+from gongshu import audit_verifier, evidence_verifier
 from gongshu.audit_verifier import Unreadable, Wrong, verify
 from gongshu.database import Database
 from gongshu.model.audit import AuditEvent
@@ -278,6 +278,14 @@ def test_the_verifier_imports_nothing_of_this_package() -> None:
     tops = {name.split(".")[0] for name in names}
     assert "gongshu" not in tops
     assert tops <= {*sys.stdlib_module_names, "cryptography"}
+
+
+def test_both_verifiers_call_only_what_the_cryptography_of_debian_12_has() -> None:
+    files = [Path(audit_verifier.__file__), *Path(evidence_verifier.__file__).parent.glob("*.py")]
+    for file in files:
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        called = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+        assert not called & {"public_bytes_raw", "private_bytes_raw"}, f"{file}: new in cryptography 40"
 
 
 def test_the_verifier_runs_as_one_copied_file(lines: list[bytes], tmp_path: Path) -> None:
