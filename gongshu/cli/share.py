@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import pyarrow as pa
 import pyarrow.csv as pa_csv
@@ -25,6 +25,7 @@ from gongshu.cli.share_terms import describe
 from gongshu.model.ids import DatasetId, PartyId
 from gongshu.share.automation import ASK_FIRST
 from gongshu.share.dsp.states import State
+from gongshu.share.model import CatalogueElsewhere
 from gongshu.share.short_ids import Named
 from gongshu.share.terms import Terms
 from gongshu.share.views import agreement_view, delivery_view, offer_view, record_view, remote_view
@@ -134,7 +135,8 @@ def find(
     format: AsFormat = Format.TABLE,
 ) -> None:
     """Show what a party offers us: gongshu share find urn:gongshu:party:mill orders."""
-    rows = []
+    rows: list[dict[str, Any]] = []
+    elsewhere: list[CatalogueElsewhere] = []
     with opened_node() as node:
         subject, page = current_subject(node), ""
         while True:
@@ -143,10 +145,13 @@ def find(
                 view = remote_view(dataset)
                 for offer, each in zip(dataset.offers, view.pop("offers"), strict=True):
                     rows.append(view | {**each, "terms": describe(offer.terms, offer.obstacle)})
+            elsewhere += found.elsewhere
             page = found.next_page
             if not page:
                 break
     show(rows, ["dataset_id", "title", "offer_id", "terms"], format)
+    for each in elsewhere:
+        complain(f"{party} names a catalogue of {each.participant or 'its own'} at {each.address}; it was not asked.")
     if not rows:
         complain(f"{party} offers nothing of this to this node.")
 

@@ -1,6 +1,6 @@
 """Catalogues in the protocol's form: ours written, others' read. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from gongshu.model.dataset import Dataset, DatasetKind
@@ -8,7 +8,7 @@ from gongshu.model.ids import PartyId
 from gongshu.share.dsp.messages import CONTEXT, EDC_NAMESPACE, FORMAT_PULL, FORMAT_PUSH, FORMAT_STREAM
 from gongshu.share.errors import TermsUnknown
 from gongshu.share.links import read_links
-from gongshu.share.model import Offer, RemoteDataset, RemoteOffer
+from gongshu.share.model import CatalogueElsewhere, Offer, RemoteDataset, RemoteOffer
 from gongshu.share.odrl import read_terms
 
 Json = dict[str, Any]
@@ -70,13 +70,33 @@ def read_catalog(document: Mapping[str, Any], *, participant: str = "") -> tuple
     A nested catalogue without a participant of its own belongs to that of the catalogue around it.
     """
     found = [_read_dataset(item, participant) for item in document.get("dataset") or [] if isinstance(item, dict)]
-    owner, mine = document.get("participantId"), participant
+    for inner, theirs in _nested(document, participant):
+        found += read_catalog(inner, participant=theirs)
+    return tuple(found)
+
+
+def read_elsewhere(document: Mapping[str, Any], *, participant: str = "") -> tuple[CatalogueElsewhere, ...]:
+    """Return the nested catalogues of which only the place is named, not the datasets, at any depth.
+
+    Source: Dataspace Protocol 2025-1, example nested-catalog.json.
+    """
+    found: list[CatalogueElsewhere] = []
+    for inner, theirs in _nested(document, participant):
+        services = inner.get("service") or []
+        if not inner.get("dataset") and not inner.get("catalog"):
+            addresses = [each.get("endpointURL") for each in services if isinstance(each, dict)]
+            found += [CatalogueElsewhere(theirs, each[:TEXT_MAX]) for each in addresses if isinstance(each, str)]
+        found += read_elsewhere(inner, participant=theirs)
+    return tuple(found)
+
+
+def _nested(document: Mapping[str, Any], participant: str) -> Iterator[tuple[Json, str]]:
+    """Yield each catalogue within this one, and whose it is: empty for those of the party that was asked."""
+    owner = document.get("participantId")
     for inner in document.get("catalog") or []:
         if isinstance(inner, dict):
             named = inner.get("participantId")
-            theirs = named if isinstance(named, str) and named not in ("", owner) else mine
-            found += read_catalog(inner, participant=theirs[:400])
-    return tuple(found)
+            yield inner, (named[:400] if isinstance(named, str) and named not in ("", owner) else participant)
 
 
 def next_link(header: str) -> str:

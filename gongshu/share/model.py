@@ -58,6 +58,15 @@ class RemoteDataset:
 
 
 @dataclass(frozen=True, slots=True)
+class CatalogueElsewhere:
+    """A nested catalogue that is named and has to be asked for at its own address."""
+
+    participant: str
+    """Whose it is; empty for one of the party's own."""
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
 class RemoteCatalogue:
     """One page of another party's catalogue."""
 
@@ -66,6 +75,8 @@ class RemoteCatalogue:
     next_page: str
     """Give it back to read on; empty on the last page."""
     previous_page: str = ""
+    elsewhere: tuple[CatalogueElsewhere, ...] = ()
+    """Nothing asks there by itself: only registered parties are asked."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from typing import Any
 
 from gongshu.model.ids import PartyId
 from gongshu.share.addresses import is_under
-from gongshu.share.catalog import read_catalog, read_offer
+from gongshu.share.catalog import read_catalog, read_elsewhere, read_offer
 from gongshu.share.dsp.messages import build_catalog_request, encode
 from gongshu.share.dsp.reader import read_document
 from gongshu.share.dsp.schema import find_fault
@@ -50,7 +50,7 @@ def fetch_catalogue(
     links, base = read_links(reply.headers.get("link", "")), wire.base_of(party)
     pages = [links.get(name, "") for name in ("next", "previous")]
     following, before = (page if is_under(page, base, query_allowed=True) else "" for page in pages)
-    return RemoteCatalogue(party, read_catalog(document), following, before)
+    return RemoteCatalogue(party, read_catalog(document), following, before, read_elsewhere(document))
 
 
 def fetch_offer(wire: HttpWire, party: PartyId, dataset_id: str, offer_id: str) -> RemoteOffer:

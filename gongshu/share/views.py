@@ -1,5 +1,6 @@
 """The values of sharing as plain fields, for programs and tables. Tokens and keys never appear."""
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -138,4 +139,5 @@ def catalogue_view(catalogue: RemoteCatalogue) -> View:
     """Return one page of another party's catalogue."""
     datasets = [remote_view(dataset) for dataset in catalogue.datasets]
     pages = {"next_page": catalogue.next_page, "previous_page": catalogue.previous_page}
-    return {"party": catalogue.party, "datasets": datasets, **pages}
+    elsewhere = [asdict(each) for each in catalogue.elsewhere]
+    return {"party": catalogue.party, "datasets": datasets, "elsewhere": elsewhere, **pages}

@@ -204,14 +204,17 @@ def _show_direct(view: View, parties: Mapping[PartyId, str]) -> None:
 def _show(view: View, found: RemoteCatalogue, names: Mapping[str, str]) -> None:
     if not found.datasets:
         notice(view.t("market.nothing"), kind="warn")
+    if found.elsewhere:
+        _show_elsewhere(view, found, names)
     for dataset in found.datasets:
-        with panel(dataset.title or dataset.dataset_id, dataset.dataset_id):
+        whose = names.get(PartyId(dataset.participant), dataset.participant)
+        with panel(dataset.title or dataset.dataset_id, view.join(filter(None, (dataset.dataset_id, whose)))):
             if dataset.description and dataset.description != dataset.title:
                 text(describe_columns(view, dataset.description)).classes("gs-muted")
             for offer in dataset.offers:
                 show_offer(
                     view,
-                    found.party,
+                    PartyId(dataset.participant or found.party),
                     dataset.dataset_id,
                     offer.offer_id,
                     offer.terms,
@@ -219,3 +222,13 @@ def _show(view: View, found: RemoteCatalogue, names: Mapping[str, str]) -> None:
                     names,
                     is_only=len(dataset.offers) == 1,
                 )
+
+
+def _show_elsewhere(view: View, found: RemoteCatalogue, names: Mapping[str, str]) -> None:
+    rows = [
+        {"id": at, "whose": names.get(each.participant or found.party, each.participant), "address": each.address}
+        for at, each in enumerate(found.elsewhere)
+    ]
+    with panel(view.t("market.elsewhere"), view.t("market.elsewhere_hint")):
+        columns = [(name, view.t(f"market.{name}")) for name in ("whose", "address")]
+        table(view, columns, rows, key="id", wrap=("address",), page_size=8).props("wrap-cells")

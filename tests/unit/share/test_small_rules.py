@@ -11,13 +11,15 @@ from gongshu.model.ids import PartyId
 from gongshu.secure.keys import KeyStore
 from gongshu.share.addresses import is_under, join
 from gongshu.share.automation import ASK_FIRST, DEFAULT_RULES, Occasion, Rules, occasion_of
-from gongshu.share.catalog import next_link, read_catalog
+from gongshu.share.catalog import next_link, read_catalog, read_elsewhere
+from gongshu.share.dsp.reader import read_document
 from gongshu.share.dsp.routes import FIRST, NEXT, route_of
 from gongshu.share.dsp.states import Move, State
 from gongshu.share.errors import InviteInvalid, MessageInvalid
 from gongshu.share.filters import CatalogueFilter, read_filter
 from gongshu.share.invites import PREFIX, read_invite, write_invite
 from gongshu.share.links import read_links
+from gongshu.share.model import CatalogueElsewhere
 from gongshu.share.sending import Outcome, Retries, judge_status, plan_delay
 
 
@@ -167,6 +169,15 @@ def test_datasets_of_a_nested_catalogue_say_whose_they_are() -> None:
         ("c", "urn:b"),
         ("also-a", ""),
     ]
+
+
+def test_catalogues_that_are_only_named_are_told_and_not_asked() -> None:
+    example = (Path(__file__).parent / "examples" / "nested-catalog.json").read_bytes()
+    assert read_elsewhere(read_document(example)) == (CatalogueElsewhere("", "https://provder-a.com/subcatalog"),)
+    there = {"participantId": "urn:b", "service": [{"endpointURL": "https://b.example/dsp"}, {"endpointURL": 7}, "x"]}
+    here = {"participantId": "urn:b", "dataset": [{"@id": "b"}], "service": [{"endpointURL": "https://b.example"}]}
+    found = read_elsewhere({"participantId": "urn:a", "catalog": [{"catalog": [there]}, here, "x"]})
+    assert found == (CatalogueElsewhere("urn:b", "https://b.example/dsp"),)
 
 
 def test_links_are_read_as_others_write_them() -> None:
