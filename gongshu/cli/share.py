@@ -31,14 +31,7 @@ from gongshu.share.terms import Terms
 from gongshu.share.views import agreement_view, delivery_view, offer_view, record_view, remote_view
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
-add_clearance_commands(app)
-add_key_commands(app)
-add_flow_commands(app)
-add_index_commands(app)
-add_ledger_command(app)
-add_kept_commands(app)
-add_party_commands(app)
-add_contract_commands(app)
+add_party_commands(app)  # the order of the help: first what a newcomer needs, from the invitation on
 
 AsFormat = Annotated[Format, typer.Option("--format", help="table for people, json for programs")]
 Wait = Annotated[float, typer.Option("--wait", min=0, help="Seconds to wait for the other side")]
@@ -365,3 +358,12 @@ def _write_file(table: pa.Table, file: Path) -> None:
         pa_parquet.write_table(table, file, compression="zstd")
     else:
         pa_csv.write_csv(table, file)
+
+
+add_kept_commands(app)
+add_contract_commands(app)
+add_flow_commands(app)
+add_index_commands(app)
+add_ledger_command(app)
+add_clearance_commands(app)
+add_key_commands(app)

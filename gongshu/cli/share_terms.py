@@ -15,7 +15,9 @@ from gongshu.share.terms import Comparison, Operation, Payment, RowCondition, Te
 
 To = Annotated[list[str] | None, typer.Option("--to", help="Only this party may use it; repeat it")]
 Until = Annotated[str, typer.Option(help="Last day of use, as 2027-12-31, in Beijing time (utc_offset_minutes)")]
-Uses = Annotated[int | None, typer.Option(min=1, help="How many times data may be fetched")]
+Uses = Annotated[
+    int | None, typer.Option(min=1, help="How many times data may be fetched; another contract begins anew")
+]
 Purpose = Annotated[list[str] | None, typer.Option(help="Only for this purpose; repeat it")]
 Column = Annotated[list[str] | None, typer.Option(help="Only this column; repeat it")]
 Rows = Annotated[int | None, typer.Option(min=1, help="At most so many rows each time")]

@@ -142,8 +142,9 @@ class _Desk:
         self._published.props("outlined dense")
 
     def _say(self) -> None:
-        """Say what the form says now, or what is wrong with it."""
-        self._said.clear()
+        """Say what the form says now, or what is wrong with it; what was said of other terms goes."""
+        for shown in (self._said, self._made, self._seen):
+            shown.clear()
         with self._said:
             try:
                 terms = self._form.read()

@@ -52,11 +52,11 @@ class TermsForm:
             named = {key: f"{key[:15]}…" for key in first.connectors} | dict(keys or {})
             self._keys = self._choice("connectors", named, first.connectors)
         with self._group("how_long"):
-            self._from = self._day("from", "2027-01-31", day_text(first.not_before, BEGIN, self._zone))
-            self._until = self._day("until", "2027-12-31", day_text(first.until, END, self._zone))
+            self._from = self._hinted("from", "2027-01-31", day_text(first.not_before, BEGIN, self._zone))
+            self._until = self._hinted("until", "2027-12-31", day_text(first.until, END, self._zone))
             self._lasting = self._line("lasting", "30d", span_text(first.duration_s))
         with self._group("how_often"):
-            self._uses = self._line("uses", "5", str(first.uses_max or ""))
+            self._uses = self._hinted("uses", "5", str(first.uses_max or ""))
         with self._group("what_for"):
             self._purposes = self._line("purposes", "quality, maintenance", _joined(first.purposes))
         with self._group("which_part"):
@@ -135,7 +135,7 @@ class TermsForm:
         field = ui.input(self._view.t(f"terms.{name}_label"), value=value, placeholder=example)
         return field.props(f"outlined dense data-test={name}").on("change", self._change)
 
-    def _day(self, name: str, example: str, value: str) -> ui.input:
+    def _hinted(self, name: str, example: str, value: str) -> ui.input:
         hint = self._view.t(f"terms.{name}_hint", zone=self._view.zone)
         return self._line(name, example, value).props(f'hint="{hint}"')
 

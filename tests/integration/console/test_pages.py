@@ -175,6 +175,13 @@ def test_the_preview_of_figures_shows_no_row(visit: NewVisit) -> None:
     page.click("[data-test=preview]")
     page.get_by_text("avg(hardness_hrc)").first.wait_for()
     assert "P-1" not in page.locator("#main").inner_text()
+    for uses, done in (("0", page.get_by_text("avg(hardness_hrc)")), ("5", page.locator(".gs-notice.bad"))):
+        page.fill("[data-test=uses]", uses)  # what was said of other terms goes
+        page.keyboard.press("Tab")
+        done.first.wait_for(state="hidden")
+        if uses == "0":
+            page.click("[data-test=make]")
+            page.locator(".gs-notice.bad").wait_for()
     assert window.faults == []
 
 

@@ -92,8 +92,8 @@ FAMILIES: dict[str, list[str]] = {
     "comparison": values(Comparison),
     "terms_group": re.findall(r'self._group\("(\w+)"\)', TERMS_CODE),
     "terms": [
-        *(f"{name}_label" for name in re.findall(r'self._(?:line|day|choice|flag)\("(\w+)"', TERMS_CODE)),
-        *(f"{name}_hint" for name in re.findall(r'self._day\("(\w+)"', TERMS_CODE)),
+        *(f"{name}_label" for name in re.findall(r'self._(?:line|hinted|choice|flag)\("(\w+)"', TERMS_CODE)),
+        *(f"{name}_hint" for name in re.findall(r'self._hinted\("(\w+)"', TERMS_CODE)),
     ],
     "grade_obstacle": ["core", "proposed", "expired"],
     "operation": [*values(Operation), NOTHING_READ],
