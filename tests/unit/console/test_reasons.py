@@ -19,8 +19,9 @@ from gongshu.console.reasons import (
     in_chinese,
     read_sentences,
 )
-from gongshu.secure.errors import Denied
+from gongshu.secure.errors import AccountInvalid, Denied
 from gongshu.secure.gate.service import ASK_ADMINISTRATOR, ASK_PROVIDER
+from gongshu.secure.identity.rules import name_fault, password_fault
 from gongshu.share.errors import PeerRefused, TermsForbid
 from gongshu.share.spaces.errors import SpaceMoveIllegal
 
@@ -46,15 +47,23 @@ BETWEEN_NODES = {
 """Modules that answer other parties' nodes and programs: their words are for who repairs those."""
 ELSEWHERE = {
     "govern.dataset_unknown",
+    "govern.grade_below_parts",
+    "govern.reason_missing",
+    "govern.role_missing",
+    "secure.account_exists",
+    "secure.account_invalid",
+    "secure.account_unknown",
     "secure.denied",
     "secure.not_allowed",
     "secure.party_invalid",
     "secure.party_key_differs",
     "secure.party_unknown",
+    "secure.password_too_weak",
+    "secure.roles_conflict",
     "secure.trust_list_invalid",
     "secure.trust_list_unknown",
 }
-"""Errors of other rooms that pages of sharing show."""
+"""Errors of other rooms that pages show on the way to a first contract: accounts, grades, parties."""
 
 
 ENGLISH = re.compile(r"(?!gongshu )\b[a-z]{2,} [a-z]{2,} [a-z]{2,}\b(?! --)")
@@ -106,6 +115,14 @@ def test_states_and_lists_of_steps_inside_of_an_error_are_said_in_chinese() -> N
     assert "。。" not in error_in_chinese(told), "a sentence inside of a sentence ends once"
     assert in_chinese("the state STARTED does not allow it") == "状态 已开始 不允许"
     assert in_chinese("lot, part_number, admitted") == "lot, part_number, admitted", "columns stay what they are"
+
+
+def test_whoever_makes_accounts_or_grades_reads_in_chinese_what_is_wrong() -> None:
+    faults = [name_fault("A"), *(password_fault(word, "wang") for word in ("short", "1" * 12, "wang-12345678"))]
+    below = ["the rules propose 二级/一般", "三级/一般 was confirmed before", "its source orders is 二级/一般"]
+    assert [text for text in (*faults, *below) if text is None or ENGLISH.search(in_chinese(text))] == []
+    error = AccountInvalid(name="wang", reason="it needs a role, and the role partner is for other organisations")
+    assert not ENGLISH.search(error_in_chinese(error))
 
 
 @pytest.mark.parametrize(
