@@ -267,7 +267,13 @@ def look(
 ) -> None:
     """See a space as far as our role goes: gongshu space look OPERATOR SPACE catalogue --search 主轴温度."""
     with opened_node() as node:
-        found = node.spaces.membership.look(PartyId(operator), space, what, current_subject(node), words=words)
+        subject, host = current_subject(node), node.spaces.host
+        if operator == node.party_id and what in _ROWS:
+            ours = {"members": host.members, "contracts": host.contracts, "history": host.history}
+            rows = host.catalogue(space, words, subject) if what == "catalogue" else ours[what](space, subject)
+            found: dict[str, Any] = {_ROWS[what]: rows}
+        else:
+            found = node.spaces.membership.look(PartyId(operator), space, what, subject, words=words)
     show(found[_ROWS[what]] if what in _ROWS else [found], _COLUMNS.get(what, MEMBER), format)
 
 

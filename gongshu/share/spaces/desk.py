@@ -17,7 +17,7 @@ from gongshu.share.spaces import model as wire
 from gongshu.share.spaces.errors import ApplicationInvalid, EntryUnknown, SpaceForbids, SpaceUnknown
 from gongshu.share.spaces.identifiers import front_code
 from gongshu.share.spaces.register import OTHER_KEY, Register, index_name
-from gongshu.share.spaces.roles import Act, SpaceRole, why_not_together
+from gongshu.share.spaces.roles import Act, may, why_not_together
 from gongshu.share.spaces.signing import require_signed, rules_hash
 from gongshu.share.spaces.states import BEGINNING, Hand, Life, Standing, Step
 from gongshu.share.spaces.tables import space_contracts, space_entries, space_history, space_members, space_spaces
@@ -225,7 +225,7 @@ class Desk:
             return self._standing(connection, party, space_id)
         acts = {"catalogue": Act.SEE_CATALOGUE, "members": Act.SEE_MEMBERS, "history": Act.SEE_HISTORY}
         if asked.what == "contracts":
-            mine = SpaceRole.REGULATOR not in self._register.roles_of(connection, space_id, party)
+            mine = may(self._register.roles_of(connection, space_id, party), Act.REPORT)
             self._register.require(connection, space_id, party, Act.REPORT if mine else Act.SEE_CONTRACTS)
             return {"contracts": self.contracts(connection, space_id, party if mine else None)}
         self._register.require(connection, space_id, party, acts[asked.what])

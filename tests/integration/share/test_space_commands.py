@@ -73,6 +73,9 @@ def test_a_space_from_request_to_dissolution(pair: tuple[Office, Office], tmp_pa
     found = rows(mill, "look", operator.party, number, "catalogue", "--search", "sales order")
     assert [each["entry_id"] for each in found] == entries[1:]
 
+    for what, seen in (("catalogue", entries[1]), ("members", mill.party), ("history", mill.party)):
+        assert seen in run(operator, "look", operator.party, number, what, "--format", "json")
+    assert rows(operator, "look", operator.party, number, "contracts") == []
     assert "no reason is given" in run(operator, "withdraw", operator.party, number, entries[0], ok=False)
     gone = rows(operator, "withdraw", operator.party, number, entries[0], "--reason", "nobody holds it any more")
     assert gone[0]["state"] == "withdrawn"

@@ -201,6 +201,14 @@ def test_only_the_right_people_decide(place: Place) -> None:
     assert place.host.members(place.space_id, viewer)
 
 
+def test_a_suspended_regulator_reads_which_sight_it_has_lost(place: Place) -> None:
+    space_id = place.town.open_space("Gears")
+    office = place.town.join(space_id, "mill", "regulator")
+    place.host.decide_member(space_id, office.party, Step.SUSPEND, place.li, "under review")
+    with pytest.raises(SpaceForbids, match="may not see the facts of all contracts"):
+        place.operator.spaces.desk.answer(office.party, space_id, "question", {"what": "contracts"})
+
+
 def test_what_takes_something_away_is_explained_to_whom_it_concerns(place: Place) -> None:
     entry_id, host, li = place.submit(resource()), place.host, place.li
     taken: list[Callable[[str], Json]] = [
