@@ -27,8 +27,8 @@ class Retries:
     """How often a 404 is taken for 'not yet': the peer may still be storing the process."""
     conflict_max: int = 9
     """How often a 409 is taken for 'not yet' where nothing says that the message is not due: for a minute at least.
-    Other connectors show a state before they have stored it, show none while they store the first answer, and lock a
-    process while they work on it: EDC 0.14.1 for a minute after a message that came twice."""
+    Other connectors show a state before they have stored it, show none while they store the first answer, and may lock
+    a process for a minute, as EDC 0.14.1 does after a message that came twice."""
 
 
 NOT_FOUND, CONFLICT = 404, 409

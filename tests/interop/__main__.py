@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.interop import from_edc, stops, to_edc
+from tests.interop import from_edc, late, stops, to_edc
 from tests.interop.world import opened
 
 PARTS = {"from-edc": from_edc.run, "to-edc": to_edc.run, "stops": stops.run}
@@ -21,7 +21,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.interop")
     parser.add_argument("--only", choices=PARTS, action="append", help="Run this part alone; may be repeated")
     parser.add_argument("--keep", action="store_true", help="Keep the folder with both logs")
+    parser.add_argument(
+        "--late", action="store_true", help="Run with late answers to an EDC on PostgreSQL, nothing else"
+    )
     given = parser.parse_args()
+    if given.late:
+        return late.main()
     began, folder = time.monotonic(), Path(tempfile.mkdtemp(prefix="gongshu-interop-"))
     try:
         with opened(folder) as world:

@@ -20,7 +20,7 @@ class Ours:
     """One served node."""
 
     def __init__(self, folder: Path) -> None:
-        self.party, self._folder = PARTY, folder
+        self.party, self._folder, self.home = PARTY, folder, folder / "ours"
         self._port = free_ports(1)[0]
         self.address = f"http://127.0.0.1:{self._port}"
         self._process: subprocess.Popen[bytes] | None = None
@@ -52,7 +52,7 @@ class Ours:
         self._http.headers["Authorization"] = f"Bearer {token}"
 
     def _command(self, step: str) -> list[str]:
-        own = [sys.executable, "-m", "tests.interop.served", str(self._folder / "ours"), step]
+        own = [sys.executable, "-m", "tests.interop.served", str(self.home), step]
         return [*own, "--port", str(self._port)]
 
     def _is_ready(self) -> bool | None:

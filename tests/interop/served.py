@@ -4,6 +4,7 @@
 """
 
 import argparse
+import asyncio
 import contextlib
 import json
 import os
@@ -76,11 +77,28 @@ def _publish(node: Node) -> None:
 def serve(home: Home, port: int, record: str) -> None:
     """Serve until the process ends; with `record`, keep every protocol message that comes in."""
     with contextlib.closing(open_node(home, identities=[MockIdentity(PARTY)])) as node:
-        app: Any = create_app(node)
+        late = os.environ.get("GONGSHU_INTEROP_LATE_S", "")
+        app: Any = _answering_late(create_app(node), float(late)) if late else create_app(node)
         if record:
             app = _recording(app, Path(record))
         config = uvicorn.Config(app, port=port, log_level="warning", access_log=False, ws="websockets-sansio")
         uvicorn.Server(config).run()
+
+
+def _answering_late(app: Any, late_s: float) -> Callable[..., Awaitable[None]]:
+    """Hold answers back after the work is done, so that our next message is there before the answer to theirs."""
+
+    async def answered(scope: Any, receive: Any, send: Any) -> None:
+        is_message = scope["type"] == "http" and scope["method"] == "POST" and scope["path"].startswith("/dsp/")
+
+        async def held_back(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                await asyncio.sleep(late_s)
+            await send(message)
+
+        await app(scope, receive, held_back if is_message else send)
+
+    return answered
 
 
 def _recording(app: Any, folder: Path) -> Callable[..., Awaitable[None]]:

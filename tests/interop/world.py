@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.interop.edc import Edc, Json, fetch
+from tests.interop.edc import Edc, Json, Stores, fetch
 from tests.interop.far_ends import FarEnds
 from tests.interop.ours import Ours
 from tests.interop.served import orders
@@ -78,14 +78,14 @@ def only(items: Any) -> Json:
 
 
 @contextmanager
-def opened(folder: Path) -> Iterator[World]:
+def opened(folder: Path, stores: Stores | None = None) -> Iterator[World]:
     """Yield both connectors, running; whatever happens, nothing of them runs afterwards."""
     library = fetch()
     with ExitStack() as ending:
         ends = FarEnds()
         ending.callback(ends.close)
         ends.documents[SOURCE] = ("text/csv", source_text())
-        edc = Edc(library, folder, EDC_PARTY)
+        edc = Edc(library, folder, EDC_PARTY, stores=stores)
         ending.callback(edc.close)
         ours = Ours(folder)
         ending.callback(ours.close)

@@ -1,8 +1,8 @@
 """Messages that come before the other side is ready for them, by a scripted side that answers as EDC 0.14.1 does.
 
 While EDC sends a message it shows the state it sends for, or answers 500 where it does not know our id yet, and takes
-nothing: 409. It is ready when it has stored our answer. With its state in SQL it locks the process meanwhile, and for a
-minute after a message that came twice.
+nothing: 409, or 500 with its state in SQL, where it locks the process meanwhile. It is ready when it has stored our
+answer.
 """
 
 from collections.abc import Callable, Iterator
