@@ -6,16 +6,19 @@ transaction.
 
 import math
 from collections.abc import Collection
+from datetime import datetime
 
 import orjson
 import sqlalchemy as sa
 
 from gongshu.model.ids import PartyId
+from gongshu.secure.tables import parties as registered
 from gongshu.share.crawl.model import Found
 from gongshu.share.crawl.tables import share_crawl_entries, share_search_postings
 
 _E, _S = share_crawl_entries.c, share_search_postings.c
 
+_ALL = sa.true()
 POSTINGS_MAX = 60_000
 """Postings that one question may add up: the rarest terms first, at least one. Bounds the time, chosen by us."""
 TERMS_ASKED_MAX = 60
@@ -28,8 +31,9 @@ def find(
     own_party: PartyId,
     parties: Collection[PartyId],
     limit: int,
+    among: sa.ColumnElement[bool] = _ALL,
 ) -> list[Found]:
-    """Return the best entries for weighed terms, best first; with `parties`, of these alone.
+    """Return the best entries for weighed terms, best first; with `parties`, of these alone; `among` is a condition.
 
     Cost: one count by index for the terms, one sum over at most `POSTINGS_MAX` postings, one read of the hits.
     """
@@ -41,7 +45,7 @@ def find(
     query = (
         sa.select(_S.entry_id, score)
         .join(share_crawl_entries, _E.entry_id == _S.entry_id)
-        .where(_S.term.in_(list(weights)), _E.shown)
+        .where(_S.term.in_(list(weights)), _E.shown, among)
         .group_by(_S.entry_id)
         .order_by(score.desc(), _S.entry_id)
         .limit(limit)
@@ -63,6 +67,13 @@ def find(
         for row in rows
     ]
     return sorted(found, key=lambda hit: (-hit.score, hit.party, hit.dataset_id))
+
+
+def is_of_known(own_party: PartyId, now: datetime) -> sa.ColumnElement[bool]:
+    """Return the condition that an entry is ours or of a party that is registered: who was forgotten offers nothing."""
+    until = registered.c.valid_until
+    known = sa.select(registered.c.party_id).where(sa.or_(until.is_(None), until > now))
+    return sa.or_(_E.party_id == own_party, _E.party_id.in_(known))
 
 
 def _by_rarity(connection: sa.Connection, wanted: dict[str, float]) -> dict[str, float]:

@@ -21,7 +21,7 @@ from gongshu.share.crawl.driving import CrawlLoop
 from gongshu.share.crawl.errors import CrawlBusy, IntervalInvalid, NotFollowed, SearchEmpty
 from gongshu.share.crawl.model import Bounds, Crawl, Found, Outcome
 from gongshu.share.crawl.passes import INTERVAL_LEAST_S, INTERVAL_MOST_S, is_free
-from gongshu.share.crawl.search import find
+from gongshu.share.crawl.search import find, is_of_known
 from gongshu.share.crawl.sources import CatalogueWire, OwnCatalogue, OwnSource, Source, WireSource
 from gongshu.share.crawl.stamps import CatalogueStamps
 from gongshu.share.crawl.tables import share_crawl_entries, share_crawls
@@ -143,14 +143,15 @@ class CrawlService:
             raise SearchEmpty(words=words[:100])
         self._refresh_own()
         with self._database.connect() as connection:
-            return find(
-                connection, wanted, own_party=self.own_party_id, parties=parties, limit=max(1, min(limit, LIMIT_MAX))
-            )
+            most, now = max(1, min(limit, LIMIT_MAX)), self.clock()
+            known = is_of_known(self.own_party_id, now)
+            return find(connection, wanted, own_party=self.own_party_id, parties=parties, limit=most, among=known)
 
     def entry(self, party: PartyId, dataset_id: str, actor: Subject) -> dict[str, Any]:
         """Return one entry of the index with its offers. Raises: NotAllowed, DatasetNotOffered."""
         require_right(actor, LOOKERS, "search catalogues")
-        query = sa.select(share_crawl_entries).where(_E.party_id == party, _E.dataset_id == dataset_id, _E.shown)
+        is_it = (_E.party_id == party, _E.dataset_id == dataset_id, _E.shown)
+        query = sa.select(share_crawl_entries).where(*is_it, is_of_known(self.own_party_id, self.clock()))
         with self._database.connect() as connection:
             row = connection.execute(query).first()
         if row is None:

@@ -32,6 +32,11 @@ def test_what_a_partner_offers_is_followed_found_and_forgotten(pair: tuple[Offic
     hit = shop.rows("search", "订单")[0]
     assert (hit["party"], hit["dataset_id"], hit["offers"], hit["own"]) == (mill.party, "orders", 1, False)
     assert mill.rows("search", "dingdan")[0]["own"]
+    known = shop.node.parties.get(mill.node.party_id)
+    shop.run("forget", mill.party)
+    assert shop.rows("search", "订单", "--party", mill.party) == [], "nobody can ask a party for it that is not known"
+    shop.node.parties.add(known)
+    assert shop.rows("search", "订单", "--party", mill.party) == [hit]
     assert shop.rows("crawl", mill.party)[0]["changed"] is False
     mill.run("withdraw", offer["offer_id"])
     assert shop.rows("crawl", mill.party)[0]["removed"] == 1
