@@ -15,13 +15,13 @@ from gongshu.share.agreements import insert_agreement
 from gongshu.share.bindings import read_proof
 from gongshu.share.dsp.messages import ANSWERS, build_state
 from gongshu.share.dsp.reader import Inbound
-from gongshu.share.dsp.states import Kind, Move, Refusal, Side, State, decide, shown_state
+from gongshu.share.dsp.states import Kind, Move, Refusal, Side, State, confirm, decide, shown_state
 from gongshu.share.engine import Engine
 from gongshu.share.errors import MessageInvalid, MoveIllegal, ProcessUnknown
 from gongshu.share.model import Record
 from gongshu.share.odrl import text_hash
 from gongshu.share.ports import Clock
-from gongshu.share.repeating import take_anew
+from gongshu.share.repeating import answers_resumption, take_anew
 from gongshu.share.short_ids import short_id
 from gongshu.share.signals import new_urn
 
@@ -122,6 +122,8 @@ class Inbox:
         body_hash = text_hash(inbound.raw.decode("utf-8", "replace"))
         knows_ours = inbound.document.get(ANSWERS, record.pending_message) == record.pending_message
         step = decide(record.process, move, record.side.other, self._clock(), knows_ours=knows_ours)
+        if isinstance(step, Refusal) and answers_resumption(connection, record, inbound):
+            step = confirm(replace(record.process, pending=move), self._clock())  # where both stand already
         if isinstance(step, Refusal):
             last = store.last_received(connection, record.process_id)
             if inbound.message_id is None and last is not None and last[1] == body_hash:

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from gongshu.share import processes as store
 from gongshu.share.agreements import find_agreement, renew_agreement
 from gongshu.share.contract_book import CONTRACT
+from gongshu.share.dsp.messages import ANSWERS
 from gongshu.share.dsp.reader import Inbound
 from gongshu.share.dsp.states import Move, Side, State
 from gongshu.share.model import Record
@@ -45,6 +46,20 @@ def take_anew(
         store.update_process(connection, record.process_id, address)
         return address
     return {}
+
+
+def answers_resumption(connection: sa.Connection, record: Record, inbound: Inbound) -> bool:
+    """True if a start of the provider is its answer to ours, which has resumed the transfer already.
+
+    EDC 0.14.1 answers a consumer's start by one of its own, with a new data address, and ends the transfer where that
+    is refused. Our own kind does not: its messages name what they answer.
+    """
+    if inbound.move is not Move.START or record.side is not Side.CONSUMER or record.state is not State.STARTED:
+        return False
+    if ANSWERS in inbound.document or record.pending is not None:
+        return False
+    newest = store.messages_of(connection, record.process_id)[-1]
+    return (newest["direction"], newest["message_type"]) == ("out", Move.START.message_type)
 
 
 def _take_agreement(connection: sa.Connection, record: Record, inbound: Inbound, now: datetime) -> Json:

@@ -15,6 +15,7 @@ def run(world: World) -> None:
     bought = world.ours.contracted(EDC_PARTY, "readings")
     edc_suspends(world, bought)
     we_suspend(world, agreed)
+    we_resume(world, bought)
     we_terminate(world, bought)
     edc_terminates(world, agreed)
     we_are_killed(world, agreed, offer)
@@ -55,6 +56,20 @@ def we_suspend(world: World, agreement: str) -> None:
     ours.post(f"/share/transfers/{mine}/terminate", {"reason": "done"})
     done = edc.ended(transfer)
     world.say(f"we terminate as provider: EDC shows {done['state']}")
+
+
+def we_resume(world: World, agreement: str) -> None:
+    """We suspend and resume as consumer: EDC answers our start by one of its own, with a new address."""
+    ours, edc = world.ours, world.edc
+    transfer = ours.transfer(agreement)
+    theirs = str(edc.transfer_of(transfer)["@id"])
+    ours.post(f"/share/transfers/{transfer}/suspend", {"reason": "our mill is serviced"})
+    edc.wait("transferprocesses", theirs, "SUSPENDED")
+    ours.post(f"/share/transfers/{transfer}/resume", {})
+    edc.wait("transferprocesses", theirs, "STARTED")
+    ours.wait("transfers", transfer, "STARTED")
+    assert ours.rows(ours.pull(transfer, "we_resumed")) == source_rows(), "the rows differ from the source"
+    world.say("we suspend and resume as consumer: STARTED on both sides, pull whole")
 
 
 def we_terminate(world: World, agreement: str) -> None:

@@ -11,6 +11,7 @@ from gongshu.model.ids import PartyId
 from gongshu.share.agreements import list_agreements
 from gongshu.share.automation import Action
 from gongshu.share.contract_book import CONTRACT
+from gongshu.share.dsp.messages import ANSWERS, CONTEXT
 from gongshu.share.dsp.states import Kind, State
 from gongshu.share.model import AgreementStatus
 from gongshu.share.ports import Reply
@@ -133,3 +134,32 @@ def test_a_start_that_comes_again_brings_its_newest_address(world: World, monkey
     late = {**sent[0], "dataAddress": {**sent[0]["dataAddress"], "endpoint": "http://mill.example/late"}}
     reply = world.shop.take(MILL, f"/transfers/{resumed.process_id}/start", orjson.dumps(late))
     assert (reply.status_code, newest(world.shop, Kind.TRANSFER).data_address) == (200, resumed.data_address)
+
+
+def test_a_provider_of_another_kind_answers_our_resumption_by_a_start(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask_contract(world)
+    world.settle()
+    start_transfer(world)
+    mine = newest(world.shop, Kind.TRANSFER)
+
+    def started(name: str, **more: str) -> int:
+        address = {"@type": "DataAddress", "endpointType": "http", "endpoint": f"http://mill.example/{name}"}
+        content = {"providerPid": mine.provider_pid, "consumerPid": mine.consumer_pid, "dataAddress": address, **more}
+        own = {"@context": [CONTEXT], "@id": f"urn:uuid:{name}", "@type": "TransferStartMessage"}
+        path = f"/transfers/{mine.process_id}/start"
+        return world.shop.take(MILL, path, orjson.dumps({**own, **content})).status_code
+
+    assert started("unasked") == 400
+    say(world, world.shop, Action.SUSPEND)
+    say(world, world.shop, Action.START)
+    assert started("of-our-kind", **{ANSWERS: "urn:uuid:any"}) == 400
+    assert started("answer") == 200
+    assert started("answer") == 200, "the same again"
+    assert started("another") == 400
+    kept = newest(world.shop, Kind.TRANSFER)
+    assert (kept.state, kept.pending) == (State.STARTED, None)
+    assert kept.data_address.count("mill.example/answer") == 1
+    say(world, world.shop, Action.COMPLETE)
+    assert states(world, Kind.TRANSFER) == (State.COMPLETED, State.COMPLETED)
