@@ -6,6 +6,7 @@ from pathlib import Path
 
 from nicegui import ui
 
+from gongshu.console.forms import FieldWrong
 from gongshu.console.frame import View
 from gongshu.console.pages.asking import ask_first
 from gongshu.console.widgets import text
@@ -111,8 +112,9 @@ def _export(view: View, agreement: Agreement, problem: ui.element) -> None:
 
 def _end(view: View, agreement: Agreement) -> None:
     async def end(reason: str) -> None:
-        why = reason or f"ended by {view.subject.subject_id.removeprefix('user:')}"  # said in the reader's language
-        await view.ask(view.node.share.retire, agreement.agreement_id, view.subject, why)
+        if not reason:  # the other side reads it
+            raise FieldWrong(field=view.t("contract.reason"), expected="a reason")
+        await view.ask(view.node.share.retire, agreement.agreement_id, view.subject, reason)
         ui.navigate.reload()
 
     def asked() -> None:

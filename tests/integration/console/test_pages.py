@@ -152,6 +152,17 @@ def test_oee_is_computed_and_a_figure_opens_to_its_readings(visit: NewVisit) -> 
     assert window.faults == []
 
 
+def test_a_contract_is_not_ended_without_a_reason_for_the_other_side(visit: NewVisit) -> None:
+    window = visit("li")
+    page = window.open("/sharing/agreements")
+    page.get_by_role("link", name="spindle").first.click()
+    page.click("[data-test=end]")
+    page.click("[data-test=go]")
+    assert t("contract.reason") in window.alert()
+    page.locator("[data-test=reason]").wait_for()
+    assert window.faults == []
+
+
 def test_a_disputed_contract_is_settled_from_its_page(visit: NewVisit) -> None:
     window = visit("li")
     page = window.open("/sharing/agreements")
