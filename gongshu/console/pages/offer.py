@@ -170,7 +170,8 @@ class _Desk:
             with self._seen:
                 key = "offer.exactly_figures" if terms.is_aggregate_only else "offer.exactly"
                 party = self._names.get(self._party.value, self._party.value)
-                text(self._view.t(key, party=party)).classes("gs-muted")
+                columns = self._view.join(rows.column_names)  # those beyond the panel's edge too
+                text(self._view.t(key, party=party, columns=columns)).classes("gs-muted")
                 show_rows(self._view, rows)
 
     async def _make(self) -> None:

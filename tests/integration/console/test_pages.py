@@ -184,7 +184,7 @@ def test_the_preview_of_figures_shows_no_row(visit: NewVisit) -> None:
     page.get_by_role("option", name=t("terms.as_figures")).click()
     page.fill("[data-test=smallest]", "3")
     page.click("[data-test=preview]")
-    page.get_by_text("avg(hardness_hrc)").first.wait_for()
+    page.locator(".gs-muted", has_text="count(*)、avg(hardness_hrc)").wait_for()
     assert "P-1" not in page.locator("#main").inner_text()
     for uses, done in (("0", page.get_by_text("avg(hardness_hrc)")), ("5", page.locator(".gs-notice.bad"))):
         page.fill("[data-test=uses]", uses)  # what was said of other terms goes
