@@ -50,12 +50,28 @@ class Reaction:
     reason: str
 
 
+class Later:
+    """The reactions to one message of a partner, which wait until it is answered.
+
+    Other connectors are not ready for what comes next while the answer to their message is under way.
+    """
+
+    def __init__(self, desk: "Desk") -> None:
+        self.reactions: list[Reaction] = []
+        self.is_answered = False
+        self._desk = desk
+
+    async def answered(self) -> None:
+        """Let the reactions be performed now; it never waits."""
+        self._desk.release(self)
+
+
 @dataclass(slots=True)
 class _Taken:
     """What one transaction wants to be done."""
 
     messages: list[tuple[Record, Entry]] = field(default_factory=list)
-    reactions: list[Reaction] = field(default_factory=list)
+    reactions: list[tuple[Reaction, Later | None]] = field(default_factory=list)
     places: int = 0
     is_to_look: bool = False
     has_found_no_room: bool = False
@@ -101,7 +117,11 @@ class Desk:
                 if is_kept:
                     self._sending += len(taken.messages)
                     self._messages.extend(taken.messages)
-                    self._reactions.extend(taken.reactions)
+                    for reaction, later in taken.reactions:
+                        if later is None or later.is_answered:
+                            self._reactions.append(reaction)
+                        else:
+                            later.reactions.append(reaction)
                     self._asked += taken.is_to_look
                     self._changed.notify_all()
                 self._look_for_left(more=is_kept and taken.has_found_no_room)
@@ -129,8 +149,8 @@ class Desk:
         return has_transaction and self._is_open and len(self._reactions) < REACTIONS_MAX
 
     def take_reaction(self, reaction: Reaction) -> None:
-        """Perform this as soon as the transaction is kept; it is queued under a lease."""
-        self._local.taken.reactions.append(reaction)
+        """Perform this as soon as the transaction is kept, and what it reacts to is answered; it is under a lease."""
+        self._local.taken.reactions.append((reaction, self.later))
 
     def leave(self) -> None:
         """Something is queued in the database only: whoever works here has to look there after the transaction."""
@@ -143,6 +163,32 @@ class Desk:
         with self._changed:
             self._asked += 1
             self._changed.notify_all()
+
+    # ---- who answers ------------------------------------------------------------------------------------------------
+
+    @property
+    def later(self) -> Later | None:
+        """For which answer the reactions wait that this thread takes; None for none."""
+        found: Later | None = getattr(self._local, "later", None)
+        return found
+
+    @contextmanager
+    def answering(self, later: Later | None) -> Iterator[None]:
+        """Within the block, the reactions that this thread takes wait for this answer."""
+        before, self._local.later = self.later, later
+        try:
+            yield
+        finally:
+            self._local.later = before
+
+    def release(self, later: Later) -> None:
+        """Perform what waits for this answer, and from now on at once what would wait for it."""
+        with self._changed:
+            later.is_answered = True
+            if later.reactions:
+                self._reactions.extend(later.reactions)
+                later.reactions.clear()
+                self._changed.notify_all()
 
     # ---- who works --------------------------------------------------------------------------------------------------
 

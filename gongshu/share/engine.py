@@ -7,7 +7,7 @@ together, so that a kill at any moment leaves a process that goes on. This modul
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -21,7 +21,7 @@ from gongshu.model.audit import AuditEvent, AuditSinkOfMany
 from gongshu.share import processes as store
 from gongshu.share.agreements import activate_agreement, retire_agreement, revoke_tokens
 from gongshu.share.automation import DEFAULT_RULES, Action, Rules, occasion_of
-from gongshu.share.desk import REACTION_LEASE, SENDING_LEASE, Entry, Reaction
+from gongshu.share.desk import REACTION_LEASE, SENDING_LEASE, Entry, Later, Reaction
 from gongshu.share.dsp.messages import build_message
 from gongshu.share.dsp.states import (
     FINAL,
@@ -82,7 +82,21 @@ class Engine:
 
     def do(self, kind: Kind, work: Callable[[sa.Connection], T]) -> T:
         """Do the work as in `begin`, in one transaction with what other threads do; it may be done twice, kept once."""
-        return self._together[kind].do(work)
+        later = self._desk.later  # of this thread: another one may do the work
+
+        def answering(connection: sa.Connection) -> T:
+            with self._desk.answering(later):
+                return work(connection)
+
+        return self._together[kind].do(answering)
+
+    def answer(self) -> Later:
+        """Return what lets the reactions to a message wait until it is answered; `Later.answered` lets them go."""
+        return Later(self._desk)
+
+    def answering(self, later: Later) -> AbstractContextManager[None]:
+        """Within the block, what this thread does is part of an answer."""
+        return self._desk.answering(later)
 
     def note(self, event: AuditEvent) -> None:
         """Write into the audit log with the transaction of this thread, at the end of `begin` or at once."""

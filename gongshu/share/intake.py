@@ -18,6 +18,7 @@ from gongshu.share.addresses import is_under
 from gongshu.share.agreements import find_agreement, require_bound
 from gongshu.share.catalog import build_catalog, build_dataset, build_service, formats_of
 from gongshu.share.data_addresses import require_data_address
+from gongshu.share.desk import Later
 from gongshu.share.destination import read_destination
 from gongshu.share.dsp.messages import FORMAT_PUSH
 from gongshu.share.dsp.reader import Inbound, read_message
@@ -80,13 +81,17 @@ class Intake:
         """
         return self._identities.party_of(self._identities.proof_of(scope, body))
 
+    def answer(self) -> Later:
+        """Return what the reactions to one request wait for: `Later.answered` is called when its answer has left."""
+        return self._engine.answer()
+
     @contextmanager
-    def one_request(self) -> Iterator[None]:
+    def one_request(self, later: Later) -> Iterator[None]:
         """Around one request from proof to answer: it rests on one state of the register of parties.
 
         The proof is used up with what the message changes, in one transaction, or at the end where it changed nothing.
         """
-        with self._database.carrying(), self._parties.one_look():
+        with self._engine.answering(later), self._database.carrying(), self._parties.one_look():
             yield
 
     # ---- catalogue --------------------------------------------------------------------------------------------------

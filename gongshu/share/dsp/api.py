@@ -14,6 +14,7 @@ import anyio
 import anyio.to_thread
 from fastapi import APIRouter, FastAPI, Query, Request
 from fastapi.responses import Response, StreamingResponse
+from starlette.background import BackgroundTask
 from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -229,22 +230,30 @@ async def _answer(
     work: Callable[[PartyId, bytes], Response],
     error_body: Callable[[bytes, str, str], Json],
 ) -> Response:
-    """Authenticate, do the work off the event loop, and put any error into the protocol's form."""
-    body = b""
+    """Authenticate, do the work off the event loop, and put any error into the protocol's form.
+
+    What follows from the work is begun when the answer has left.
+    """
+    body, later = b"", share.intake.answer()
     try:
         body = await _read_body(request, share)
         is_post = request.method == "POST"
 
         def whole() -> Response:
-            with share.intake.one_request():
+            with share.intake.one_request(later):
                 return work(share.intake.authenticate(request.scope, body if is_post else None), body)
 
-        return await run_in_threadpool(whole)
+        response = await run_in_threadpool(whole)
     except GongshuError as error:
         status, code, reason = status_of(error), error.code, str(error)
         if isinstance(error, NotAuthenticated):
             code, reason = "share.not_authorised", "nothing here for who did not prove who it is"
-        return _json(status, error_body(body, code, reason))
+        response = _json(status, error_body(body, code, reason))
+    except BaseException:
+        await later.answered()
+        raise
+    response.background = BackgroundTask(later.answered)
+    return response
 
 
 async def read_proven(request: Request, share: ShareService) -> tuple[PartyId, bytes]:

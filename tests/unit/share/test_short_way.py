@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import pytest
 
+from gongshu.share.desk import Desk, Later
 from gongshu.share.dsp.api import ShortWay
 from gongshu.share.dsp.messages import PATH
 from gongshu.share.service import ShareService, ShareSettings
@@ -26,7 +27,8 @@ def answered(path: str, parts: list[dict[str, Any]], *, method: str = "POST") ->
             statuses.append(message["status"])
 
     scope = {"type": "http", "method": method, "path": path, "headers": [], "query_string": b""}
-    share = cast(ShareService, SimpleNamespace(settings=ShareSettings()))
+    intake = SimpleNamespace(answer=lambda: Later(Desk()))
+    share = cast(ShareService, SimpleNamespace(settings=ShareSettings(), intake=intake))
     asyncio.run(ShortWay(framework, share)(scope, receive, send))
     return statuses
 
