@@ -13,7 +13,7 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from gongshu.database import Database
+from gongshu.database import Database, settles_races
 from gongshu.errors import GongshuError
 from gongshu.model.access import Role, Subject
 from gongshu.model.audit import AuditEvent, AuditSink
@@ -194,6 +194,15 @@ class SpaceMembership:
         Raises: ApplicationInvalid; SpaceForbids for news of a space that we have nothing to do with at this operator.
         """
         notice = read_message(Notice, document)
+        if not self._is_done(operator, notice, document):
+            self._obey(operator, notice)
+            with self._database.begin() as connection:
+                change = sa.update(space_received).where(_R.operator == operator, _R.notice_id == notice.notice_id)
+                connection.execute(change.values(done_at=self._clock()))
+
+    @settles_races
+    def _is_done(self, operator: PartyId, notice: Notice, document: Json) -> bool:
+        """Keep news that is new, and say whether what it demands was done before."""
         with self._database.begin() as connection:
             known = connection.execute(
                 sa.select(_T.state).where(_T.operator == operator, _T.space_id == notice.space_id)
@@ -205,16 +214,12 @@ class SpaceMembership:
                     space_id=notice.space_id,
                     reason="we never asked for anything there",
                 )
-            key = (_R.operator == operator, _R.notice_id == notice.notice_id)
-            if connection.execute(sa.select(_R.done_at).where(*key)).first() is None:
-                values = {"space_id": notice.space_id, "content": document, "received_at": self._clock()}
-                fresh = {"operator": operator, "notice_id": notice.notice_id, **values}
+            key = {"operator": operator, "notice_id": notice.notice_id}
+            kept = connection.execute(sa.select(_R.done_at).filter_by(**key)).first()
+            if kept is None:
+                fresh = {**key, "space_id": notice.space_id, "content": document, "received_at": self._clock()}
                 connection.execute(sa.insert(space_received).values(**fresh))
-            elif connection.execute(sa.select(_R.done_at).where(*key)).scalar() is not None:
-                return
-        self._obey(operator, notice)
-        with self._database.begin() as connection:
-            connection.execute(sa.update(space_received).where(*key).values(done_at=self._clock()))
+            return kept is not None and kept.done_at is not None
 
     def _obey(self, operator: PartyId, notice: Notice) -> None:
         title, why = self._title(operator, notice.space_id), notice.reason
