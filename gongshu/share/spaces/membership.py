@@ -194,15 +194,15 @@ class SpaceMembership:
         Raises: ApplicationInvalid; SpaceForbids for news of a space that we have nothing to do with at this operator.
         """
         notice = read_message(Notice, document)
-        if not self._is_done(operator, notice, document):
+        if self._keep(operator, notice, document):
             self._obey(operator, notice)
             with self._database.begin() as connection:
                 change = sa.update(space_received).where(_R.operator == operator, _R.notice_id == notice.notice_id)
                 connection.execute(change.values(done_at=self._clock()))
 
     @settles_races
-    def _is_done(self, operator: PartyId, notice: Notice, document: Json) -> bool:
-        """Keep news that is new, and say whether what it demands was done before."""
+    def _keep(self, operator: PartyId, notice: Notice, document: Json) -> bool:
+        """Keep news that is new; return whether what it demands is still to be done."""
         with self._database.begin() as connection:
             known = connection.execute(
                 sa.select(_T.state).where(_T.operator == operator, _T.space_id == notice.space_id)
@@ -219,7 +219,7 @@ class SpaceMembership:
             if kept is None:
                 fresh = {**key, "space_id": notice.space_id, "content": document, "received_at": self._clock()}
                 connection.execute(sa.insert(space_received).values(**fresh))
-            return kept is not None and kept.done_at is not None
+            return kept is None or kept.done_at is None
 
     def _obey(self, operator: PartyId, notice: Notice) -> None:
         title, why = self._title(operator, notice.space_id), notice.reason
