@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median, quantiles
 
@@ -85,7 +86,7 @@ def offer(home: Home, rows: pa.Table) -> str:
         dataset_id, grade=Grade.ONE, importance=Importance.GENERAL, category=category, actor=steward, reason="bench"
     )
     owner = Subject(steward, MILL, frozenset({Role.PRODUCT_OWNER, Role.STEWARD}))
-    node.share.offer(dataset_id, Terms(parties=frozenset({SHOP}), uses_max=9), owner)
+    node.share.offer(dataset_id, Terms(parties=frozenset({SHOP}), until=datetime(2099, 1, 1, tzinfo=UTC)), owner)
     node.close()
     return dataset_id
 

@@ -11,12 +11,12 @@ from gongshu.prepared import Prepared
 from gongshu.secure.tables import parties
 from gongshu.share.automation import Action
 from gongshu.share.contract_tables import share_contract_signatures, share_contracts
-from gongshu.share.dsp.states import Side
+from gongshu.share.dsp.states import Side, State
 from gongshu.share.errors import AgreementUnknown, EvidenceDamaged, PartyChanged, TermsUnknown
 from gongshu.share.model import Agreement, AgreementStatus, Record
 from gongshu.share.odrl import canonical_text, read_terms, text_hash
 from gongshu.share.processes import queue_reaction, transfers_under
-from gongshu.share.tables import share_agreements, share_tokens
+from gongshu.share.tables import share_agreements, share_offers, share_processes, share_tokens
 from gongshu.share.terms import Terms
 
 _A = share_agreements.c
@@ -27,6 +27,17 @@ _WITH_PROOF = sa.select(share_agreements, _PROOF).outerjoin(parties, parties.c.p
 _FIND = Prepared(_WITH_PROOF.where(_MINE))
 _OWNER = Prepared(sa.select(_A.negotiation_id).where(_MINE))
 _INSERT = Prepared(sa.insert(share_agreements))
+_P = share_processes.c
+_LOCK_OFFER = Prepared(
+    sa.select(share_offers.c.offer_id).where(share_offers.c.offer_id == sa.bindparam("offer")).with_for_update()
+)
+_FIND_EARLIER = Prepared(
+    sa.select(_A.agreement_id)
+    .join(share_processes, _P.process_id == _A.negotiation_id)
+    .where(_A.counterparty == sa.bindparam("party"), _A.dataset_id == sa.bindparam("dataset"))
+    .where(_A.side == Side.PROVIDER, _P.offer_id == sa.bindparam("offer"), _P.state != State.TERMINATED)
+    .limit(1)
+)
 _FIND_CONTRACT = Prepared(sa.select(share_contracts).where(_C.agreement_id == sa.bindparam("asked_id")))
 _IS_UNDER_IT = share_contract_signatures.c.agreement_id == sa.bindparam("asked_id")
 _COUNT_SIGNED = Prepared(sa.select(sa.func.count()).where(_IS_UNDER_IT))
@@ -127,6 +138,17 @@ def _shown(row: Any) -> Agreement:
             transfer_rules=None,
             reason=str(fault),
         )
+
+
+def lock_offer(connection: sa.Connection, offer_id: str) -> None:
+    """Let nobody else make a contract under this offer that has to be the first, until the transaction ends."""
+    _LOCK_OFFER.first(connection, {"offer": offer_id})
+
+
+def has_had_contract(connection: sa.Connection, record: Record) -> bool:
+    """Return whether the party of a negotiation has made, or is about to make, a contract under the same offer."""
+    asked = {"party": record.counterparty, "dataset": record.dataset_id, "offer": record.offer_id}
+    return _FIND_EARLIER.first(connection, asked) is not None
 
 
 def insert_agreement(connection: sa.Connection, record: Record, policy: dict[str, Any], at: datetime) -> bool:

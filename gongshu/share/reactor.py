@@ -19,7 +19,7 @@ from gongshu.model.audit import AuditEvent, AuditSink
 from gongshu.model.ids import PartyId
 from gongshu.prepared import Prepared
 from gongshu.share import processes as store
-from gongshu.share.agreements import find_agreement, insert_agreement
+from gongshu.share.agreements import find_agreement, has_had_contract, insert_agreement, lock_offer
 from gongshu.share.automation import Action
 from gongshu.share.contract_book import ContractBook, Judged, Signed
 from gongshu.share.desk import REACTION_LEASE, Reaction
@@ -37,6 +37,7 @@ from gongshu.share.terms import Phase
 
 Json = dict[str, Any]
 
+HAD_BEFORE = "the partner has had a contract under this offer, and each one brings its uses or its time anew"
 AGREEMENT_AHEAD_MAX = timedelta(seconds=60)
 """How far an agreement's time may lie ahead of our clock, or before the negotiation; two clocks are never equal."""
 
@@ -81,6 +82,8 @@ class Plan:
     """What is to be kept of its contract document."""
     waiting: str = ""
     """Set when a person is asked instead."""
+    is_once: bool = False
+    """A person is asked instead if this party has had such a contract: each one brings its uses or its time anew."""
 
 
 class Reactor:
@@ -173,6 +176,10 @@ class Reactor:
             current: dict[str, Record | None] = {
                 **store.lock_processes(connection, [record.process_id for _, record, _ in planned])
             }
+            for offer_id in sorted(
+                {record.offer_id for _, record, plan in planned if plan is not None and plan.is_once}
+            ):
+                lock_offer(connection, offer_id)
             for reaction, record, plan in planned:
                 mine, now = {"mine": reaction.sequence}, current[record.process_id]
                 if now is not None and now.state in FINAL:
@@ -186,10 +193,11 @@ class Reactor:
                     self._signals.desk.leave()
 
     def _carry_out(self, connection: sa.Connection, record: Record, plan: Plan, actor: str) -> None:
-        if plan.waiting:
-            store.update_process(connection, record.process_id, {"waiting": plan.waiting})
+        waiting = plan.waiting or (HAD_BEFORE if plan.is_once and has_had_contract(connection, record) else "")
+        if waiting:
+            store.update_process(connection, record.process_id, {"waiting": waiting})
             event = AuditEvent(
-                self._clock(), actor, f"{record.kind}.waiting", record.process_id, "ok", {"why": plan.waiting[:300]}
+                self._clock(), actor, f"{record.kind}.waiting", record.process_id, "ok", {"why": waiting[:300]}
             )
             self._engine.note(event)
         elif plan.move is not None and can_send(record.process, plan.move):
@@ -261,7 +269,8 @@ class Reactor:
         if self._contracts is not None:
             draft = self._contracts.draft(record, agreement, terms, dataset)
         content = {"agreement": agreement, **draft.content}
-        return Plan(Move.AGREE, content, {"agreement_id": agreement_id}, agreement, draft.signed)
+        is_once = must_be_same and terms.begins_anew
+        return Plan(Move.AGREE, content, {"agreement_id": agreement_id}, agreement, draft.signed, is_once=is_once)
 
     def _plan_verification(self, record: Record, action: Action) -> Plan:
         """Verify an agreement: after checking it, or (`VERIFY`) because a person or a rule said so."""

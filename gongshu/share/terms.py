@@ -118,6 +118,11 @@ class Terms:
         return tuple(getattr(self, part.name) for part in fields(self) if part.name != "unrestricted")
 
     @property
+    def begins_anew(self) -> bool:
+        """True if a further contract gives once more what one bounds, its uses or its time, and costs nothing."""
+        return (self.uses_max is not None or self.duration_s is not None) and self.payment is None
+
+    @property
     def is_aggregate_only(self) -> bool:
         """True if rows never leave as they are."""
         without_read = bool(self.operations) and Operation.READ not in self.operations

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -98,9 +99,10 @@ def test_two_senders_on_one_outbox_do_not_both_send(world: World) -> None:
         agreement = find_agreement(connection, agreement_id)
     record = world.mill.engine.record(agreement.negotiation_id)
     assert record.state is State.FINALIZED
-    offer = world.mill.book.offer(ORDERS, TERMS, subject(), known_parties=[SHOP])
+    terms = replace(TERMS, uses_max=None)  # else a person is asked about the second
+    offer = world.mill.book.offer(ORDERS, terms, subject(), known_parties=[SHOP])
     for _ in range(6):
-        world.shop.ask_contract(MILL, offer.offer_id, TERMS)
+        world.shop.ask_contract(MILL, offer.offer_id, terms)
     world.shop.runner.step()
     world.mill.runner._reactor.perform_due()
     claimed: list[str] = []

@@ -180,7 +180,7 @@ def test_two_processes_share_fifty_negotiations_and_one_is_killed(tmp_path: Path
     move(ahead, 0)
     world = World(tmp_path, FileClock(ahead), mill_database=database)
     door = Door(world.shop)
-    terms = Terms(parties=frozenset({SHOP}), uses_max=9)
+    terms = Terms(parties=frozenset({SHOP}), rows_max=9)
     offer = world.mill.book.offer(ORDERS, terms, subject(), known_parties=[SHOP])
     try:
         with workers(database.url, tmp_path, ahead, door.port) as (one, _):

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -274,9 +275,10 @@ def test_what_is_at_hand_is_done_when_the_database_is_back(monkeypatch: pytest.M
 def test_a_reaction_that_cannot_be_planned_keeps_no_other_from_its_way(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    offer_id = offered(world)
-    stuck = world.shop.ask_contract(MILL, offer_id, TERMS)
-    others = [world.shop.ask_contract(MILL, offer_id, TERMS) for _ in range(2)]
+    terms = replace(TERMS, uses_max=None)  # else a person is asked about the second
+    offer_id = offered(world, terms)
+    stuck = world.shop.ask_contract(MILL, offer_id, terms)
+    others = [world.shop.ask_contract(MILL, offer_id, terms) for _ in range(2)]
     world.shop.runner.step()
     plan = world.mill.reactor._plan
 
