@@ -15,7 +15,7 @@ from gongshu.model.grade import GradeStanding
 from gongshu.model.ids import DatasetId, PartyId
 from gongshu.share.clearances.judging import is_high
 from gongshu.share.clearances.model import Kind
-from gongshu.share.clearances.records import DECIMALS_MAX, MARKED_TYPE, PACK
+from gongshu.share.clearances.records import DECIMALS_MAX, MARKED_TYPE, NAME_MAX, PACK, TEXT_MAX
 from gongshu.share.days import day_end
 
 CANDIDATES_MAX = 2_000
@@ -184,8 +184,8 @@ class _Form:
 
         def read() -> dict[str, Any]:
             knowers = [{"name": (n.value or "").strip(), "post": (p.value or "").strip()} for n, p in rows]
-            if any(not knower["name"] or not knower["post"] for knower in knowers) or not knowers:
-                raise FieldWrong(field=view.t("strict.knowers"), expected=view.t("strict.expected"))
+            if any(not 0 < len(each) <= NAME_MAX for knower in knowers for each in knower.values()) or not knowers:
+                raise FieldWrong(field=view.t("strict.knowers"), expected=view.t("strict.expected", longest=NAME_MAX))
             return {"knowers": knowers, "mark": dict.fromkeys(columns.value or (), int(decimal.value or 3))}
 
         return read
@@ -215,7 +215,7 @@ class _Form:
         def read() -> dict[str, Any]:
             days = {"important.signed_on": signed_on, "important.assessed_on": assessed_on}
             days |= {"important.checked_on": checked_on}
-            at = {name: self._day(name, field).isoformat() for name, field in days.items()}
+            at = {name: self._past_day(name, field) for name, field in days.items()}
             found = {
                 name: {"finding": (finding.value or "").strip(), "acceptable": bool(fine.value)}
                 for name, (finding, fine) in aspects.items()
@@ -224,15 +224,13 @@ class _Form:
             if empty_ones:
                 expected = view.t("important.expected", count=len(empty_ones))
                 raise FieldWrong(field=view.t("important.aspects"), expected=expected)
-            check = {
-                "by": _typed(checked_by),
-                "on": at["important.checked_on"],
-                "finding": (checked.value or "").strip(),
-            }
+            agreed, by = self._words("important.reference", reference), self._words("important.checked_by", checked_by)
+            seen = self._words("important.check", checked, TEXT_MAX)
+            assessor = self._words("important.assessed_by", assessed_by)
             return {
-                "agreement": {"reference": _typed(reference), "signed_on": at["important.signed_on"]},
-                "receiver_check": check,
-                "assessment": {"by": _typed(assessed_by), "on": at["important.assessed_on"], "aspects": found},
+                "agreement": {"reference": agreed, "signed_on": at["important.signed_on"]},
+                "receiver_check": {"by": by, "on": at["important.checked_on"], "finding": seen},
+                "assessment": {"by": assessor, "on": at["important.assessed_on"], "aspects": found},
             }
 
         return read
@@ -254,8 +252,8 @@ class _Form:
         def read() -> dict[str, Any]:
             return {
                 "path": path.value,
-                "reference": _typed(reference),
-                "issued_on": self._day("border.issued_on", issued_on).isoformat(),
+                "reference": self._words("border.reference", reference),
+                "issued_on": self._past_day("border.issued_on", issued_on),
                 "valid_until": self._day("border.valid_until", valid_until).isoformat(),
             }
 
@@ -273,6 +271,19 @@ class _Form:
         except ValueError:
             raise FieldWrong(field=self._view.t(key), expected="a day as 2027-12-31") from None
 
+    def _past_day(self, key: str, field: ui.input) -> str:
+        day = self._day(key, field)
+        if day > self._today:
+            raise FieldWrong(field=self._view.t(key), expected="a day that has begun")
+        return day.isoformat()
 
-def _typed(field: ui.input) -> str:
+    def _words(self, key: str, field: ui.input | ui.textarea, longest: int = NAME_MAX) -> str:
+        """Return what was typed; a record names its parts as programs do, so a person is told here what is missing."""
+        typed = _typed(field)
+        if not 0 < len(typed) <= longest:
+            raise FieldWrong(field=self._view.t(key), expected=f"1 to {longest} characters")
+        return typed
+
+
+def _typed(field: ui.input | ui.textarea) -> str:
     return (field.value or "").strip()

@@ -148,7 +148,7 @@ async def _show_document(
             }
         )
     columns = [(n, view.t(f"signature.{n}")) for n in ("side", "party", "key", "at", "verdict")]
-    table(view, columns, rows, key="side", markup=("key", "at", "verdict"))
+    table(view, columns, rows, key="side", markup=("key", "at", "verdict"), wrap=("party",))
     none = html.escape(view.t("contract.no_attachments"))
     facts(
         [

@@ -1,6 +1,7 @@
 """What proves a contract: both sides' counts and disputes about them, what is kept here, receipts, deletion."""
 
 import html
+from collections.abc import Mapping
 from functools import partial
 
 from nicegui import ui
@@ -21,7 +22,7 @@ from gongshu.console.widgets import (
 from gongshu.model.access import Role
 from gongshu.share.dsp.states import Side
 from gongshu.share.evidence.disputes import MAY_CHOOSE, OPEN, Standing
-from gongshu.share.evidence.model import Figures, Metered
+from gongshu.share.evidence.model import EntryKind, Figures, Metered
 from gongshu.share.keeping.chain import NOBODY, NOTHING_READ, ROWS_UNKNOWN
 from gongshu.share.keeping.model import Kept
 from gongshu.share.model import Agreement
@@ -29,7 +30,7 @@ from gongshu.share.rights import DEALERS
 from gongshu.share.terms import Operation
 
 STANDING_KIND = {Standing.AGREED: "good", Standing.SETTLED: "good", Standing.ENDED: "plain"}
-LINES_MAX, RECEIPTS_MAX = 200, 200
+LINES_MAX, RECEIPTS_MAX, ENTRIES_MAX = 200, 200, 1000
 
 
 async def show_meter(view: View, agreement: Agreement) -> None:
@@ -37,16 +38,25 @@ async def show_meter(view: View, agreement: Agreement) -> None:
     lines = await view.ask(
         view.node.evidence.metered, view.subject, agreement_id=agreement.agreement_id, limit=LINES_MAX
     )
-    for line in lines:
-        if line.standing in OPEN:
-            _show_dispute(view, line)
+    disputes = [line for line in lines if line.standing in OPEN]
+    why = await _reasons(view, agreement) if disputes else {}
+    for line in disputes:
+        _show_dispute(view, line, {whose: why.get((whose, line.delivery), "") for whose in ("out", "in")})
     with panel(view.t("metered.title"), view.t("metered.hint")):
         if not lines:
             text(view.t("metered.none")).classes("gs-muted")
             return
         rows = [_line(view, line) for line in lines]
         columns = [(n, view.t(f"metered.{n}")) for n in ("at", "ours", "theirs", "standing")]
-        table(view, columns, rows, key="delivery", markup=("at", "ours", "theirs", "standing"), page_size=10)
+        table(
+            view,
+            columns,
+            rows,
+            key="delivery",
+            markup=("at", "ours", "theirs", "standing"),
+            wrap=("standing",),
+            page_size=10,
+        )
 
 
 def figures_text(view: View, figures: Figures | None) -> str:
@@ -57,19 +67,27 @@ def figures_text(view: View, figures: Figures | None) -> str:
     return view.t("metered.figures", rows=number_text(figures.rows), size=size)
 
 
+async def _reasons(view: View, agreement: Agreement) -> dict[tuple[str, str], str]:
+    """Return why each side named its figures last, by whose chain says it and by delivery."""
+    entries = await view.ask(view.node.evidence.entries, agreement.agreement_id, view.subject, limit=ENTRIES_MAX)
+    said = [each for each in reversed(entries) if each.kind is EntryKind.SETTLE]
+    return {(each.direction, str(each.body["delivery"])): str(each.body["reason"]) for each in said}
+
+
 def _line(view: View, line: Metered) -> dict[str, str]:
     standing = "one_sided" if line.is_one_sided else line.standing.value
     kind = "bad" if line.standing in OPEN else STANDING_KIND.get(line.standing, "accent")
+    why = f' <span class="gs-muted">{html.escape(line.reason)}</span>' if line.standing is Standing.SETTLED else ""
     return {
         "delivery": line.delivery,
         "at": time_html(line.since),
         "ours": html.escape(figures_text(view, line.ours)),
         "theirs": html.escape(figures_text(view, line.theirs)),
-        "standing": chip_html(view.t(f"standing_of.{standing}"), kind),
+        "standing": chip_html(view.t(f"standing_of.{standing}"), kind) + why,
     }
 
 
-def _show_dispute(view: View, line: Metered) -> None:
+def _show_dispute(view: View, line: Metered, why: Mapping[str, str]) -> None:
     other = Side.CONSUMER if line.side is Side.PROVIDER else Side.PROVIDER
     choices = {"ours": (line.side, line.ours), "theirs": (other, line.theirs)}
     with panel(view.t("dispute.title"), view.t("dispute.hint")) as place:
@@ -82,11 +100,14 @@ def _show_dispute(view: View, line: Metered) -> None:
                     text(figures_text(view, figures)).classes("gs-left")
                     if figures is not None:
                         ui.html(f"<code>sha256 {html.escape(figures.sha256[:24])}…</code>", sanitize=False)
-        said = [(view.t("dispute.standing"), html.escape(view.t(f"standing_of.{line.standing.value}")))]
-        if line.our_choice:
-            said.append((view.t("dispute.our_choice"), html.escape(view.t(f"side.{line.our_choice}"))))
-        if line.their_choice:
-            said.append((view.t("dispute.their_choice"), html.escape(view.t(f"side.{line.their_choice}"))))
+        said = [
+            (view.t("dispute.delivery"), f"<code>{html.escape(line.delivery)}</code>"),
+            (view.t("dispute.standing"), html.escape(view.t(f"standing_of.{line.standing.value}"))),
+        ]
+        for whose, choice, reason in (("our", line.our_choice, why["out"]), ("their", line.their_choice, why["in"])):
+            if choice:
+                said.append((view.t(f"dispute.{whose}_choice"), html.escape(view.t(f"side.{choice}"))))
+                said.append((view.t(f"dispute.{whose}_reason"), html.escape(reason)))
         said.append((view.t("dispute.lapses"), time_html(line.due_at)))
         facts(said)
         text(view.t("dispute.ways")).classes("gs-muted")

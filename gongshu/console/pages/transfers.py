@@ -179,7 +179,7 @@ def _show_deliveries(view: View, deliveries: list[Delivery], names: Mapping[str,
         key="id",
         markup=("outcome", "at"),
         numbers=("rows", "size"),
-        wrap=("dataset",),
+        wrap=("dataset", "party"),
         page_size=10,
     )
 

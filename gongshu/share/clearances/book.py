@@ -19,7 +19,13 @@ from gongshu.model.ids import DatasetId, PartyId
 from gongshu.packs import Pack, Packs
 from gongshu.secure.parties import PartyRegistry
 from gongshu.share.clearances import store
-from gongshu.share.clearances.errors import ApprovalRefused, ClearanceClosed, ClearanceInvalid, ClearanceUnknown
+from gongshu.share.clearances.errors import (
+    ApprovalRefused,
+    ClearanceClosed,
+    ClearanceEndUnexplained,
+    ClearanceInvalid,
+    ClearanceUnknown,
+)
 from gongshu.share.clearances.judging import is_inside, needed_at_home, needed_kinds
 from gongshu.share.clearances.model import APPROVERS, Approval, Clearance, Kind, PartyStanding, State
 from gongshu.share.clearances.records import PACK, TEXT_MAX, Case, empty_record, find_faults
@@ -177,14 +183,17 @@ class ClearanceBook:
         return approved
 
     def refuse(self, clearance_id: str, actor: Subject, reason: str) -> Clearance:
-        """Refuse a request for good. Raises: NotAllowed, ClearanceUnknown, ClearanceClosed, ClearanceInvalid."""
+        """Refuse a request for good.
+
+        Raises: NotAllowed, ClearanceUnknown, ClearanceClosed, ClearanceEndUnexplained.
+        """
         self._require_person(actor, frozenset(APPROVERS), "refuse clearances")
         return self._end(clearance_id, actor, reason, Step.REFUSE)
 
     def revoke(self, clearance_id: str, actor: Subject, reason: str) -> Clearance:
         """End a clearance for good; what flows by it ends within seconds.
 
-        Raises: NotAllowed, ClearanceUnknown, ClearanceClosed, ClearanceInvalid.
+        Raises: NotAllowed, ClearanceUnknown, ClearanceClosed, ClearanceEndUnexplained.
         """
         self._require_person(actor, ENDERS, "revoke clearances")
         return self._end(clearance_id, actor, reason, Step.REVOKE)
@@ -219,10 +228,9 @@ class ClearanceBook:
 
     def _end(self, clearance_id: str, actor: Subject, reason: str, step: Step) -> Clearance:
         with self._database.begin() as connection:
-            clearance = self._find_open(connection, clearance_id, step)
+            self._find_open(connection, clearance_id, step)
             if not 0 < len(reason.strip()) <= TEXT_MAX:
-                missing = f"a reason of 1 to {TEXT_MAX} characters is missing"
-                raise ClearanceInvalid(dataset_id=clearance.dataset_id, party=clearance.party_id, reason=missing)
+                raise ClearanceEndUnexplained(clearance_id=clearance_id[:200], step=step.value, longest=TEXT_MAX)
             who, now = actor.subject_id, self._clock()
             if not store.end_clearance(connection, clearance_id, step.value, by=who, why=reason.strip(), at=now):
                 raise ClearanceClosed(clearance_id=clearance_id[:200], state="ended", step=step.value)

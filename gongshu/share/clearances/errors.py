@@ -27,6 +27,13 @@ class ClearanceClosed(Conflict):
     template = "Clearance {clearance_id} is {state} and cannot be {step}. Request a new one where it is still needed."
 
 
+class ClearanceEndUnexplained(InvalidInput):
+    """A clearance is to end, and nobody says why."""
+
+    code = "share.clearance_end_unexplained"
+    template = "Clearance {clearance_id} is not {step}: a reason of 1 to {longest} characters is missing. Give one."
+
+
 class ApprovalRefused(Refused):
     """An approval that does not count."""
 

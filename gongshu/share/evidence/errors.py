@@ -21,11 +21,12 @@ class SettlementRefused(Conflict):
 
 
 class SettlementUnexplained(InvalidInput):
-    """A person says whose figures count, and not why."""
+    """A person says whose figures count, and not why, or at a length that the other side does not take."""
 
     code = "share.settlement_unexplained"
     template = (
-        "Delivery {delivery} of agreement {agreement_id} is not settled: no reason is given to be signed. Give one."
+        "Delivery {delivery} of agreement {agreement_id} is not settled: a reason of 1 to {longest} characters is "
+        "signed with it. Give one."
     )
 
 

@@ -24,6 +24,7 @@ from gongshu.share.engine import Engine
 from gongshu.share.evidence import lines
 from gongshu.share.evidence.book import SYSTEM, EvidenceBook
 from gongshu.share.evidence.disputes import OPEN, Event, Standing
+from gongshu.share.evidence.entries import TEXT_MAX
 from gongshu.share.evidence.errors import SettlementUnexplained
 from gongshu.share.evidence.exchange import Exchange
 from gongshu.share.evidence.model import Entry, EntryKind, EvidenceSettings, Figures, Metered
@@ -190,11 +191,11 @@ class EvidenceService:
         Raises: NotAllowed, SettlementUnexplained, AgreementUnknown, SettlementRefused.
         """
         require_right(actor, DEALERS, "settle disputes")
-        if not (reason := reason.strip()):
-            raise SettlementUnexplained(agreement_id=agreement_id[:200], delivery=delivery[:200])
+        if not 0 < len(reason := reason.strip()) <= TEXT_MAX:
+            raise SettlementUnexplained(agreement_id=agreement_id[:200], delivery=delivery[:200], longest=TEXT_MAX)
         with self._database.begin() as connection:
             agreement = self._book.lock(connection, agreement_id)
-            self._book.choose(connection, agreement, delivery, figures, reason=reason[:2000], actor=actor.subject_id)
+            self._book.choose(connection, agreement, delivery, figures, reason=reason, actor=actor.subject_id)
             return self._metered(connection, agreement, self._book.delivery(connection, agreement, delivery))
 
     def metered(

@@ -174,6 +174,8 @@ def test_a_disputed_contract_is_settled_from_its_page(visit: NewVisit) -> None:
     page.fill("[data-test=settle-reason]", "counted anew")
     page.click("[data-test=take-theirs]")
     page.get_by_text(t("standing_of.answered")).first.wait_for()
+    said = page.locator(".gs-dispute").inner_text()
+    assert f"{t('dispute.our_reason')}\ncounted anew" in said, "what was signed is there to be read"
     assert window.faults == []
 
 

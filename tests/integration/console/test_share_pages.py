@@ -259,6 +259,38 @@ def test_a_form_keeps_what_was_typed_when_it_is_refused(visit: NewVisit) -> None
     assert window.faults == []
 
 
+def test_what_a_record_lacks_is_said_by_the_name_of_its_field(visit: NewVisit) -> None:
+    window = visit("li")
+    page = window.open("/sharing/clearances/new?dataset=recipes")
+    page.fill("[data-test=name]", "甲")
+    page.fill("[data-test=post]", "岗" * 201)
+    page.click("[data-test=go]")
+    page.get_by_text(t("strict.expected", longest=200)).wait_for()
+    page = window.open("/sharing/clearances/new?dataset=grid_load")
+    for aspect in page.locator(".gs-aspect").all():
+        aspect.locator("textarea").first.fill("合同目的")
+        aspect.locator(".q-checkbox").click()
+    page.click("[data-test=go]")
+    page.get_by_text(t("important.reference") + "”一栏应填1 到 200 个字").wait_for()
+    page.fill("[data-test=reference]", "HT-1")
+    page.fill("[data-test=signed_on]", "2999-01-01")
+    page.click("[data-test=go]")
+    page.get_by_text(t("important.signed_on") + "”一栏应填已到的日期").wait_for()
+    assert window.faults == []
+
+
+def test_a_long_name_of_a_partner_widens_no_page_and_hides_no_column(visit: NewVisit) -> None:
+    window = visit("li", "en", 1024)
+    page = window.open(f"/catalogue/{EMPTIED}")
+    page.evaluate("for (const each of document.querySelector('.gs-title').children) each.textContent = 'W'.repeat(300)")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page = window.open("/sharing/ledger")
+    page.locator(".gs-dispute td").first.wait_for()
+    page.evaluate("document.querySelector('.gs-dispute td a').textContent = 'W'.repeat(180)")
+    assert page.evaluate("document.querySelector('.gs-dispute td').offsetWidth < 330"), "the counts stay in sight"
+    assert window.faults == []
+
+
 def test_a_counter_offer_begins_with_the_terms_on_the_table(visit: NewVisit) -> None:
     window = visit("li")
     page = window.open("/sharing/agreements")

@@ -24,11 +24,11 @@ from gongshu.secure.gate import SqlQuery
 from gongshu.secure.keys import KeyStore
 from gongshu.secure.parties import PartyRegistry
 from gongshu.share.dsp.messages import FORMAT_PUSH
-from gongshu.share.dsp.states import State
+from gongshu.share.dsp.states import Side, State
 from gongshu.share.encoding import Encoding
 from gongshu.share.errors import AgreementUnknown, PeerRefused
 from gongshu.share.evidence.entries import ENTRY_DOMAIN
-from gongshu.share.evidence.errors import BundleUnwritable
+from gongshu.share.evidence.errors import BundleUnwritable, SettlementUnexplained
 from gongshu.share.evidence.exporting import Exporter
 from gongshu.share.keeping.chain import canonical, hash_of, sign
 from gongshu.share.receiving import Opening
@@ -504,6 +504,8 @@ def test_a_dispute_stops_deliveries_until_a_person_of_each_side_settles_it(
         url = f"{site.address}/api/v1/share/metered/settle"
         unexplained = httpx.post(url, json={**answer, "reason": " "})
         assert (unexplained.status_code, unexplained.json()["code"]) == (400, "share.settlement_unexplained")
+        with pytest.raises(SettlementUnexplained, match="1 to 2000 characters"):
+            site.evidence.settle(active.agreement_id, open_one["delivery"], Side.PROVIDER, site.li, reason="x" * 2001)
         assert httpx.post(url, json={**answer, "reason": "counted again"}).status_code == 200
         meet(mill, shop)
     assert shop.share.pull_into(transfer.process_id, "parts_here", shop.li) == "parts_here"

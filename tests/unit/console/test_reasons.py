@@ -22,7 +22,12 @@ from gongshu.console.reasons import (
 from gongshu.secure.errors import AccountInvalid, Denied
 from gongshu.secure.gate.service import ASK_ADMINISTRATOR, ASK_PROVIDER
 from gongshu.secure.identity.rules import name_fault, password_fault
+from gongshu.share.clearances.errors import ClearanceClosed
+from gongshu.share.clearances.model import State
+from gongshu.share.clearances.states import Step
 from gongshu.share.errors import PeerRefused, TermsForbid
+from gongshu.share.evidence.disputes import Standing
+from gongshu.share.evidence.errors import SettlementRefused
 from gongshu.share.spaces.errors import SpaceMoveIllegal
 
 SHARE = Path(str(gongshu.share.__file__)).parent
@@ -115,6 +120,13 @@ def test_states_and_lists_of_steps_inside_of_an_error_are_said_in_chinese() -> N
     assert "。。" not in error_in_chinese(told), "a sentence inside of a sentence ends once"
     assert in_chinese("the state STARTED does not allow it") == "状态 已开始 不允许"
     assert in_chinese("lot, part_number, admitted") == "lot, part_number, admitted", "columns stay what they are"
+
+
+def test_no_state_of_a_clearance_or_a_dispute_stays_english_in_an_error() -> None:
+    closed = [ClearanceClosed(clearance_id="7", state=state.value, step=step.value) for state in State for step in Step]
+    settled = [SettlementRefused(agreement_id="7", delivery="7", state=each.value) for each in Standing]
+    said = [error_in_chinese(error) for error in (*closed, *settled)]
+    assert [each for each in said if re.search("[a-z]", each)] == []
 
 
 def test_whoever_makes_accounts_or_grades_reads_in_chinese_what_is_wrong() -> None:

@@ -12,7 +12,7 @@ from gongshu.console.column_words import describe_column, describe_columns
 from gongshu.console.copy_looks import figure_of, gives_figures, group_min_of, purposes_of, uses_of
 from gongshu.console.frame import View
 from gongshu.console.pages.agreements import contract_path
-from gongshu.console.pages.contract_evidence import figures_text, operation_text
+from gongshu.console.pages.contract_evidence import _line, figures_text, operation_text
 from gongshu.console.pages.offer import obstacle_of
 from gongshu.console.pages.partners import fingerprint_html
 from gongshu.console.pages.process import acts_of
@@ -31,7 +31,8 @@ from gongshu.packs import load_packs
 from gongshu.share.automation import Action
 from gongshu.share.dsp.states import Kind, Side, State
 from gongshu.share.enforcement import CLASSES, enforcement_of
-from gongshu.share.evidence.model import Figures
+from gongshu.share.evidence.disputes import Standing as Counted
+from gongshu.share.evidence.model import Figures, Metered
 from gongshu.share.invites import without_spaces
 from gongshu.share.keeping.chain import NOBODY, NOTHING_READ, ROWS_UNKNOWN
 from gongshu.share.keeping.judging import FIGURES
@@ -225,6 +226,14 @@ def test_a_rate_needs_two_looks_and_time_between_them() -> None:
 def test_what_one_side_has_not_counted_is_a_dash() -> None:
     assert figures_text(view(), None) == "–"
     assert figures_text(view(), Figures(1200, 3_200_000, "")) == "1,200 rows · 3.2\u00a0MB"
+
+
+def test_what_a_settlement_was_said_for_stands_beside_it() -> None:
+    now, figures = datetime(2027, 1, 31, tzinfo=UTC), Figures(3, 9, "")
+    fields: Any = {"agreement_id": "7", "counterparty": "urn:p", "side": Side.PROVIDER, "delivery": "1"}
+    fields |= {"is_one_sided": False, "ours": figures, "theirs": figures, "our_choice": "", "their_choice": ""}
+    settled = Metered(**fields, standing=Counted.SETTLED, reason="<b>a batch was lost</b>", since=now, due_at=None)
+    assert "&lt;b&gt;a batch was lost" in _line(view(), settled)["standing"]
 
 
 def test_the_address_of_a_contract_keeps_odd_ids_whole() -> None:

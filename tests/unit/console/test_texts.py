@@ -87,7 +87,11 @@ FAMILIES: dict[str, list[str]] = {
     "transfers": list(WAYS.values()),
     "contract": ["with_provider", "with_consumer", "end_provider", "end_consumer"],
     "metered": ["ours", "theirs"],
-    "dispute": ["take_ours", "take_theirs"],
+    "dispute": [
+        "take_ours",
+        "take_theirs",
+        *(f"{who}_{what}" for who in ("our", "their") for what in ("choice", "reason")),
+    ],
     "deletion": ["ours", "theirs"],
     "comparison": values(Comparison),
     "terms_group": re.findall(r'self._group\("(\w+)"\)', TERMS_CODE),

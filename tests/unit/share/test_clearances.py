@@ -20,7 +20,13 @@ from gongshu.secure.errors import NotAllowed
 from gongshu.secure.keys import KeyStore
 from gongshu.secure.parties import Party, PartyRegistry
 from gongshu.share.clearances.book import ClearanceBook
-from gongshu.share.clearances.errors import ApprovalRefused, ClearanceClosed, ClearanceInvalid, ClearanceUnknown
+from gongshu.share.clearances.errors import (
+    ApprovalRefused,
+    ClearanceClosed,
+    ClearanceEndUnexplained,
+    ClearanceInvalid,
+    ClearanceUnknown,
+)
 from gongshu.share.clearances.judging import judge_grade, needed_kinds
 from gongshu.share.clearances.model import Approval, Clearance, Kind, PartyStanding, State
 from gongshu.share.clearances.records import aspects_of
@@ -318,8 +324,9 @@ def test_what_ended_stays_ended(desk: Desk) -> None:
                 end(ended, STEWARD, "x")
     with pytest.raises(ClearanceUnknown):
         desk.book.approve("urn:uuid:nothing", STEWARD)
-    with pytest.raises(ClearanceInvalid, match="reason"):
-        desk.book.revoke(desk.cleared().clearance_id, OWNER, "  ")
+    for wordless in ("  ", "x" * 4001):
+        with pytest.raises(ClearanceEndUnexplained, match="is not revoked: a reason of 1 to 4000 characters"):
+            desk.book.revoke(desk.cleared().clearance_id, OWNER, wordless)
 
 
 def test_the_clock_ends_it(desk: Desk) -> None:
