@@ -75,7 +75,8 @@ class Admission:
         if not is_ours or (counterparty is not None and record.counterparty != counterparty):
             raise ProcessUnknown(process_id=transfer_id[:200])
         is_starting = record.pending is Move.START and record.pending_sent
-        is_stopping = record.held or (record.pending is not None and not is_starting)
+        is_going_on = record.pending is None or record.pending is Move.START_ANEW
+        is_stopping = record.held or not (is_going_on or is_starting)
         if is_stopping or not (record.state is State.STARTED or is_starting):
             raise TransferStopped(transfer_id=transfer_id, reason=f"it is {record.state}")
         return record

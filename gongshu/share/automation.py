@@ -45,6 +45,8 @@ class Action(StrEnum):
     VERIFY = "verify"
     FINALIZE = "finalize"
     START = "start"
+    START_ANEW = "start_anew"
+    """Provider: answer a resumption by the consumer with a new data address."""
     SUSPEND = "suspend"
     COMPLETE = "complete"
     TERMINATE = "terminate"

@@ -193,6 +193,11 @@ class Engine:
         if activate_agreement(connection, agreement_id):
             self._desk.leave()
 
+    def answer_resumption(self, connection: sa.Connection, record: Record) -> None:
+        """Note that the consumer of a transfer waits for a start of ours, within `begin`."""
+        is_next = record.pending is None and not store.has_reactions(connection, record.process_id)
+        self._queue_reaction(connection, record.process_id, Action.START_ANEW, self._clock(), at_once=is_next)
+
     # ---- what became of our messages --------------------------------------------------------------------------------
 
     def confirm(self, kind: Kind, process_id: str, message_id: str, *, peer_pid: str | None = None) -> None:

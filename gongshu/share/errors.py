@@ -137,6 +137,13 @@ class OfferTaken(Conflict):
     template = "There is already an offer {offer_id}. Its terms never change: choose another id, or none."
 
 
+class AnswerAwaited(Unavailable):
+    """A start came while ours was under way, so that nothing tells whether it answers ours."""
+
+    code = "share.answer_awaited"
+    template = "Transfer {process_id} takes no start now: its own is not answered yet. Send it again in a moment."
+
+
 class InboxBusy(Unavailable):
     """A delivery cannot be taken at this moment."""
 

@@ -15,13 +15,13 @@ from gongshu.share.agreements import insert_agreement
 from gongshu.share.bindings import read_proof
 from gongshu.share.dsp.messages import ANSWERS, build_state
 from gongshu.share.dsp.reader import Inbound
-from gongshu.share.dsp.states import Kind, Move, Refusal, Side, State, confirm, decide, shown_state
+from gongshu.share.dsp.states import Kind, Move, Refusal, Side, State, decide, shown_state
 from gongshu.share.engine import Engine
 from gongshu.share.errors import MessageInvalid, MoveIllegal, ProcessUnknown
 from gongshu.share.model import Record
 from gongshu.share.odrl import text_hash
 from gongshu.share.ports import Clock
-from gongshu.share.repeating import answers_resumption, take_anew
+from gongshu.share.repeating import is_resumption, read_move, take_anew
 from gongshu.share.short_ids import short_id
 from gongshu.share.signals import new_urn
 
@@ -117,13 +117,10 @@ class Inbox:
 
     def _accept(self, connection: sa.Connection, record: Record, inbound: Inbound, changes: Json) -> Record | None:
         """Store what the message changes and return the process after it; None if it is the last one repeated."""
-        move = inbound.move
-        assert move is not None, "only process messages come here"
+        move = read_move(connection, record, inbound)
         body_hash = text_hash(inbound.raw.decode("utf-8", "replace"))
         knows_ours = inbound.document.get(ANSWERS, record.pending_message) == record.pending_message
         step = decide(record.process, move, record.side.other, self._clock(), knows_ours=knows_ours)
-        if isinstance(step, Refusal) and answers_resumption(connection, record, inbound):
-            step = confirm(replace(record.process, pending=move), self._clock())  # where both stand already
         if isinstance(step, Refusal):
             last = store.last_received(connection, record.process_id)
             if inbound.message_id is None and last is not None and last[1] == body_hash:
@@ -152,6 +149,8 @@ class Inbox:
             body=_without_secrets(inbound.document),
             at=self._clock(),
         )
+        if is_resumption(record, inbound):
+            self._engine.answer_resumption(connection, after)
         return after
 
     def state_for(self, counterparty: PartyId, process_id: str, kind: Kind) -> Json:

@@ -47,6 +47,7 @@ _LEASE_THEM = (
 )
 _UNDER_WAY = sa.update(share_processes).where(share_processes.c.process_id.in_(_IDS)).values(pending_sent=True)
 
+_STARTS = frozenset({Move.START, Move.START_ANEW})
 _TERMINATIONS = frozenset({Move.TERMINATE, Move.TRANSFER_TERMINATE})
 
 
@@ -146,7 +147,7 @@ class Outbox:
     def _post(self, record: Record, entry: Entry) -> Reply:
         document = orjson.loads(entry.document)
         move = entry.move
-        if move is Move.START and record.side is Side.PROVIDER and (address := self._mint_address(record)):
+        if move in _STARTS and record.side is Side.PROVIDER and (address := self._mint_address(record)):
             document["dataAddress"] = address
         if move is Move.TRANSFER_REQUEST and record.data_address:
             document["dataAddress"] = orjson.loads(record.data_address)
@@ -246,6 +247,9 @@ class Outbox:
             self._clock(), SYSTEM, f"{record.kind}.given_up", record.process_id, "failed", {"reason": reason[:300]}
         )
         self._audit.write(event)
+        if entry.move is Move.START_ANEW:  # the other side did not wait for it: the transfer goes on
+            self._engine.cancel(record.process_id, entry.message_id)
+            return
         is_telling = peer_knows and record.peer_pid is not None and entry.move not in _TERMINATIONS
         try:
             self._engine.cancel(record.process_id, entry.message_id, terminate_because=reason if is_telling else "")

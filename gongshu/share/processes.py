@@ -229,3 +229,11 @@ def drop_reactions(connection: sa.Connection, process_id: str) -> None:
 def messages_of(connection: sa.Connection, process_id: str) -> Sequence[Mapping[str, Any]]:
     """Return the messages of a process in order."""
     return [row._asdict() for row in _MESSAGES.all(connection, {"process_id": process_id})]
+
+
+def is_resumed(connection: sa.Connection, record: Record) -> bool:
+    """True if the newest messages of a transfer that both sides have are its consumer's suspension and resumption."""
+    newest = messages_of(connection, record.process_id)[-2:]
+    direction = "out" if record.side is Side.CONSUMER else "in"
+    seen = [(message["direction"], message["message_type"]) for message in newest]
+    return seen == [(direction, Move.SUSPEND.message_type), (direction, Move.START.message_type)]

@@ -231,6 +231,8 @@ class Reactor:
             return _terminate(record, judged.fault) if judged.fault else Plan(Move.FINALIZE, signed=judged.signed)
         if action is Action.START:
             return self._plan_start(record)
+        if action is Action.START_ANEW:
+            return self._plan_start_anew(record)
         if action in (Action.OFFER, Action.COUNTER):
             move = Move.OFFER if action is Action.OFFER else Move.REQUEST
             content = {"offer": orjson.loads(record.own_policy)}
@@ -304,6 +306,14 @@ class Reactor:
         except GongshuError as error:  # an agreement that cannot be read delivers nothing
             why_not = str(error)
         return _terminate(record, why_not) if why_not else Plan(Move.START)
+
+    def _plan_start_anew(self, record: Record) -> Plan:
+        with self._database.connect() as connection:
+            is_due = store.is_resumed(connection, record)
+        if record.state is not State.STARTED or record.held or not is_due:
+            return Plan()
+        plan = self._plan_start(record)
+        return replace(plan, move=Move.START_ANEW) if plan.move is Move.START else plan
 
     def _agreement_fault(self, record: Record) -> str | None:
         with self._database.connect() as connection:

@@ -18,9 +18,11 @@ from gongshu.share.contract_book import CONTRACT
 from gongshu.share.dsp.messages import ANSWERS
 from gongshu.share.dsp.reader import Inbound
 from gongshu.share.dsp.states import Move, Side, State
+from gongshu.share.errors import AnswerAwaited
 from gongshu.share.model import Record
 from gongshu.share.odrl import text_hash
 from gongshu.share.reactor import AGREEMENT_AHEAD_MAX, read_stamp
+from gongshu.share.short_ids import short_id
 from gongshu.share.signals import new_urn
 
 Json = dict[str, Any]
@@ -48,18 +50,25 @@ def take_anew(
     return {}
 
 
-def answers_resumption(connection: sa.Connection, record: Record, inbound: Inbound) -> bool:
-    """True if a start of the provider is its answer to ours, which has resumed the transfer already.
+def read_move(connection: sa.Connection, record: Record, inbound: Inbound) -> Move:
+    """Return what a message is: a start of the provider may be its answer to our own, and a start anew.
 
     EDC 0.14.1 answers a consumer's start by one of its own, with a new data address, and ends the transfer where that
-    is refused. Our own kind does not: its messages name what they answer.
+    is refused. Our own kind does not: its messages name what they answer. See decision 0103.
+    Raises: AnswerAwaited if ours is still under way; a start sent before it arrived would look the same.
     """
-    if inbound.move is not Move.START or record.side is not Side.CONSUMER or record.state is not State.STARTED:
-        return False
-    if ANSWERS in inbound.document or record.pending is not None:
-        return False
-    newest = store.messages_of(connection, record.process_id)[-1]
-    return (newest["direction"], newest["message_type"]) == ("out", Move.START.message_type)
+    assert inbound.move is not None, "only process messages come here"
+    if inbound.move is not Move.START or record.side is not Side.CONSUMER or ANSWERS in inbound.document:
+        return inbound.move
+    if record.pending is Move.START and record.pending_sent:
+        raise AnswerAwaited(process_id=short_id(record.process_id))
+    is_answer = record.state is State.STARTED and store.is_resumed(connection, record)
+    return Move.START_ANEW if is_answer else Move.START
+
+
+def is_resumption(record: Record, inbound: Inbound) -> bool:
+    """True if a consumer resumes a transfer and waits for a start of ours; our own kind asks when it needs a token."""
+    return inbound.move is Move.START and record.side is Side.PROVIDER and ANSWERS not in inbound.document
 
 
 def _take_agreement(connection: sa.Connection, record: Record, inbound: Inbound, now: datetime) -> Json:

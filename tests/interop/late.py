@@ -99,7 +99,7 @@ def we_buy(world: World) -> set[str]:
 
 
 def edc_buys(world: World) -> set[str]:
-    """EDC consumes: a contract, its data, suspended and resumed at once by us, ended by EDC."""
+    """EDC consumes: a contract, its data, suspended and resumed at once by us, then by EDC, and ended by EDC."""
     ours, edc = world.ours, world.edc
     ours.post("/share/offers", {"dataset_id": "orders", "terms": {"until": "2099-12-31T00:00:00Z"}})
     offer = only(only(edc.catalogue(ours.base, ours.party)["dataset"])["hasPolicy"])
@@ -117,6 +117,16 @@ def edc_buys(world: World) -> set[str]:
     until("EDC has the new address", lambda: _address(world, theirs))
     assert csv_rows(fetched(world, theirs).content) == offered_rows(), "the rows differ from ours"
     world.say("pull by EDC's user: all rows")
+    before = edc.data_address(theirs)["authorization"]
+    edc.act(theirs, "suspend", "at once")
+    again |= _reached(world, "suspend by EDC", "transfers", transfer, "SUSPENDED")
+    edc.wait("transferprocesses", theirs, "SUSPENDED")
+    edc.act(theirs, "resume")
+    again |= _reached(world, "resume by EDC", "transfers", transfer, "STARTED")
+    until("EDC has our address", lambda: (_address(world, theirs) or {}).get("authorization", before) != before or None)
+    edc.wait("transferprocesses", theirs, "STARTED")
+    assert csv_rows(fetched(world, theirs).content) == offered_rows(), "the rows differ from ours"
+    world.say("pull by EDC's user with the address it got: all rows")
     edc.act(theirs, "terminate", "enough seen")
     ours.wait("transfers", transfer, "TERMINATED")
     return again

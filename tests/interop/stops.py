@@ -17,6 +17,7 @@ def run(world: World) -> None:
     we_suspend(world, agreed)
     we_resume(world, bought)
     we_terminate(world, bought)
+    edc_resumes(world, agreed)
     edc_terminates(world, agreed)
     we_are_killed(world, agreed, offer)
     edc_is_killed(world, bought)
@@ -50,7 +51,7 @@ def we_suspend(world: World, agreement: str) -> None:
     assert ours.outside(address["endpoint"], before) in (401, 403), "a suspended transfer delivers"
     ours.post(f"/share/transfers/{mine}/resume", {})
     edc.wait("transferprocesses", transfer, "STARTED")
-    until("EDC has the new address", lambda: edc.data_address(transfer)["authorization"] != before or None)
+    _renewed(world, transfer, before)
     assert csv_rows(fetched(world, transfer).content) == offered_rows(), "the rows differ from ours"
     world.say("we suspend as provider: SUSPENDED at EDC, its token void; resumed: STARTED, new token, pull whole")
     ours.post(f"/share/transfers/{mine}/terminate", {"reason": "done"})
@@ -70,6 +71,29 @@ def we_resume(world: World, agreement: str) -> None:
     ours.wait("transfers", transfer, "STARTED")
     assert ours.rows(ours.pull(transfer, "we_resumed")) == source_rows(), "the rows differ from the source"
     world.say("we suspend and resume as consumer: STARTED on both sides, pull whole")
+
+
+def edc_resumes(world: World, agreement: str) -> None:
+    """EDC suspends and resumes as consumer: it waits for a start of ours, and pulls with the address in it."""
+    ours, edc = world.ours, world.edc
+    transfer = edc.transfer(ours.base, agreement, "HttpData-PULL")
+    edc.wait("transferprocesses", transfer, "STARTED")
+    mine = ours.transfer_with(agreement, EDC_PARTY)["process_id"]
+    address = edc.data_address(transfer)
+    before = address["authorization"]
+    for _ in range(2):
+        edc.act(transfer, "suspend", "the other machine is serviced")
+        ours.wait("transfers", mine, "SUSPENDED")
+        edc.wait("transferprocesses", transfer, "SUSPENDED")
+        assert ours.outside(address["endpoint"], before) in (401, 403), "a suspended transfer delivers"
+        edc.act(transfer, "resume")
+        edc.wait("transferprocesses", transfer, "STARTED")
+        ours.wait("transfers", mine, "STARTED")
+        before = _renewed(world, transfer, before)
+        assert csv_rows(fetched(world, transfer).content) == offered_rows(), "the rows differ from ours"
+    world.say("EDC suspends and resumes as consumer, twice: STARTED on both sides, new token each time, pull whole")
+    edc.act(transfer, "terminate", "done")
+    ours.wait("transfers", mine, "TERMINATED")
 
 
 def we_terminate(world: World, agreement: str) -> None:
@@ -139,3 +163,13 @@ def edc_is_killed(world: World, agreement: str) -> None:
     again = ours.contracted(EDC_PARTY, "readings")
     assert ours.rows(ours.pull(ours.transfer(again), "edc_again")) == source_rows(), "the rows differ from the source"
     world.say("a new contract with the EDC that came back: FINALIZED, pull whole")
+
+
+def _renewed(world: World, transfer_id: str, before: str) -> str:
+    """Return the token that EDC holds, as soon as it is another one."""
+
+    def look() -> str | None:
+        token = str(world.edc.data_address(transfer_id)["authorization"])
+        return token if token != before else None
+
+    return until("EDC has the new address", look)

@@ -147,6 +147,7 @@ def path_of(move: Move, peer_pid: str | None) -> str:
         Move.TERMINATE: f"/negotiations/{pid}/termination",
         Move.TRANSFER_REQUEST: "/transfers/request",
         Move.START: f"/transfers/{pid}/start",
+        Move.START_ANEW: f"/transfers/{pid}/start",
         Move.SUSPEND: f"/transfers/{pid}/suspension",
         Move.COMPLETE: f"/transfers/{pid}/completion",
         Move.TRANSFER_TERMINATE: f"/transfers/{pid}/termination",

@@ -46,7 +46,7 @@ class State(StrEnum):
 
 
 class Move(StrEnum):
-    """The messages that change a state; the two events of a negotiation count as messages of their own."""
+    """The messages that change a state; two events of a negotiation and two uses of a start count as their own."""
 
     REQUEST = "ContractRequestMessage"
     OFFER = "ContractOfferMessage"
@@ -57,6 +57,8 @@ class Move(StrEnum):
     TERMINATE = "ContractNegotiationTerminationMessage"
     TRANSFER_REQUEST = "TransferRequestMessage"
     START = "TransferStartMessage"
+    START_ANEW = "TransferStartMessage ANEW"
+    """A provider's answer to the consumer's resumption, with a new data address: both stand in STARTED already."""
     SUSPEND = "TransferSuspensionMessage"
     COMPLETE = "TransferCompletionMessage"
     TRANSFER_TERMINATE = "TransferTerminationMessage"
@@ -77,13 +79,14 @@ TARGET = {
     Move.TERMINATE: State.TERMINATED,
     Move.TRANSFER_REQUEST: State.REQUESTED,
     Move.START: State.STARTED,
+    Move.START_ANEW: State.STARTED,
     Move.SUSPEND: State.SUSPENDED,
     Move.COMPLETE: State.COMPLETED,
     Move.TRANSFER_TERMINATE: State.TERMINATED,
 }
 """Where each message leads, whatever the state it is sent in."""
 
-REPEATABLE = frozenset({Move.OFFER, Move.REQUEST, Move.START, Move.SUSPEND})
+REPEATABLE = frozenset({Move.OFFER, Move.REQUEST, Move.START, Move.START_ANEW, Move.SUSPEND})
 """Messages whose target state a process can reach more than once."""
 
 FINAL = frozenset({State.FINALIZED, State.COMPLETED, State.TERMINATED})
@@ -128,12 +131,14 @@ TABLE: tuple[Transition, ...] = (
     Transition(_T, State.STARTED, Move.COMPLETE, _BOTH),
     Transition(_T, State.STARTED, Move.SUSPEND, _BOTH),
     Transition(_T, State.SUSPENDED, Move.START, _BOTH),
+    Transition(_T, State.STARTED, Move.START_ANEW, _P),
     Transition(_T, State.REQUESTED, Move.TRANSFER_TERMINATE, _BOTH),
     Transition(_T, State.STARTED, Move.TRANSFER_TERMINATE, _BOTH),
     Transition(_T, State.SUSPENDED, Move.TRANSFER_TERMINATE, _BOTH),
 )
 """Source: Dataspace Protocol 2025-1, figures of the contract negotiation and transfer process state machines; the three
-tolerated rows follow the sentence that a termination may be sent at any state. See decision 0039."""
+tolerated rows follow the sentence that a termination may be sent at any state. A start anew is not in the figures, and
+changes no state. See decisions 0039 and 0103."""
 
 _ROWS: dict[tuple[Kind, State, Move | None, Side], Transition] = {
     (row.kind, row.before, row.move, sender): row for row in TABLE for sender in row.senders
@@ -271,6 +276,8 @@ def reconcile(process: Process, peer_state: State, *, was_refused: bool) -> Verd
     'adopt'
     """
     assert process.pending is not None, "only a pending message can be reconciled"
+    if peer_state is process.state:
+        return Verdict.RESEND
     if peer_state is TARGET[process.pending]:
         return Verdict.ADOPT if was_refused or process.pending not in REPEATABLE else Verdict.RESEND
     if peer_state in (State.COMPLETED, State.TERMINATED):
@@ -278,7 +285,7 @@ def reconcile(process: Process, peer_state: State, *, was_refused: bool) -> Verd
     after = _ALONE[process.kind, TARGET[process.pending], process.side.other]
     if peer_state in after - _ALONE[process.kind, process.state, process.side.other]:
         return Verdict.ADOPT
-    return Verdict.RESEND if peer_state is process.state else Verdict.DIVERGED
+    return Verdict.DIVERGED
 
 
 def shown_state(process: Process) -> State:
@@ -308,6 +315,8 @@ def termination_of(kind: Kind) -> Move:
 def _decide_ours(process: Process, move: Move, now: datetime) -> Step | Refusal:
     if process.pending is not None:
         return Refusal(f"{process.pending} is still under way")
+    if move is Move.START_ANEW and process.held:
+        return Refusal("this side is stopping it")
     row = _ROWS.get((process.kind, process.state, move, process.side))
     if row is None or row.tolerated:
         return Refusal(f"the state {process.state} does not allow it")
@@ -330,7 +339,7 @@ def _decide_theirs(process: Process, move: Move, now: datetime, *, knows_ours: b
         if move is Move.START and process.pending is Move.START:
             return Refusal("the transfer was suspended by this side, which is resuming it")
         after = replace(process, state=TARGET[move])
-        if process.pending and (after.state in FINAL or not (has_meaning(after) or after.pending_sent)):
+        if process.pending and (after.state in FINAL or _is_moot(after)):
             after, effects = replace(after, pending=None, pending_sent=False), (*effects, Effect.DROP_PENDING)
         return _step(after, effects, now)
     if process.pending and process.pending_sent and knows_ours and has_meaning(process):
@@ -339,6 +348,11 @@ def _decide_theirs(process: Process, move: Move, now: datetime, *, knows_ours: b
             after = replace(process, state=TARGET[move], pending=None, pending_sent=False)
             return _step(after, (Effect.CONFIRM_PENDING, *effects), now)
     return Refusal(f"the state {process.state} does not allow it")
+
+
+def _is_moot(process: Process) -> bool:
+    """True if our message under way means nothing any more; one that led nowhere does not, even if it arrived."""
+    return not has_meaning(process) and (not process.pending_sent or process.pending is Move.START_ANEW)
 
 
 def _is_ending(process: Process) -> bool:

@@ -9,7 +9,8 @@ offer, and a transfer be suspended, resumed, suspended again and completed, with
 it. `python -m tests.unit.share.model_checker 5` explores transfers further. One side's calls about one process follow
 each other, as the lease of the outbox has it, so a refusal is judged before the next attempt. Attempts do not run out
 unless `exhausts`: no protocol makes two sides agree that may fall silent at any moment, so then only being stuck is a
-fault. `answering` has the messages of a transfer name the newest one that their sender had taken, as ours do.
+fault. `answering` has the messages of a transfer name the newest one that their sender had taken, as ours do; without,
+the provider answers a consumer's resumption by a start anew, at any moment or never.
 """
 
 import sys
@@ -44,6 +45,8 @@ class End(NamedTuple):
     """The one that was accepted last."""
     answers: int | None = None
     """What was the newest when the message under way was written."""
+    resuming: int = 0
+    """How many of the consumer's suspension and start are the newest messages that this side knows both to have."""
 
 
 class World(NamedTuple):
@@ -117,6 +120,8 @@ class Checker:
         """A rule or a person of this side wants to say something; or asks for a stop that is not said yet."""
         process = end.process
         for move in self.moves:
+            if move is self.rules.Move.START_ANEW and (self.answering or end.resuming < 2):
+                continue
             if process.pending is None and (move is self.stop or len(end.wire) < self.sends):
                 step = self.decide(process, move, process.side)
                 if isinstance(step, self.rules.Step):
@@ -142,7 +147,7 @@ class Checker:
         """This side learns what became of its message: an acknowledgement, the other's state, a refusal."""
         number = len(end.wire) - 1
         if number in other.seen:
-            yield _with(world, at, end._replace(process=self.rules.confirm(end.process, NOW).process))
+            yield _with(world, at, self._confirmed(end))
         if other.process is not None and self._knows_peer(end):
             yield from self._after_asking(world, at, end, other, was_refused=False)
         _, is_accepted = self._receive(end, other, number)
@@ -159,12 +164,13 @@ class Checker:
         peer_state = rules.shown_state(other.process)
         verdict = rules.reconcile(process, peer_state, was_refused=was_refused)
         if verdict is rules.Verdict.ADOPT:
-            yield _with(world, at, end._replace(process=rules.confirm(process, NOW).process))
+            yield _with(world, at, self._confirmed(end))
         elif verdict is rules.Verdict.END:
             yield self._ended(world, at, end, peer_state)
         elif was_refused and verdict is not rules.Verdict.DIVERGED:
             idle = replace(process, pending=None, pending_sent=False)
-            if process.state is peer_state and not rules.has_meaning(process):
+            is_moot = process.state is peer_state and not rules.has_meaning(process)
+            if is_moot or process.pending is rules.Move.START_ANEW:
                 yield _with(world, at, end._replace(process=idle))
                 return
             step = self.decide(idle, self.stop, process.side)
@@ -172,6 +178,16 @@ class Checker:
                 yield self._ended(world, at, end)
             else:
                 yield _with(world, at, self._noted(end, step))
+
+    def _confirmed(self, end: End) -> End:
+        resuming = self._resuming(end, end.process.pending, end.process.side)
+        return end._replace(process=self.rules.confirm(end.process, NOW).process, resuming=resuming)
+
+    def _resuming(self, end: End, move: Any, sender: Any) -> int:
+        """As `processes.is_resumed`: where this side stands with a message more."""
+        if sender is not self.rules.Side.CONSUMER or self.answering:
+            return 0
+        return {self.rules.Move.SUSPEND: 1, self.rules.Move.START: 2 * end.resuming}.get(move, 0)
 
     def _noted(self, end: End, step: Any) -> End:
         """Return the side with a message of its own noted; as `Engine.send`."""
@@ -203,11 +219,25 @@ class Checker:
             if number > 0:
                 return other, False
             process = self.rules.Process(self.kind, end.process.side.other, self.rules.State.NEW)
+        move = self._read(move, other)
+        if move is None:
+            return other, True  # asked to come again: neither taken nor refused
         knows_ours = answers is None or answers == len(other.wire) - 1
         step = self.decide(process, move, end.process.side, knows_ours=knows_ours)
         if isinstance(step, self.rules.Refusal):
             return other, False
-        return other._replace(process=step.process, seen=other.seen | {number}, newest=number), True
+        resuming = self._resuming(other, move, end.process.side)
+        seen = other.seen | {number}
+        return other._replace(process=step.process, seen=seen, newest=number, resuming=resuming), True
+
+    def _read(self, move: Any, other: End) -> Any:
+        """As `repeating.read_move`: on the wire both starts look alike."""
+        starts, process = (self.rules.Move.START, self.rules.Move.START_ANEW), other.process
+        if move not in starts or process.side is self.rules.Side.PROVIDER or self.answering:
+            return move
+        if process.pending is self.rules.Move.START and process.pending_sent:
+            return None
+        return starts[process.state is self.rules.State.STARTED and other.resuming == 2]
 
     def _knows_peer(self, end: End) -> bool:
         return bool(end.seen) or end.process.state is not self.rules.State.NEW

@@ -21,12 +21,16 @@ def test_every_state_is_reached_none_is_stuck_and_both_sides_end_alike(kind: str
 
 
 def test_with_others_whose_messages_name_none_a_transfer_holds_for_three_messages_a_side() -> None:
-    assert Checker(states, "transfer", first="TRANSFER_REQUEST", sends=3, answering=False).faults() == []
+    checker = Checker(states, "transfer", first="TRANSFER_REQUEST", sends=3, answering=False)
+    assert checker.faults() == []
+    wires = {move for world in checker.explore() for move, _ in world.ends[1].wire}
+    assert states.Move.START_ANEW in wires, "the answer to a resumption was not explored"
 
 
 @pytest.mark.parametrize("kind, first, sends", [*MACHINES[:2], ("transfer", "TRANSFER_REQUEST", 3)])
-def test_nothing_is_stuck_where_attempts_run_out(kind: str, first: str, sends: int) -> None:
-    faults = Checker(states, kind, first=first, sends=sends, exhausts=True).faults()
+@pytest.mark.parametrize("answering", [True, False])
+def test_nothing_is_stuck_where_attempts_run_out(kind: str, first: str, sends: int, answering: bool) -> None:
+    faults = Checker(states, kind, first=first, sends=sends, exhausts=True, answering=answering).faults()
     assert [fault for fault in faults if "no end" in fault] == []
 
 
@@ -83,8 +87,9 @@ BROKEN = {
     "a repeated state taken for proof": ("transfer", "TRANSFER_REQUEST", trust_every_state),
     "a crossing message that wins over the end": ("transfer", "TRANSFER_REQUEST", forget_crossing),
     "a crossing message taken for an answer": ("transfer", "TRANSFER_REQUEST", believe_what_crossed),
+    "an answer to a resumption that suspends": ("transfer", "TRANSFER_REQUEST", retarget("START_ANEW", "SUSPENDED")),
 }
-SENDS = {"a crossing message taken for an answer": 4}
+SENDS = {"a crossing message taken for an answer": 4, "an answer to a resumption that suspends": 3}
 """How many messages a fault needs to show, where not three in a negotiation and two in a transfer."""
 
 
@@ -95,6 +100,6 @@ def test_the_model_finds_a_broken_machine(name: str) -> None:
     breaking(copy)
     try:
         sends = SENDS.get(name, 3 if kind == "negotiation" else 2)
-        assert Checker(copy, kind, first=first, sends=sends).faults()
+        assert Checker(copy, kind, first=first, sends=sends, answering="resumption" not in name).faults()
     finally:
         del sys.modules[COPY]

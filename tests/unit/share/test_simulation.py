@@ -24,6 +24,8 @@ from tests.unit.share.world import MILL, ORDERS, SHOP, Site, World, subject
 TERMS = Terms(parties=frozenset({SHOP}), uses_max=9)
 SEEDS = [*range(16), 22, 40, 210, 242, 297]
 """The first few, and each that once found a fault."""
+PLAIN = [0, 1, 212]
+"""Where messages name none that they answer. In the last a resumption is answered by a start."""
 
 _PROVIDER_ACTIONS = {
     Occasion.REQUESTED: [Action.DECIDE, Action.OFFER, Action.AGREE, Action.TERMINATE],
@@ -96,12 +98,15 @@ def require_legal_history(site: Site, record: Record) -> None:
     assert states[-1] in {record.state, State.TERMINATED} or record.state in FINAL
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_two_engines_agree_whatever_the_wire_does(tmp_path: Path, clock: Clock, opened: list[World], seed: int) -> None:
+@pytest.mark.parametrize("seed, is_plain", [*((seed, False) for seed in SEEDS), *((seed, True) for seed in PLAIN)])
+def test_two_engines_agree_whatever_the_wire_does(
+    tmp_path: Path, clock: Clock, opened: list[World], seed: int, is_plain: bool
+) -> None:
     random = Random(seed)
     world = World(tmp_path, clock, seed=seed, retries=Retries(first_ms=200, longest_s=20, attempts_max=25))
     opened.append(world)
     world.net.fault_ratio = random.choice([0.0, 0.2, 0.4, 0.6])
+    world.net.is_plain = is_plain
     rules = random_rules(random, Kind.NEGOTIATION, Side.PROVIDER)
     offer = world.mill.book.offer(ORDERS, TERMS, subject(), rules=rules, known_parties=[SHOP])
     for _ in range(2):

@@ -54,6 +54,7 @@ ALLOWED = {
     ("transfer", "STARTED", Move.COMPLETE, P): "COMPLETED",
     ("transfer", "STARTED", Move.SUSPEND, C): "SUSPENDED",
     ("transfer", "STARTED", Move.SUSPEND, P): "SUSPENDED",
+    ("transfer", "STARTED", Move.START_ANEW, P): "STARTED",
     ("transfer", "SUSPENDED", Move.START, C): "STARTED",
     ("transfer", "SUSPENDED", Move.START, P): "STARTED",
     ("transfer", "REQUESTED", Move.TRANSFER_TERMINATE, C): "TERMINATED",

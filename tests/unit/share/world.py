@@ -25,7 +25,7 @@ from gongshu.secure.parties import Party, PartyRegistry
 from gongshu.secure.peer_identity import PeerIdentities
 from gongshu.secure.peer_tokens import PeerTokens
 from gongshu.share.contract_book import ContractBook
-from gongshu.share.dsp.messages import encode
+from gongshu.share.dsp.messages import ANSWERS, encode
 from gongshu.share.dsp.routes import route_of, status_of
 from gongshu.share.dsp.states import Kind, Move
 from gongshu.share.engine import Engine
@@ -132,6 +132,8 @@ class Net:
         self.late: list[Callable[[], Reply]] = []
         self.sent: list[tuple[PartyId, str, bytes]] = []
         self.is_cut = False
+        self.is_plain = False
+        """Messages name none that they answer, as those of other connectors."""
 
     def carry(self, target: PartyId, deliver: Callable[[], Reply]) -> Reply:
         lost = PeerUnreachable(party=target, address="wire", reason="lost")
@@ -167,6 +169,8 @@ class SimWire:
         self._own = own
 
     def post(self, party: PartyId, base: str, path: str, body: bytes) -> Reply:
+        if self._net.is_plain:
+            body = encode({key: value for key, value in orjson.loads(body).items() if key != ANSWERS})
         self._net.sent.append((party, path, body))
         return self._net.carry(party, lambda: self._net.parties[party].take(self._own, path, body))
 
