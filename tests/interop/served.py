@@ -86,17 +86,22 @@ def serve(home: Home, port: int, record: str) -> None:
 
 
 def _answering_late(app: Any, late_s: float) -> Callable[..., Awaitable[None]]:
-    """Hold answers back after the work is done, so that our next message is there before the answer to theirs."""
+    """Hold answers back after they have left, so that our next message is there before the answer to theirs."""
 
     async def answered(scope: Any, receive: Any, send: Any) -> None:
         is_message = scope["type"] == "http" and scope["method"] == "POST" and scope["path"].startswith("/dsp/")
+        if not is_message:
+            await app(scope, receive, send)
+            return
+        parts: list[Any] = []
 
-        async def held_back(message: Any) -> None:
-            if message["type"] == "http.response.start":
-                await asyncio.sleep(late_s)
-            await send(message)
+        async def left(message: Any) -> None:
+            parts.append(message)  # for the node it has left; it is the network that is slow
 
-        await app(scope, receive, held_back if is_message else send)
+        await app(scope, receive, left)
+        await asyncio.sleep(late_s)
+        for part in parts:
+            await send(part)
 
     return answered
 
