@@ -22,6 +22,8 @@ DEPTH_MAX = 4
 """A reason inside of a reason inside of an error; deeper ones stay English."""
 LIST_MAX = 12
 """Words between commas that are looked up one by one, as the steps that are possible now."""
+OWN_WORDS = {"role": "roles", "act": "acts"}
+"""Fields of errors whose words stand in a section of their own."""
 LITERAL_MIN = 4
 """Letters that a form with variable parts has to hold beside them, so that it does not fit everything."""
 TWO_STOPS = re.compile(r"(。|(?<!\.)\.(?!\.))[。.]")
@@ -62,7 +64,7 @@ def error_in_chinese(error: GongshuError) -> str:
     chinese = read_sentences()["errors"].get(error.code)
     if chinese is None:
         return in_chinese(str(error))
-    said = chinese.format(**{name: in_chinese(str(value)) for name, value in error.fields.items()})
+    said = chinese.format(**{name: _said(name, str(value)) for name, value in error.fields.items()})
     return TWO_STOPS.sub("。", said)
 
 
@@ -77,6 +79,13 @@ def read_sentences() -> Mapping[str, Mapping[str, str]]:
 def error_classes(root: type[GongshuError] = GongshuError) -> list[type[GongshuError]]:
     """Return all error classes that are loaded, each after those it comes from."""
     return [each for kind in root.__subclasses__() for each in (kind, *error_classes(kind))]
+
+
+def _said(field: str, text: str) -> str:
+    """Return a field of an error in Chinese; roles and acts by their own words, for data may be named like a role."""
+    words = read_sentences()[OWN_WORDS[field]] if field in OWN_WORDS else {}
+    parts = re.split(" or |, ", text)
+    return "或".join(words[part] for part in parts) if all(part in words for part in parts) else in_chinese(text)
 
 
 def _translated(text: str, depth: int) -> str:

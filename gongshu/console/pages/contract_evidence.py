@@ -77,7 +77,10 @@ async def _reasons(view: View, agreement: Agreement) -> dict[tuple[str, str], st
 def _line(view: View, line: Metered) -> dict[str, str]:
     standing = "one_sided" if line.is_one_sided else line.standing.value
     kind = "bad" if line.standing in OPEN else STANDING_KIND.get(line.standing, "accent")
-    why = f' <span class="gs-muted">{html.escape(line.reason)}</span>' if line.standing is Standing.SETTLED else ""
+    why = ""
+    if line.standing is Standing.SETTLED:
+        whose = view.t("dispute.settled_as", side=view.t(f"side.{line.our_choice}"), reason=line.reason)
+        why = f' <span class="gs-muted">{html.escape(whose)}</span>'
     return {
         "delivery": line.delivery,
         "at": time_html(line.since),

@@ -179,7 +179,12 @@ def _about_html(view: View, entry: Row, titles: dict[str, str], names: dict[str,
         language = view.taste.language.value
         terms = [each.get(language, "") for each in entry.get("terms", {}).values() if isinstance(each, dict)]
         lines += [html.escape(with_names(str(each), names)) for each in terms]
-    return "<br>".join(line for line in lines if line) or "–"
+    return tall_html("<br>".join(line for line in lines if line)) or "–"
+
+
+def tall_html(markup: str) -> str:
+    """Return markup of any length so that it scrolls in its cell: a partner writes up to 20,000 characters."""
+    return f'<div class="gs-tall">{markup}</div>' if markup else ""
 
 
 def _choose(

@@ -16,6 +16,7 @@ from gongshu.console.pages.space_desk import (
     show_history,
     show_members,
     standing_html,
+    tall_html,
     time_text,
 )
 from gongshu.console.pages.space_entry import show_submission
@@ -231,11 +232,17 @@ async def _show_catalogue(view: View, operator: PartyId, space_id: str, names: d
                 party = [str(each.get("party", "")) for each in entries]
                 rows = [
                     _entry(view, each)
-                    | {"party": names.get(who, who), "about": each.get("description", ""), "get": _get_html(view, each)}
+                    | {
+                        "party": names.get(who, who),
+                        "about": tall_html(html.escape(each.get("description", ""))),
+                        "get": _get_html(view, each),
+                    }
                     for each, who in zip(entries, party, strict=True)
                 ]
                 columns = [(n, view.t(f"space.{n}")) for n in ("entry", "kind", "about", "party", "identifier", "get")]
-                table(view, columns, rows, key="id", markup=("get",), wrap=("about", "identifier"), page_size=10)
+                table(
+                    view, columns, rows, key="id", markup=("about", "get"), wrap=("about", "identifier"), page_size=10
+                )
 
     await look()
 

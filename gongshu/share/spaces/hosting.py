@@ -13,7 +13,7 @@ from gongshu.share.spaces.desk import Desk
 from gongshu.share.spaces.errors import ApplicationInvalid, SpaceUnknown
 from gongshu.share.spaces.identifiers import front_code, make_identifier
 from gongshu.share.spaces.model import EntryKind
-from gongshu.share.spaces.register import Register
+from gongshu.share.spaces.register import REASON_MAX, Register
 from gongshu.share.spaces.states import EXPLAINED, Hand, Standing, Step
 from gongshu.share.spaces.tables import space_entries, space_members, space_spaces
 from gongshu.share.spaces.views import entry_view, history_rows, member_view, space_view
@@ -81,7 +81,8 @@ class SpaceHost:
         """
         if not identity_check.strip():
             raise ApplicationInvalid(reason="nobody is admitted without a record of how its identity was checked")
-        return self._move_member(space_id, party, Step.ADMIT, actor, "", identity_check=identity_check[:2000])
+        _require_bounded(identity_check)
+        return self._move_member(space_id, party, Step.ADMIT, actor, "", identity_check=identity_check)
 
     def decide_member(self, space_id: str, party: PartyId, step: Step, actor: Subject, reason: str) -> Json:
         """Refuse, suspend, resume or expel; all but `resume` need a reason. Raises: as `admit`."""
@@ -187,3 +188,9 @@ class SpaceHost:
 def _require_reason(step: Step, reason: str) -> None:
     if step in EXPLAINED and not reason.strip():
         raise ApplicationInvalid(reason="whom it concerns reads why, and no reason is given")
+    _require_bounded(reason)
+
+
+def _require_bounded(reason: str) -> None:
+    if len(reason) > REASON_MAX:  # half of what a person wrote would say something else
+        raise ApplicationInvalid(reason=f"the reason: at most {REASON_MAX} characters")

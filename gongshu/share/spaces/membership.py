@@ -26,6 +26,7 @@ from gongshu.share.model import Agreement, AgreementStatus
 from gongshu.share.ports import Clock
 from gongshu.share.remote import STRANGER
 from gongshu.share.rights import DEALERS, USERS, require_right
+from gongshu.share.spaces.answers import find_fault
 from gongshu.share.spaces.errors import SpaceForbids, SpaceUnknown
 from gongshu.share.spaces.model import ContractReport, Notice, read_message
 from gongshu.share.spaces.notices import PostWire
@@ -174,7 +175,7 @@ class SpaceMembership:
         A standing that differs from what we were told last counts like news of it.
         """
         require_right(actor, USERS, "look at spaces")
-        answer = self._ask_space(operator, space_id, "question", {"what": what, "words": words})
+        answer = self._question(operator, space_id, what, words)
         if what == "standing":
             self._learn(operator, answer)
         return answer
@@ -294,7 +295,7 @@ class SpaceMembership:
                     connection.execute(sa.insert(space_standings).values(**before._mapping))
             if refused.fields["status_code"] == _IN_ANOTHER_STATE:
                 with suppress(GongshuError):
-                    self._learn(operator, self._ask_space(operator, space_id, "question", {"what": "standing"}))
+                    self._learn(operator, self._question(operator, space_id, "standing"))
             raise
 
     def _told(self, operator: PartyId, space_id: str) -> Any | None:
@@ -348,6 +349,12 @@ class SpaceMembership:
     def _id_of(self, operator: PartyId, space_id: str) -> str:
         """Return the id of a space that may be named by its number."""
         return str(self._ask_space(operator, space_id, "rules", {}).get("space_id", space_id))
+
+    def _question(self, operator: PartyId, space_id: str, what: str, words: str = "") -> Json:
+        answer = self._ask_space(operator, space_id, "question", {"what": what, "words": words})
+        if fault := find_fault(what, answer):
+            raise PeerAnswerInvalid(party=operator, what=f"the question for the {what} of a space", reason=fault)
+        return answer
 
     def _ask_space(self, operator: PartyId, space_id: str, message: str, document: Json) -> Json:
         if not _IS_ID.fullmatch(space_id):

@@ -19,7 +19,8 @@ from gongshu.console.reasons import (
     in_chinese,
     read_sentences,
 )
-from gongshu.secure.errors import AccountInvalid, Denied
+from gongshu.model.access import Role
+from gongshu.secure.errors import AccountInvalid, Denied, NotAllowed
 from gongshu.secure.gate.service import ASK_ADMINISTRATOR, ASK_PROVIDER
 from gongshu.secure.identity.rules import name_fault, password_fault
 from gongshu.share.clearances.errors import ClearanceClosed
@@ -127,6 +128,17 @@ def test_no_state_of_a_clearance_or_a_dispute_stays_english_in_an_error() -> Non
     settled = [SettlementRefused(agreement_id="7", delivery="7", state=each.value) for each in Standing]
     said = [error_in_chinese(error) for error in (*closed, *settled)]
     assert [each for each in said if re.search("[a-z]", each)] == []
+
+
+def test_who_may_not_do_something_reads_in_chinese_what_and_who_may() -> None:
+    asked = re.compile(r"(?:require_right|require_person)\((?:[^()]|\([^()]*\))*?\"([a-z][^\"]*)\"")
+    acts = {act for file in SHARE.rglob("*.py") for act in asked.findall(file.read_text(encoding="utf-8"))}
+    assert len(acts) > 40
+    assert sorted(acts - set(read_sentences()["acts"])) == [], "write each into gongshu/console/reasons.yaml"
+    assert set(read_sentences()["roles"]) == {role.value for role in Role}
+    error = NotAllowed(actor="user:chen", act="look at spaces", role="analyst or steward")
+    assert error_in_chinese(error).startswith("user:chen 不能这样做（查看空间）：需要角色 分析员或数据管理员。")
+    assert in_chinese("analyst") == "analyst", "a column may be named so"
 
 
 def test_whoever_makes_accounts_or_grades_reads_in_chinese_what_is_wrong() -> None:

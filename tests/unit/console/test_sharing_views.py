@@ -2,12 +2,14 @@
 
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from gongshu.cli.share_kept import said_of
+from gongshu.console import theme
 from gongshu.console.column_words import describe_column, describe_columns
 from gongshu.console.copy_looks import figure_of, gives_figures, group_min_of, purposes_of, uses_of
 from gongshu.console.frame import View
@@ -18,7 +20,7 @@ from gongshu.console.pages.partners import fingerprint_html
 from gongshu.console.pages.process import acts_of
 from gongshu.console.pages.process_forms import can_counter, can_keep
 from gongshu.console.pages.records import next_text
-from gongshu.console.pages.space_desk import steps_for
+from gongshu.console.pages.space_desk import _about_html, steps_for
 from gongshu.console.pages.terms_form import operations_of
 from gongshu.console.pages.terms_words import clauses_html, sentences, terms_html
 from gongshu.console.pages.transfers import rate_of
@@ -231,13 +233,26 @@ def test_what_one_side_has_not_counted_is_a_dash() -> None:
 def test_what_a_settlement_was_said_for_stands_beside_it() -> None:
     now, figures = datetime(2027, 1, 31, tzinfo=UTC), Figures(3, 9, "")
     fields: Any = {"agreement_id": "7", "counterparty": "urn:p", "side": Side.PROVIDER, "delivery": "1"}
-    fields |= {"is_one_sided": False, "ours": figures, "theirs": figures, "our_choice": "", "their_choice": ""}
+    fields |= {
+        "is_one_sided": False,
+        "ours": figures,
+        "theirs": figures,
+        "our_choice": "consumer",
+        "their_choice": "consumer",
+    }
     settled = Metered(**fields, standing=Counted.SETTLED, reason="<b>a batch was lost</b>", since=now, due_at=None)
-    assert "&lt;b&gt;a batch was lost" in _line(view(), settled)["standing"]
+    assert "the figures of the consumer: &lt;b&gt;a batch was lost" in _line(view(), settled)["standing"]
 
 
 def test_the_address_of_a_contract_keeps_odd_ids_whole() -> None:
     assert contract_path("https://a/b?c#d") == "/sharing/contract/https%3A%2F%2Fa%2Fb%3Fc%23d"
+
+
+def test_a_description_of_any_length_scrolls_in_its_cell() -> None:
+    shown = _about_html(view(), {"description": "<b>\n" * 5000}, {}, {})
+    assert shown.startswith('<div class="gs-tall">&lt;b&gt;')
+    assert ".gs-tall { max-height" in (Path(str(theme.__file__)).parent / "theme.css").read_text(encoding="utf-8")
+    assert _about_html(view(), {"description": ""}, {}, {}) == "–"
 
 
 def test_the_buttons_of_a_space_are_the_operators_steps() -> None:

@@ -18,7 +18,7 @@ from gongshu.secure.parties import Party
 from gongshu.secure.peer_tls import TlsSettings
 from gongshu.secure.trust_documents import read_trust_list
 from gongshu.secure.trust_lists import TrustLists
-from gongshu.share.errors import PeerRefused, PeerUnreachable
+from gongshu.share.errors import PeerAnswerInvalid, PeerRefused, PeerUnreachable
 from gongshu.share.key_changes.service import KeyChanges
 from gongshu.share.spaces.errors import (
     ApplicationInvalid,
@@ -388,6 +388,48 @@ def test_a_standing_that_was_asked_for_counts_like_news(place: Place, clock: Clo
     mill.spaces.membership.look(OPERATOR, place.space_id, "standing", mill.li)
     assert mill.spaces.membership.standings(mill.li)[0]["state"] == "ended"
     assert mill.status(agreement) == "retired"
+
+
+HOSTILE: list[tuple[str, Json]] = [
+    ("standing", {"state": "admitted", "roles": 7}),
+    ("standing", {"state": ["admitted"]}),
+    ("standing", {"state": "admitted", "entries": "<b>"}),
+    ("catalogue", {"entries": [{"entry_id": "1", "title": "a", "state": "active", "kind": ["resource"]}]}),
+    ("catalogue", {}),
+    ("members", {"members": [{"party": {"a": 1}}]}),
+    ("contracts", {"contracts": [{"provider": "urn:p"}]}),
+    ("history", {"history": [{"life": "ghost", "name": "", "state": "", "actor": "", "reason": "", "at": None}]}),
+]
+
+
+@pytest.mark.parametrize(("what", "answer"), HOSTILE)
+def test_an_operator_that_answers_something_else_is_one_clear_error(
+    place: Place, monkeypatch: pytest.MonkeyPatch, what: str, answer: Json
+) -> None:
+    membership, li = place.mill.spaces.membership, place.mill.li
+    before = membership.standings(li)
+    monkeypatch.setattr(place.operator, "take", lambda *_: answer)
+    with pytest.raises(PeerAnswerInvalid, match=f"the question for the {what} of a space"):
+        membership.look(OPERATOR, place.space_id, what, li)
+    assert membership.standings(li) == before
+
+
+@pytest.mark.parametrize("what", ["standing", "catalogue", "members"])
+def test_what_our_own_operator_answers_has_the_form(place: Place, what: str) -> None:
+    place.activate({"kind": "resource", "title": "spindle"})
+    answer = place.mill.spaces.membership.look(OPERATOR, place.space_id, what, place.mill.li)
+    assert answer["roles" if what == "standing" else "entries" if what == "catalogue" else "members"]
+    newer = {**answer, "new_field": 1}
+    place.operator.take = lambda *_: newer  # type: ignore[method-assign]  # a newer version says more
+    assert place.mill.spaces.membership.look(OPERATOR, place.space_id, what, place.mill.li) == newer
+
+
+def test_what_a_person_writes_is_kept_whole_or_refused(place: Place) -> None:
+    host, long = place.host, "x" * 2001
+    with pytest.raises(ApplicationInvalid, match="at most 2000 characters"):
+        host.decide_member(place.space_id, place.shop.party, Step.SUSPEND, place.li, long)
+    with pytest.raises(ApplicationInvalid, match="at most 2000 characters"):
+        host.admit(place.space_id, place.shop.party, place.li, identity_check=long)
 
 
 def test_a_membership_is_with_a_key(place: Place, tmp_path: Path, clock: Clock) -> None:
