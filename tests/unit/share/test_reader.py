@@ -56,6 +56,7 @@ CONTENT: dict[Move, dict[str, Any]] = {
     },
     Move.TRANSFER_REQUEST: {"agreementId": "a", "format": "HttpData-PULL", "callbackAddress": "http://a"},
     Move.START: {"dataAddress": build_data_address(endpoint="http://a/share/data/1", token="t", valid_s=300)},
+    Move.START_ANEW: {"dataAddress": build_data_address(endpoint="http://a/share/data/1", token="t", valid_s=300)},
     Move.TERMINATE: {"reason": ["because"]},
     Move.SUSPEND: {"reason": ["because"]},
 }
@@ -68,7 +69,7 @@ def test_every_message_we_write_holds_to_the_schema_and_reads_back(move: Move) -
     )
     assert find_fault(document, move.message_type) is None
     inbound = read_message(encode(document), move.message_type)
-    assert inbound.move is move
+    assert inbound.move is {Move.START_ANEW: Move.START}.get(move, move), "both starts look alike"
     assert inbound.message_id == "urn:uuid:1"
 
 
