@@ -19,8 +19,8 @@ from enum import StrEnum
 from string import Formatter
 from typing import ClassVar
 
-_TWO_STOPS = re.compile(r"(?<=[\w)\]'\"`])\.\.(?=\s|$)")
-"""A sentence inside of a sentence: both bring their full stop."""
+_TWO_STOPS = re.compile(r"(?<=[\w)\]}'\"`”’）》」])\s*[.。]\s*\.(?=\s|$)")
+"""A sentence inside of a sentence, of whatever language: both bring their full stop."""
 
 
 class Retry(StrEnum):

@@ -26,7 +26,7 @@ OWN_WORDS = {"role": "roles", "act": "acts"}
 """Fields of errors whose words stand in a section of their own."""
 LITERAL_MIN = 4
 """Letters that a form with variable parts has to hold beside them, so that it does not fit everything."""
-TWO_STOPS = re.compile(r"(。|(?<!\.)\.(?!\.))[。.]")
+TWO_STOPS = re.compile(r"(。|(?<!\.)\.(?!\.))(\s*。|\.)")
 """A sentence inside of a sentence: both bring their full stop."""
 
 
@@ -56,7 +56,7 @@ def in_chinese(text: str) -> str:
     >>> in_chinese("its 5 uses are used up; the payment is not confirmed"), in_chinese("a partner's own words")
     ('5 次已用完；付款尚未确认', "a partner's own words")
     """
-    return _translated(text, 0) if len(text) <= LENGTH_MAX else text
+    return TWO_STOPS.sub("。", _translated(text, 0)) if len(text) <= LENGTH_MAX else text
 
 
 def error_in_chinese(error: GongshuError) -> str:
@@ -125,4 +125,6 @@ def _form(english: str, chinese: str) -> Form:
         if name is not None:
             pattern += "['\"]?(.*?)['\"]?" if conversion == "r" else "(.*?)"
             fields.append(name)
-    return Form(re.compile(pattern, re.DOTALL), max(literals, key=len), tuple(fields), chinese)
+    if pattern.endswith(r"\."):  # one that is quoted may have left its stop to the sentence around it
+        pattern += "?"
+    return Form(re.compile(pattern, re.DOTALL), max(literals, key=len).removesuffix("."), tuple(fields), chinese)

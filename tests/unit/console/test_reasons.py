@@ -112,6 +112,16 @@ def test_an_error_is_said_with_the_reason_in_it() -> None:
 def test_a_sentence_inside_of_an_error_ends_it_once() -> None:
     said = str(PeerRefused(party="urn:mill", what="the data request", status_code=403, reason="Ask in `../x`."))
     assert said == "urn:mill refused the data request (status 403): Ask in `../x`. Settle it with that party."
+    for reason in ("不同意。", "不同意。\n", "不同意"):
+        told = PeerRefused(party="urn:p", what="x", status_code=403, reason=reason)
+        assert str(told) == "urn:p refused x (status 403): 不同意. Settle it with that party."
+        assert error_in_chinese(told) == in_chinese(str(told)) == "urn:p 拒绝了 x（状态 403）：不同意。请与对方商量。"
+
+
+def test_an_error_that_another_one_quotes_is_found_again_by_its_form() -> None:
+    quoted = TermsForbid(agreement_id="urn:a", reason="its 3 uses are used up")
+    stored = str(PeerRefused(party="urn:p", what="x", status_code=403, reason=str(quoted)))
+    assert in_chinese(stored) == f"urn:p 拒绝了 x（状态 403）：{in_chinese(str(quoted))}请与对方商量。"
 
 
 def test_states_and_lists_of_steps_inside_of_an_error_are_said_in_chinese() -> None:
