@@ -14,7 +14,7 @@ from gongshu.errors import GongshuError, NotFound
 from gongshu.model.grade import Grade
 from gongshu.model.ids import PartyId
 from gongshu.secure.parties import PartyRegistry
-from gongshu.share.agreements import find_agreement
+from gongshu.share.agreements import find_agreement, require_undisputed
 from gongshu.share.dsp.states import Kind, Move, Side, State
 from gongshu.share.engine import Engine
 from gongshu.share.errors import ProcessUnknown, TermsForbid, TransferStopped
@@ -106,6 +106,7 @@ class Admission:
             raise TermsForbid(agreement_id=record.agreement_id, reason="its party is not registered any more") from gone
         if why_not := self._why_not_standing(record.counterparty):
             raise TermsForbid(agreement_id=record.agreement_id, reason=why_not)
+        require_undisputed(agreement)
         judged = replace(agreement, uses=max(0, agreement.uses - own_uses))
         why_not = self._policy.why_not_use(judged, phase, purpose=purpose, columns=columns)
         if why_not:

@@ -12,7 +12,14 @@ from gongshu.secure.tables import parties
 from gongshu.share.automation import Action
 from gongshu.share.contract_tables import share_contract_signatures, share_contracts
 from gongshu.share.dsp.states import Side, State
-from gongshu.share.errors import AgreementUnknown, EvidenceDamaged, PartyChanged, TermsUnknown
+from gongshu.share.errors import (
+    AgreementUnknown,
+    ContractFrozen,
+    EvidenceDamaged,
+    PartyChanged,
+    ReasonMissing,
+    TermsUnknown,
+)
 from gongshu.share.model import Agreement, AgreementStatus, Record
 from gongshu.share.odrl import canonical_text, read_terms, text_hash
 from gongshu.share.processes import queue_reaction, transfers_under
@@ -69,6 +76,13 @@ def require_bound(agreement: Agreement) -> Agreement:
     why_not = agreement.why_unbound
     if why_not:
         raise PartyChanged(agreement_id=agreement.agreement_id, party=agreement.counterparty, reason=why_not)
+    return agreement
+
+
+def require_undisputed(agreement: Agreement) -> Agreement:
+    """Return the agreement unless a dispute about what was delivered freezes it. Raises: ContractFrozen."""
+    if agreement.status is AgreementStatus.DISPUTED:
+        raise ContractFrozen(agreement_id=agreement.agreement_id)
     return agreement
 
 
@@ -217,7 +231,9 @@ def activate_agreement(connection: sa.Connection, agreement_id: str) -> bool:
 
 
 def retire_agreement(connection: sa.Connection, agreement_id: str, reason: str) -> bool:
-    """End an agreement for good; False if it had ended before."""
+    """End an agreement for good; False if it had ended before. Raises: ReasonMissing."""
+    if not reason.strip():
+        raise ReasonMissing(agreement_id=agreement_id)
     result = connection.execute(
         sa.update(share_agreements)
         .where(_A.agreement_id == agreement_id, _A.status != AgreementStatus.RETIRED)

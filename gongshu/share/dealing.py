@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from gongshu.database import Database
 from gongshu.model.access import Subject
 from gongshu.model.ids import DatasetId, PartyId
-from gongshu.share.agreements import find_agreement, require_bound
+from gongshu.share.agreements import find_agreement, require_bound, require_undisputed
 from gongshu.share.automation import Action, Rules
 from gongshu.share.contract_book import REPLACES
 from gongshu.share.dsp.messages import FORMAT_PULL, FORMAT_PUSH, FORMAT_STREAM
@@ -94,7 +94,7 @@ class Dealing:
             agreement = find_agreement(connection, agreement_id)
         if agreement.side is not Side.CONSUMER:
             raise AgreementUnknown(agreement_id=agreement_id[:200])
-        require_bound(agreement)
+        require_undisputed(require_bound(agreement))
         ended = agreement.end is not None and agreement.end < self._clock()
         if agreement.status is not AgreementStatus.ACTIVE or ended:
             reason = "it has ended" if ended else f"the agreement is {agreement.status}"

@@ -199,6 +199,25 @@ class TermsForbid(Refused):
     template = "Agreement {agreement_id} does not allow this: {reason}. Negotiate new terms with the provider."
 
 
+class ContractFrozen(TermsForbid):
+    """The two sides count a delivery under the contract differently; no other terms would help."""
+
+    code = "share.contract_frozen"
+    retry = Retry.AFTER_FIX
+    template = (
+        "Agreement {agreement_id} does not allow this: the agreement is disputed, its two sides count a delivery "
+        "differently. `gongshu evidence disputes` names the delivery; each side settles it by "
+        "`gongshu evidence settle` or on the contract's page."
+    )
+
+
+class ReasonMissing(InvalidInput):
+    """An agreement was to be ended without a word to the other side."""
+
+    code = "share.reason_missing"
+    template = "Agreement {agreement_id} was not ended: the other side reads why, and no reason is given. State one."
+
+
 class AddressRefused(Refused):
     """An address that a message names is not one this party registered."""
 
@@ -270,6 +289,17 @@ class WaitedTooLong(Unavailable):
     template = (
         "{process_id} is {state} after {timeout_s} s, not {wanted}; {waiting}. It goes on: see `gongshu share "
         "negotiations` or `transfers`, and try again then."
+    )
+
+
+class PeopleAsked(WaitedTooLong):
+    """The provider took our request for a contract and does nothing by itself: its people answer."""
+
+    code = "share.people_asked"
+    template = (
+        "{party} has the request for {dataset_id} and does not answer by itself: one of its people has to. Once they "
+        "agree the contract is concluded by itself; see `gongshu share negotiations` ({process_id}), and fetch the "
+        "data then."
     )
 
 

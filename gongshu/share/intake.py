@@ -15,7 +15,7 @@ from gongshu.model.ids import PartyId
 from gongshu.secure.parties import PartyRegistry
 from gongshu.secure.peer_identity import PeerIdentities
 from gongshu.share.addresses import is_under
-from gongshu.share.agreements import find_agreement, require_bound
+from gongshu.share.agreements import find_agreement, require_bound, require_undisputed
 from gongshu.share.catalog import build_catalog, build_dataset, build_service, formats_of
 from gongshu.share.data_addresses import require_data_address
 from gongshu.share.desk import Later
@@ -225,7 +225,7 @@ class Intake:
             agreement = find_agreement(connection, agreement_id)
         if agreement.counterparty != party or agreement.side is not Side.PROVIDER:
             raise AgreementUnknown(agreement_id=agreement_id[:200])
-        require_bound(agreement)
+        require_undisputed(require_bound(agreement))
         if agreement.status is not AgreementStatus.ACTIVE:
             raise TermsForbid(agreement_id=agreement_id, reason=f"the agreement is {agreement.status}")
         return {

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Collection, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from gongshu.database import Database
@@ -10,16 +11,19 @@ from gongshu.model.ids import PartyId
 from gongshu.share import processes as store
 from gongshu.share.agreements import find_agreement, list_agreements
 from gongshu.share.deliveries import list_deliveries
-from gongshu.share.dsp.states import FINAL, Kind, State
+from gongshu.share.dsp.states import FINAL, Kind, Side, State
 from gongshu.share.engine import Engine
-from gongshu.share.errors import WaitedTooLong
+from gongshu.share.errors import PeopleAsked, WaitedTooLong
 from gongshu.share.model import Agreement, Record, RemoteOffer
 from gongshu.share.model import Delivery as DeliveryLine
 from gongshu.share.odrl import canonical_text
+from gongshu.share.ports import Clock
 from gongshu.share.progress import Progress, find_progress
 from gongshu.share.rights import LOOKERS, require_right
 from gongshu.share.signals import Signals
 
+ANSWER_S = 8.0
+"""So long a provider's node may take to answer a request by itself; after that one of its people has to. Ours."""
 WAIT_STEP_S = 0.2
 """How often a waiting caller looks at the database, for changes made by another process of the node."""
 
@@ -27,10 +31,11 @@ WAIT_STEP_S = 0.2
 class Looking:
     """The reading half of `ShareService`."""
 
-    def __init__(self, database: Database, engine: Engine, signals: Signals) -> None:
+    def __init__(self, database: Database, engine: Engine, signals: Signals, clock: Clock) -> None:
         self._database = database
         self.engine = engine
         self._signals = signals
+        self.clock = clock
 
     def negotiations(
         self, *, waiting: bool = False, party: PartyId | None = None, limit: int = 100, offset: int = 0
@@ -90,7 +95,8 @@ class Looking:
     def wait_for(self, process_id: str, states: Collection[State], timeout_s: float = 30.0) -> Record:
         """Return the process as soon as it is in one of the states.
 
-        Raises: WaitedTooLong, at once when it ended in another state; ProcessUnknown.
+        Raises: WaitedTooLong, at once when it ended in another state; PeopleAsked as soon as it is seen that the
+            provider's people answer, not its node; ProcessUnknown.
         """
         deadline = time.monotonic() + timeout_s
         while True:
@@ -99,6 +105,8 @@ class Looking:
             left_s = deadline - time.monotonic()
             if record.state in states:
                 return record
+            if self._is_with_their_people(record):
+                raise PeopleAsked(party=record.counterparty, dataset_id=record.target, process_id=process_id)
             if record.state in FINAL or left_s <= 0:
                 why = record.reason or record.next_state or "nothing is under way on this side"
                 wanted = " or ".join(sorted(state.value for state in states))
@@ -106,6 +114,13 @@ class Looking:
                     process_id=process_id, state=record.state, timeout_s=timeout_s, wanted=wanted, waiting=why
                 )
             self._signals.wait(seen, min(WAIT_STEP_S, left_s))
+
+    def _is_with_their_people(self, record: Record) -> bool:
+        """True if the provider has had our request for some seconds, and neither side does anything."""
+        is_asked = (record.kind, record.side, record.state) == (Kind.NEGOTIATION, Side.CONSUMER, State.REQUESTED)
+        is_quiet = self.clock() - record.updated_at >= timedelta(seconds=ANSWER_S)
+        is_idle = record.pending is None and not record.waiting
+        return is_asked and is_quiet and is_idle and not self.queued(record.process_id)
 
     def _list(self, kind: Kind, waiting: bool, party: PartyId | None, limit: int, offset: int) -> list[Record]:
         with self._database.connect() as connection:

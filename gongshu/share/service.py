@@ -106,7 +106,6 @@ class ShareService(Looking):
     ) -> None:
         self.settings = settings or ShareSettings()
         self.own_party_id = own_party_id
-        self.clock = clock
         self.keeping = keeping
         self.clearances = clearances
         self.marker = Marker(database, keys, clearances, audit, clock)
@@ -115,7 +114,7 @@ class ShareService(Looking):
         self._parties = parties
         self._public_address = public_address
         signals = Signals()
-        super().__init__(database, Engine(database, audit, clock, signals), signals)
+        super().__init__(database, Engine(database, audit, clock, signals), signals, clock)
         self.partners = PartnerBook(database, parties, audit, clock)
         self.key_changes = KeyChanges(database, parties, audit, clock)
         self.notices = NoticeBook(database, keys, parties, audit, clock, own_party_id)
@@ -376,7 +375,7 @@ class ShareService(Looking):
         return self._dealing.act(process_id, Action.TERMINATE, actor, reason or "ended by a person")
 
     def retire(self, agreement_id: str, actor: Subject, reason: str) -> Agreement:
-        """End an agreement for good; its data stop at once, its transfers end. Raises: NotAllowed, AgreementUnknown."""
+        """End an agreement: its data stop, its transfers end. Raises: NotAllowed, AgreementUnknown, ReasonMissing."""
         require_right(actor, DEALERS, "end agreements")
         with self._database.begin() as connection:
             find_agreement(connection, agreement_id)

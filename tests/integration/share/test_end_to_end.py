@@ -23,12 +23,15 @@ from gongshu.share.errors import (
     GradeForbids,
     OfferUnknown,
     PeerRefused,
+    PeopleAsked,
+    ReasonMissing,
     TermsForbid,
     TermsInvalid,
     TransferStopped,
     WaitedTooLong,
 )
-from gongshu.share.model import Agreement, Record
+from gongshu.share.looking import ANSWER_S
+from gongshu.share.model import Agreement, AgreementStatus, Record
 from gongshu.share.obtaining import obtain
 from gongshu.share.terms import Terms
 from tests.integration.share.pantry import tell_end
@@ -212,6 +215,9 @@ def test_a_retired_agreement_ends_its_transfers_on_both_sides(sites: Sites) -> N
     mill, shop = sites
     transfer = started(sites, Terms(uses_max=9), mill.publish())
     address = read_data_address(_json(shop.share.process(transfer.process_id).data_address))
+    with pytest.raises(ReasonMissing):
+        mill.share.retire(transfer.agreement_id, mill.li, " ")
+    assert mill.share.agreement(transfer.agreement_id).status is AgreementStatus.ACTIVE
     mill.share.retire(transfer.agreement_id, mill.li, "breach of purpose")
     refused = httpx.get(address.endpoint, headers={"Authorization": address.authorization})
     assert refused.status_code in (401, 403, 409)
@@ -307,6 +313,9 @@ def test_who_asks_again_while_a_person_has_to_answer_asks_for_no_second_contract
         with pytest.raises(WaitedTooLong, match=r"the other side has to answer.*gongshu share negotiations"):
             obtain(shop.share, mill.party, dataset, shop.li, timeout_s=0.3)
     assert len(shop.share.negotiations()) == 1
+    shop.clock.ahead += timedelta(seconds=ANSWER_S)
+    with pytest.raises(PeopleAsked, match=r"one of its people has to\. .* by itself; see `gongshu share negotiations`"):
+        obtain(shop.share, mill.party, dataset, shop.li)
     mill.share.withdraw(offer.offer_id, mill.li)
     mill.share.offer(dataset, Terms(uses_max=2), mill.li)
     newest = mill.share.offer(dataset, Terms(uses_max=2), mill.li)

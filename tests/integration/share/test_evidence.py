@@ -15,6 +15,7 @@ import pytest
 import sqlalchemy as sa
 
 from gongshu import evidence_verifier
+from gongshu.console.reasons import error_in_chinese
 from gongshu.evidence_verifier import main, verify
 from gongshu.evidence_verifier.findings import Finding, Unreadable
 from gongshu.model.access import Role, Subject
@@ -26,7 +27,7 @@ from gongshu.secure.parties import PartyRegistry
 from gongshu.share.dsp.messages import FORMAT_PUSH
 from gongshu.share.dsp.states import Side, State
 from gongshu.share.encoding import Encoding
-from gongshu.share.errors import AgreementUnknown, PeerRefused
+from gongshu.share.errors import AgreementUnknown, ContractFrozen, PeerRefused
 from gongshu.share.evidence.entries import ENTRY_DOMAIN
 from gongshu.share.evidence.errors import BundleUnwritable, SettlementUnexplained
 from gongshu.share.evidence.exporting import Exporter
@@ -489,8 +490,11 @@ def test_a_dispute_stops_deliveries_until_a_person_of_each_side_settles_it(
         connection.execute(lost.values(rows=999))
     meet(mill, shop)
     assert mill.share.agreement(active.agreement_id).status == shop.share.agreement(active.agreement_id).status
-    with pytest.raises(PeerRefused, match="the agreement is disputed"):
+    with pytest.raises(PeerRefused, match=r"the agreement is disputed.*`gongshu evidence settle`"):
         shop.share.pull_into(transfer.process_id, "parts_here", shop.li)
+    with pytest.raises(ContractFrozen) as frozen:
+        shop.share.transfer(active.agreement_id, shop.li)
+    assert "`gongshu evidence settle`" in error_in_chinese(frozen.value)
     (open_one,) = httpx.get(f"{mill.address}/api/v1/share/metered", params={"disputed": True}).json()
     assert (open_one["ours"]["rows"], open_one["theirs"]["rows"]) == (1000, 999)
     for file, site in zip(("d1.jsonl", "d2.jsonl"), (mill, shop), strict=True):
