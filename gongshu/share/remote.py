@@ -1,5 +1,6 @@
 """Reading another party's catalogue."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gongshu.model.ids import PartyId
@@ -74,6 +75,16 @@ def shown_offer(policy: dict[str, Any] | None, offer_id: str = "") -> RemoteOffe
     return offer
 
 
+def newest_alike(policies: Sequence[Mapping[str, Any]]) -> int | None:
+    """Return the place of the offer that is taken where none is named: the newest of some that say the same.
+
+    >>> newest_alike([{"@id": "a", "use": 1}, {"@id": "b", "use": 1}]), newest_alike([{"use": 1}, {"use": 2}])
+    (1, None)
+    """
+    said = {canonical_text({**policy, "@id": ""}) for policy in policies}
+    return len(policies) - 1 if len(said) == 1 else None
+
+
 def choose_offer(catalogue: RemoteCatalogue, dataset_id: str, offer_id: str = "") -> RemoteOffer:
     """Return one offer of a dataset; an empty offer id takes the only one, or the newest of some that say the same.
 
@@ -83,8 +94,9 @@ def choose_offer(catalogue: RemoteCatalogue, dataset_id: str, offer_id: str = ""
     for dataset in catalogue.datasets:
         offers = [offer for offer in dataset.offers if offer_id in ("", offer.offer_id)]
         if dataset.dataset_id == dataset_id and offers and not dataset.participant:
-            if len({canonical_text({**offer.policy, "@id": ""}) for offer in offers}) == 1:
-                return offers[-1]
+            taken = newest_alike([offer.policy for offer in offers])
+            if taken is not None:
+                return offers[taken]
             raise SeveralOffers(party=party, dataset_id=dataset_id[:200])
     if offer_id:
         raise OfferUnknown(offer_id=offer_id[:200])

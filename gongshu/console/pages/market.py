@@ -18,6 +18,7 @@ from gongshu.share.crawl.views import SHORT
 from gongshu.share.errors import DatasetNotOffered
 from gongshu.share.model import RemoteCatalogue
 from gongshu.share.odrl import read_policy
+from gongshu.share.remote import newest_alike
 from gongshu.share.rights import DEALERS, USERS
 
 HITS_MAX = 20
@@ -90,10 +91,11 @@ async def _show_entry(view: View, party: PartyId, dataset_id: str, names: Mappin
         if entry["description"]:
             text(describe_columns(view, str(entry["description"]))).classes("gs-muted")
         policies = list(entry.get("offers", ()))
-        for policy in policies:
+        taken = newest_alike(policies)
+        for number, policy in enumerate(policies):
             terms, obstacle = read_policy(policy)
             offer_id = str(policy.get("@id", ""))
-            show_offer(view, party, dataset_id, offer_id, terms, obstacle, names, is_only=len(policies) == 1)
+            show_offer(view, party, dataset_id, offer_id, terms, obstacle, names, is_taken=number == taken)
         if not policies:
             text(view.t("market.nothing")).classes("gs-muted")
 
@@ -211,7 +213,8 @@ def _show(view: View, found: RemoteCatalogue, names: Mapping[str, str]) -> None:
         with panel(dataset.title or dataset.dataset_id, view.join(filter(None, (dataset.dataset_id, whose)))):
             if dataset.description and dataset.description != dataset.title:
                 text(describe_columns(view, dataset.description)).classes("gs-muted")
-            for offer in dataset.offers:
+            taken = newest_alike([offer.policy for offer in dataset.offers])
+            for number, offer in enumerate(dataset.offers):
                 show_offer(
                     view,
                     PartyId(dataset.participant or found.party),
@@ -220,7 +223,7 @@ def _show(view: View, found: RemoteCatalogue, names: Mapping[str, str]) -> None:
                     offer.terms,
                     offer.obstacle,
                     names,
-                    is_only=len(dataset.offers) == 1,
+                    is_taken=number == taken,
                 )
 
 

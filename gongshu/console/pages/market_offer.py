@@ -10,6 +10,7 @@ from gongshu.console.pages.agreements import contract_path
 from gongshu.console.pages.terms_words import show_clauses
 from gongshu.console.widgets import chip, notice, text
 from gongshu.model.ids import PartyId
+from gongshu.share.errors import PeopleAsked
 from gongshu.share.obtaining import default_name, obtain
 from gongshu.share.rights import USERS
 from gongshu.share.terms import Terms
@@ -26,9 +27,9 @@ def show_offer(
     obstacle: str,
     names: Mapping[str, str],
     *,
-    is_only: bool,
+    is_taken: bool,
 ) -> None:
-    """Show the offer; only where it is the dataset's only one can the data be had in one step."""
+    """Show the offer; only if it is the one taken where none is named can the data be had in one step."""
     with ui.element("div").classes("gs-offer gs-stack"):
         if terms is None:
             chip(view.t("market.obstacle"), "warn")
@@ -36,10 +37,10 @@ def show_offer(
             return
         show_clauses(view, terms, names)
         if view.has_role(*USERS):
-            _show_acts(view, party, dataset_id, offer_id, terms, is_only=is_only)
+            _show_acts(view, party, dataset_id, offer_id, terms, is_taken=is_taken)
 
 
-def _show_acts(view: View, party: PartyId, dataset_id: str, offer_id: str, terms: Terms, *, is_only: bool) -> None:
+def _show_acts(view: View, party: PartyId, dataset_id: str, offer_id: str, terms: Terms, *, is_taken: bool) -> None:
     result = ui.element("div").classes("gs-stack")
 
     async def negotiate() -> None:
@@ -51,10 +52,16 @@ def _show_acts(view: View, party: PartyId, dataset_id: str, offer_id: str, terms
     async def get_now() -> None:
         with view.trying(result):
             why = str(purpose.value) if purpose is not None else ""
-            got = await view.ask(
-                obtain, view.node.share, party, dataset_id, view.subject,
-                purpose=why, name=(name.value or "").strip(), timeout_s=WAIT_S,
-            )  # fmt: skip
+            try:
+                got = await view.ask(
+                    obtain, view.node.share, party, dataset_id, view.subject,
+                    purpose=why, name=(name.value or "").strip(), timeout_s=WAIT_S,
+                )  # fmt: skip
+            except PeopleAsked as waits:  # nothing went wrong
+                with result:
+                    notice(view.t("market.asked"), view.said(waits), kind="warn")
+                    ui.link(view.t("kind.negotiation"), f"/sharing/process/{waits.fields['process_id']}")
+                return
             with result:
                 notice(view.t("market.got"), kind="good")
                 kept, contract = html.escape(got.dataset_id), contract_path(got.agreement_id)
@@ -64,7 +71,7 @@ def _show_acts(view: View, party: PartyId, dataset_id: str, offer_id: str, terms
 
     with ui.element("div").classes("gs-row"):
         ui.button(view.t("market.negotiate"), on_click=negotiate).props("outline color=primary")
-        if is_only:
+        if is_taken:
             purposes = sorted(terms.purposes)
             purpose = ui.select(purposes, label=view.t("meter.purpose"), value=purposes[0]) if purposes else None
             if purpose is not None:
