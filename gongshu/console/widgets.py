@@ -90,6 +90,12 @@ def time_html(moment: datetime | None) -> str:
     return f'<time datetime="{iso}">{iso}</time>'
 
 
+def choice(options: Mapping[str, str], label: str, value: str) -> ui.select:
+    """Show a choice of one value; its words are markup, so that times can be in them: escape what is not ours."""
+    chosen = ui.select(dict(options), label=label, value=value)
+    return chosen.props("outlined dense options-dense options-html display-value-html")
+
+
 def facts(rows: Sequence[tuple[str, str]]) -> None:
     """Show pairs of name and value; values are markup, escape what is not ours."""
     pairs = "".join(f"<dt>{html.escape(name)}</dt><dd>{value}</dd>" for name, value in rows)
@@ -136,15 +142,20 @@ def table(
     if open_at is not None:
         link = '<q-td :props="props"><a :href="props.row._to">{{ props.value }}</a></q-td>'
         shown.add_slot(f"body-cell-{columns[0][0]}", link)
-        rows = [{**row, "_to": open_at(row)} for row in rows]
-    fill(shown, rows)
+    fill(shown, rows, open_at=open_at)
     return shown
 
 
-def fill(shown: ui.table, rows: Sequence[Row]) -> None:
-    """Replace a table's rows; its foot is there while there is something to turn, or nothing at all."""
+def fill(shown: ui.table, rows: Sequence[Row], *, open_at: Callable[[Row], str] | None = None) -> None:
+    """Replace a table's rows; its foot is there while there is something to turn, or nothing at all.
+
+    Cost: nothing is sent to the browser while the rows stay the same.
+    """
+    new = [{**row, "_to": open_at(row)} if open_at is not None else dict(row) for row in rows]
+    if new == shown.rows:
+        return
     page_size = int(shown.pagination["rowsPerPage"])
-    shown.rows = [dict(row) for row in rows]
+    shown.rows = new
     shown.props.set_bool("hide-bottom", 0 < len(rows) <= page_size)
     shown.update()
 

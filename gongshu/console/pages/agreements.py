@@ -7,8 +7,8 @@ from urllib.parse import quote
 from nicegui import ui
 
 from gongshu.console.frame import Console, View
-from gongshu.console.pages.records import show_records
-from gongshu.console.widgets import chip_html, empty, panel, table, time_html, title
+from gongshu.console.pages.records import record_path, record_rows, show_records
+from gongshu.console.widgets import Row, chip_html, empty, fill, panel, table, time_html, title
 from gongshu.share.model import Agreement, AgreementStatus
 
 STATUS_KIND = {
@@ -18,6 +18,7 @@ STATUS_KIND = {
     AgreementStatus.RETIRED: "plain",
 }
 LIMIT = 300
+LOOK_EVERY_S = 2.0
 
 
 def create_pages(console: Console) -> None:
@@ -26,22 +27,43 @@ def create_pages(console: Console) -> None:
     @console.page("/sharing/agreements", "agreements")
     async def agreements(view: View) -> None:
         title(view, "nav.agreements", "agreements.question")
-        share = view.node.share
-        share.require_onlooker(view.subject)
-        found = await view.ask(share.agreements, limit=LIMIT)
-        negotiations = await view.ask(share.negotiations, limit=LIMIT)
-        if not found and not negotiations:
+        view.node.share.require_onlooker(view.subject)
+        watch = _Watch(view)
+        await watch.refresh()
+        view.every(LOOK_EVERY_S, watch.refresh)
+
+
+class _Watch:
+    """The three lists, which are renewed while the page is open; none is there while there is nothing at all."""
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+        self._names: dict[str, str] = {}
+        with ui.element("div").classes("gs-stack gs-full") as self._nothing:
             empty(view, "agreements.none", to={"/sharing/find": "nav.market", "/sharing": "nav.sharing"})
-            return
-        names = await view.party_names()
-        waiting = [record for record in negotiations if record.waiting]
-        if waiting:
-            with panel(view.t("agreements.waiting"), view.t("agreements.waiting_hint")):
-                show_records(view, waiting, names)
-        with panel(view.t("agreements.agreements"), view.t("agreements.agreements_hint")):
-            _show_agreements(view, found, names)
-        with panel(view.t("agreements.negotiations")):
-            show_records(view, [record for record in negotiations if not record.waiting], names)
+        with panel(view.t("agreements.waiting"), view.t("agreements.waiting_hint")) as self._asked:
+            self._waiting = show_records(view, [], {})
+        with panel(view.t("agreements.agreements"), view.t("agreements.agreements_hint")) as self._agreed:
+            self._agreements = _agreement_table(view)
+        with panel(view.t("agreements.negotiations")) as self._begun:
+            self._negotiations = show_records(view, [], {})
+
+    async def refresh(self) -> None:
+        """Read everything again; what did not change is not sent."""
+        view, share = self._view, self._view.node.share
+        found, records = await view.ask(lambda: (share.agreements(limit=LIMIT), share.negotiations(limit=LIMIT)))
+        parties = {str(each.counterparty) for each in found} | {str(each.counterparty) for each in records}
+        if not parties <= self._names.keys():
+            self._names = await view.party_names()
+        waiting = [record for record in records if record.waiting]
+        begun = [record for record in records if not record.waiting]
+        fill(self._waiting, record_rows(view, waiting, self._names), open_at=record_path)
+        fill(self._agreements, _agreement_rows(view, found, self._names), open_at=_path_of)
+        fill(self._negotiations, record_rows(view, begun, self._names), open_at=record_path)
+        self._asked.set_visibility(bool(waiting))
+        for shown in (self._agreed, self._begun):
+            shown.set_visibility(bool(found or records))
+        self._nothing.set_visibility(not (found or records))
 
 
 def contract_path(agreement_id: str) -> str:
@@ -75,8 +97,26 @@ def status_html(view: View, agreement: Agreement) -> str:
     return f"{stands} {chip_html(view.t('party.key_changed'), 'warn')}" if is_unbound else stands
 
 
-def _show_agreements(view: View, found: list[Agreement], names: Mapping[str, str]) -> None:
-    rows = [
+def _agreement_table(view: View) -> ui.table:
+    columns = [(n, view.t(f"agreement.{n}")) for n in ("dataset", "party", "side", "left", "state", "agreed")]
+    shown = table(
+        view,
+        columns,
+        [],
+        key="id",
+        markup=("left", "state", "agreed"),
+        wrap=("dataset",),
+        open_at=_path_of,
+    )
+    return shown.props("wrap-cells")
+
+
+def _path_of(row: Row) -> str:
+    return contract_path(row["id"])
+
+
+def _agreement_rows(view: View, found: list[Agreement], names: Mapping[str, str]) -> list[Row]:
+    return [
         {
             "id": a.agreement_id,
             "dataset": a.dataset_id,
@@ -88,17 +128,6 @@ def _show_agreements(view: View, found: list[Agreement], names: Mapping[str, str
         }
         for a in found
     ]
-    columns = [(n, view.t(f"agreement.{n}")) for n in ("dataset", "party", "side", "left", "state", "agreed")]
-    shown: ui.table = table(
-        view,
-        columns,
-        rows,
-        key="id",
-        markup=("left", "state", "agreed"),
-        wrap=("dataset",),
-        open_at=lambda row: contract_path(row["id"]),
-    )
-    shown.props("wrap-cells")
 
 
 _ENDED = AgreementStatus.RETIRED

@@ -7,7 +7,7 @@ from nicegui import ui
 from nicegui.events import UploadEventArguments
 
 from gongshu.console.frame import View
-from gongshu.console.widgets import notice, size_words, text
+from gongshu.console.widgets import choice, notice, size_words, text, time_html
 from gongshu.share.contract import Attachment
 from gongshu.share.contracts.attaching import ATTACHMENT_BYTES_MAX, ATTACHMENTS_MAX
 from gongshu.share.model import Offer, Record
@@ -112,12 +112,9 @@ def _download(view: View, name: str, agreement_id: str) -> None:
 
 async def show_offer_files(view: View, offers: Sequence[Offer]) -> None:
     """Show an open offer's files, and let a dealer attach one more; contracts made before keep theirs."""
-    names = {
-        o.offer_id: f"{o.title or o.dataset_id} · {o.created_at.astimezone(view.node.config.zone):%Y-%m-%d %H:%M:%S}"
-        for o in offers
-    }
-    chosen = ui.select(names, label=view.t("attach.offer"), value=offers[0].offer_id)
-    chosen.props("outlined dense options-dense data-test=offer").style("max-width: 520px")
+    names = {o.offer_id: f"{html.escape(o.title or o.dataset_id)} · {time_html(o.created_at)}" for o in offers}
+    chosen = choice(names, view.t("attach.offer"), offers[0].offer_id)
+    chosen.props("data-test=offer").style("max-width: 520px")
     listed, problem = ui.element("div").classes("gs-stack"), ui.element("div")
 
     async def show() -> None:

@@ -2,14 +2,16 @@
 
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 
 from nicegui import ui
 
 from gongshu.console.charts import time_lines
-from gongshu.console.due import Facts, Weight, list_due
+from gongshu.console.due import Due, Facts, Weight, list_due
 from gongshu.console.frame import Console, View
 from gongshu.console.widgets import (
+    Row,
     chip_html,
     empty,
     figure_html,
@@ -30,6 +32,8 @@ from gongshu.hub.period import period_at
 from gongshu.model.access import Role
 
 LOOK_EVERY_S = 2.0
+LOOK_AT_ALL_EVERY_S = 30.0
+"""Reviews that are due are looked for in all datasets, which costs more than what others bring about. Ours."""
 POINTS_MAX = 150
 STATE_KIND = {
     State.RUNNING: "good",
@@ -47,10 +51,9 @@ def create_pages(console: Console) -> None:
     @console.page("/", "home")
     async def home(view: View) -> None:
         title(view, "nav.home", "home.question")
-        facts = await view.ask(gather_facts, view)
         with grid(even=True):
             with panel(view.t("home.due"), span="span-7 narrow-12"):
-                _show_due(view, facts)
+                await _show_due(view)
             with panel(view.t("home.flow"), view.t("home.flow_hint"), span="span-5 narrow-12"):
                 await _show_flow(view)
             with panel(view.t("nav.sources"), span="span-12"):
@@ -71,7 +74,7 @@ def gather_facts(view: View) -> Facts:
         late = sum(row.standing is Standing.LATE for row in node.hub.province.standing(month, view.subject))
     return Facts(
         sources=len(statuses),
-        sources_failing=tuple(_name(s) for s in statuses if s.state in {State.LOST, State.FAILED}),
+        sources_failing=_failing(statuses),
         losses=sum(not loss.recovered for loss in losses),
         unconfirmed=sum(review.why == "proposed" for review in reviews),
         expired=sum(review.why == "expired" for review in reviews),
@@ -84,8 +87,37 @@ def gather_facts(view: View) -> Facts:
     )
 
 
-def _show_due(view: View, facts: Facts) -> None:
-    due = list_due(facts, view.subject.roles)
+def _failing(statuses: list[SourceStatus]) -> tuple[str, ...]:
+    return tuple(_name(s) for s in statuses if s.state in {State.LOST, State.FAILED})
+
+
+async def _show_due(view: View) -> None:
+    place = ui.element("div").classes("gs-stack gs-full")
+    facts, shown = Facts(), None
+
+    def show(found: Facts) -> None:
+        nonlocal facts, shown
+        facts, due = found, list_due(found, view.subject.roles)
+        if due != shown:  # the links stay, and with them the one that a keyboard stands on, while nothing changes
+            shown = due
+            place.clear()
+            with place:
+                _list_due(view, due)
+
+    async def look_at_all() -> None:
+        show(await view.ask(gather_facts, view))
+
+    async def look() -> None:
+        node = view.node
+        waiting, statuses = await view.ask(lambda: (node.share.negotiations(waiting=True), node.sources.statuses()))
+        show(replace(facts, negotiations=len(waiting), sources_failing=_failing(statuses)))
+
+    await look_at_all()
+    view.every(LOOK_EVERY_S, look)
+    view.every(LOOK_AT_ALL_EVERY_S, look_at_all)
+
+
+def _list_due(view: View, due: list[Due]) -> None:
     if not due:
         empty(view, "home.nothing_due")
         return
@@ -145,7 +177,7 @@ async def _show_sources(view: View) -> None:
         markup=("state", "last"),
         numbers=("read",),
         wrap=("error",),
-        open_at=lambda row: f"/sources/{row['source']}",
+        open_at=source_path,
         page_size=12,
     )
 
@@ -155,9 +187,14 @@ async def _show_sources(view: View) -> None:
     view.every(LOOK_EVERY_S, refresh)
 
 
+def source_path(row: Row) -> str:
+    """Return the address of the source of a row."""
+    return f"/sources/{row['source']}"
+
+
 def renew(shown: ui.table, rows: list[dict[str, str]]) -> None:
     """Replace a table's rows, keeping their links."""
-    fill(shown, [row | {"_to": f"/sources/{row['source']}"} for row in rows])
+    fill(shown, rows, open_at=source_path)
 
 
 def source_rows(view: View, statuses: list[SourceStatus]) -> list[dict[str, str]]:

@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+from nicegui import ui
+
 from gongshu.console.frame import View
-from gongshu.console.widgets import chip_html, table, time_html
+from gongshu.console.widgets import Row, chip_html, table, time_html
 from gongshu.share.dsp.states import FINAL, State
 from gongshu.share.model import Record, is_their_turn
 
@@ -38,9 +40,29 @@ def next_text(view: View, record: Record) -> str:
     return view.t("record.waits_there") if is_their_turn(record.kind, record.side, record.state) else ""
 
 
-def show_records(view: View, records: list[Record], names: Mapping[str, str]) -> None:
+def show_records(view: View, records: list[Record], names: Mapping[str, str]) -> ui.table:
     """Show negotiations or transfers, each a link to its steps."""
-    rows: list[dict[str, Any]] = [
+    columns = [(n, view.t(f"record.{n}")) for n in ("dataset", "party", "side", "state", "next", "updated")]
+    return table(
+        view,
+        columns,
+        record_rows(view, records, names),
+        key="id",
+        markup=("state", "updated"),
+        wrap=("dataset",),
+        open_at=record_path,
+        page_size=10,
+    )
+
+
+def record_path(row: Row) -> str:
+    """Return the address of the steps of a row."""
+    return f"/sharing/process/{row['id']}"
+
+
+def record_rows(view: View, records: list[Record], names: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return one row a negotiation or transfer."""
+    return [
         {
             "id": r.process_id,
             "dataset": r.dataset_id,
@@ -52,14 +74,3 @@ def show_records(view: View, records: list[Record], names: Mapping[str, str]) ->
         }
         for r in records
     ]
-    columns = [(n, view.t(f"record.{n}")) for n in ("dataset", "party", "side", "state", "next", "updated")]
-    table(
-        view,
-        columns,
-        rows,
-        key="id",
-        markup=("state", "updated"),
-        wrap=("dataset",),
-        open_at=lambda row: f"/sharing/process/{row['id']}",
-        page_size=10,
-    )

@@ -20,7 +20,7 @@ from gongshu.console.pages.space_desk import (
     time_text,
 )
 from gongshu.console.pages.space_entry import show_submission
-from gongshu.console.widgets import error_notice, facts, panel, table, text
+from gongshu.console.widgets import choice, error_notice, facts, panel, table, text, time_html
 from gongshu.errors import GongshuError
 from gongshu.model.ids import PartyId
 from gongshu.share.model import AgreementStatus
@@ -262,8 +262,8 @@ async def _show_report(view: View, operator: PartyId, space_id: str, names: dict
     if not open_ones:
         return
     said = {
-        each.agreement_id: f"{each.dataset_id} · {names.get(each.counterparty, each.counterparty)}"
-        f" · {each.agreed_at.astimezone(view.node.config.zone):%Y-%m-%d %H:%M:%S}"
+        each.agreement_id: f"{html.escape(f'{each.dataset_id} · {names.get(each.counterparty, each.counterparty)}')}"
+        f" · {time_html(each.agreed_at)}"
         for each in open_ones
     }
     result = ui.element("div")
@@ -276,8 +276,8 @@ async def _show_report(view: View, operator: PartyId, space_id: str, names: dict
             ui.navigate.reload()
 
     with ui.element("div").classes("gs-row"):
-        chosen = ui.select(said, label=view.t("spaces.report_which"), value=open_ones[0].agreement_id)
-        chosen.props("outlined dense options-dense").style("min-width: 280px")
+        chosen = choice(said, view.t("spaces.report_which"), open_ones[0].agreement_id)
+        chosen.props("data-test=report-which").style("min-width: 280px")
         ui.button(view.t("spaces.report"), on_click=report).props("outline color=primary").tooltip(
             view.t("spaces.report_hint")
         )

@@ -189,7 +189,9 @@ def _keep_rows(mill: Node, shop: Node) -> None:
 
 def _delete_copy(mill: Node, shop: Node) -> None:
     """A copy, graded, whose contract has ended."""
-    shop.share.offer(_table(shop, "coolant", "Coolant", {"ph": [9.1]}), Terms(unrestricted=True), person(shop))
+    coolant = _table(shop, "coolant", "Coolant", {"ph": [9.1]})
+    for _ in range(2):  # two that say the same
+        shop.share.offer(coolant, Terms(unrestricted=True), person(shop))
     got = obtain(mill.share, SHOP, "coolant", person(mill), name=EMPTIED)
     mill.share.retire(got.agreement_id, person(mill), "no longer needed")
     mill.keeping.step()

@@ -8,7 +8,8 @@ import pytest
 
 from gongshu.console.places import AREAS
 from gongshu.console.texts import Language, read_texts
-from tests.integration.console.conftest import PASSWORD, Visit
+from tests.integration.console.conftest import PASSWORD, Visit, _token
+from tests.integration.console.partnership import SHOP
 
 pytestmark = pytest.mark.browser
 NewVisit = Callable[..., Visit]
@@ -161,6 +162,29 @@ def test_a_contract_is_not_ended_without_a_reason_for_the_other_side(visit: NewV
     assert t("contract.reason") in window.alert()
     page.locator("[data-test=reason]").wait_for()
     assert window.faults == []
+
+
+def test_what_waits_and_contracts_are_renewed_in_the_order_that_the_reader_chose(visit: NewVisit) -> None:
+    window, at_home = visit("li"), visit("li", "en", 1024)
+    page, home = window.open("/sharing/agreements"), at_home.open("/")
+    page.locator("th", has_text=t("agreement.party")).nth(1).click()
+    due = home.get_by_text(t("due.negotiations", "en", count=1))
+    due.wait_for()
+    policy = {"@type": "Offer", "@id": "urn:uuid:late", "target": "late_news", "permission": [{"action": "use"}]}
+    session = {"Authorization": f"Bearer {_token(window.address, 'li')}"}
+    api = httpx.Client(base_url=f"{window.address}/api/v1/share", headers=session, trust_env=False, timeout=60)
+    with api:
+        (waits,) = api.get("/negotiations", params={"waiting": True}).json()
+        asked = api.post("/negotiations", json={"party": SHOP, "dataset_id": "late_news", "policy": policy})
+        assert asked.status_code == 201, asked.text
+        page.get_by_role("link", name="late_news").wait_for()
+        page.get_by_text(t("agreements.waiting"), exact=True).wait_for()
+        declined = api.post(f"/negotiations/{waits['process_id']}/decline", json={"reason": "not now"})
+        assert declined.status_code == 200, declined.text
+    page.get_by_text(t("agreements.waiting"), exact=True).wait_for(state="hidden")
+    due.wait_for(state="hidden")
+    assert page.locator("th.sorted").all_inner_texts() == [t("agreement.party") + "arrow_upward"]
+    assert window.faults + at_home.faults == []
 
 
 def test_a_disputed_contract_is_settled_from_its_page(visit: NewVisit) -> None:

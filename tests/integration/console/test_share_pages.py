@@ -68,6 +68,20 @@ def test_nobody_is_asked_to_confirm_or_share_a_deleted_copy(node_address: str) -
     assert t("due.unconfirmed", count=waiting) in page_of(node_address, "/", "li")
 
 
+def test_of_offers_that_say_the_same_the_newest_can_be_had_at_once(node_address: str) -> None:
+    shown = page_of(node_address, f"/sharing/find?party={SHOP}&dataset=coolant", "li")
+    assert shown.count(t("market.negotiate")) == 2
+    assert shown.count(t("market.get_hint")) == 1
+
+
+def test_a_time_in_a_choice_is_the_readers_as_elsewhere_on_the_page(visit: NewVisit) -> None:
+    page = visit("li").open("/sharing")
+    shown = page.locator(".q-field__native time").first
+    shown.wait_for()
+    here = "new Intl.DateTimeFormat('sv-SE', {dateStyle: 'short', timeStyle: 'medium', timeZone: 'Asia/Shanghai'})"
+    assert shown.inner_text() == shown.evaluate(f"each => {here}.format(new Date(each.getAttribute('datetime')))")
+
+
 def test_what_comes_after_a_partner_was_let_in_is_said(node_address: str) -> None:
     said = t("partners.admitted_next")
     shown = page_of(node_address, f"/sharing/partners?admitted={SHOP}", "li")

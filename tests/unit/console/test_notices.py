@@ -11,7 +11,7 @@ from starlette.requests import Request
 from gongshu.console.frame import View
 from gongshu.console.session import Taste
 from gongshu.console.texts import Language, read_texts
-from gongshu.console.widgets import error_notice
+from gongshu.console.widgets import Row, error_notice, fill, table
 from gongshu.model.access import Subject
 from gongshu.node import Node
 from gongshu.share.errors import PeerUnreachable
@@ -37,3 +37,21 @@ async def test_an_error_says_once_what_helps(language: Language, shown: str) -> 
         (said,) = [str(one.content) for one in client.elements.values() if hasattr(one, "content")]
     client.delete()
     assert re.sub(r"<[^>]*>", "", said) == shown
+
+
+async def test_nothing_is_sent_while_the_rows_of_a_table_stay_the_same() -> None:
+    nothing = (cast(Node, None), cast(Request, None), cast(Subject, None))
+    with Client(page("")) as client:
+        view = View(*nothing, Taste(Language.EN, False), read_texts())
+        shown = table(view, [("name", "Name")], [{"name": "a"}], key="name", open_at=_path_of)
+        client.outbox.updates.clear()
+        fill(shown, [{"name": "a"}], open_at=_path_of)
+        assert dict(client.outbox.updates) == {}
+        fill(shown, [{"name": "b"}], open_at=_path_of)
+        assert list(client.outbox.updates) == [shown.id]
+        assert shown.rows == [{"name": "b", "_to": "/b"}]
+    client.delete()
+
+
+def _path_of(row: Row) -> str:
+    return f"/{row['name']}"
