@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from gongshu.model.access import Subject
 from gongshu.model.ids import DatasetId, PartyId
+from gongshu.share.agreements import require_undisputed
 from gongshu.share.dsp.messages import FORMAT_PULL
 from gongshu.share.dsp.states import Side, State
 from gongshu.share.errors import PurposeNotCovered
@@ -42,9 +43,9 @@ def obtain(
     request that still waits for the provider's people, and a transfer that runs. `timeout_s` bounds each of the two
     waits.
 
-    Raises: NotAllowed, OfferUnknown where the dataset has no offer or several, PurposeNotCovered before anything is
-        agreed or counted, TermsUnknown, WaitedTooLong when a person has to approve first, and what
-        `ShareService.pull_into` raises.
+    Raises: NotAllowed, ContractFrozen where only a disputed agreement would serve, OfferUnknown where the dataset has
+        no offer or several, PurposeNotCovered before anything is agreed or counted, TermsUnknown, WaitedTooLong when a
+        person has to approve first, and what `ShareService.pull_into` raises.
     """
     agreement_id = _agreement(share, party, dataset_id, actor, timeout_s, purpose)
     transfer = _running(share, agreement_id)
@@ -69,10 +70,12 @@ def default_name(party: PartyId, dataset_id: str) -> str:
 def _agreement(
     share: ShareService, party: PartyId, dataset_id: str, actor: Subject, timeout_s: float, purpose: str
 ) -> str:
-    for agreement in share.agreements(limit=LOOKED_AT):
-        if (agreement.counterparty, agreement.dataset_id) == (party, dataset_id) and _serves(share, agreement):
-            _require_purpose(agreement.terms, party, dataset_id, purpose)
-            return agreement.agreement_id
+    every = share.agreements(limit=LOOKED_AT)
+    about_it = [each for each in every if (each.counterparty, each.dataset_id) == (party, dataset_id)]
+    serving = [agreement for agreement in about_it if _serves(share, agreement)]
+    for agreement in sorted(serving, key=lambda each: each.status is AgreementStatus.DISPUTED):
+        _require_purpose(agreement.terms, party, dataset_id, purpose)
+        return require_undisputed(agreement).agreement_id  # a dispute is settled, not passed by with another contract
     offer = choose_offer(share.catalogue_of(party, actor, dataset_id=dataset_id), dataset_id)
     _require_purpose(offer.terms, party, dataset_id, purpose)
     asked = share.request_for(party, dataset_id, offer) or share.negotiate(party, dataset_id, actor, offer=offer)
@@ -88,7 +91,7 @@ def _require_purpose(terms: Terms | None, party: PartyId, dataset_id: str, purpo
 
 
 def _serves(share: ShareService, agreement: Agreement) -> bool:
-    is_ours = agreement.side is Side.CONSUMER and agreement.status is AgreementStatus.ACTIVE
+    is_ours = agreement.side is Side.CONSUMER and agreement.status in (AgreementStatus.ACTIVE, AgreementStatus.DISPUTED)
     return is_ours and agreement.uses_left != 0 and agreement.days_left(share.clock()) != 0
 
 

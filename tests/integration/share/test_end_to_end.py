@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pa_parquet
 import pytest
+import sqlalchemy as sa
 
 from gongshu.model.grade import Grade
 from gongshu.model.ids import DatasetId
@@ -20,6 +21,7 @@ from gongshu.secure.gate import DatasetQuery
 from gongshu.share.arriving import read_data_address
 from gongshu.share.dsp.states import State
 from gongshu.share.errors import (
+    ContractFrozen,
     GradeForbids,
     OfferUnknown,
     PeerRefused,
@@ -33,6 +35,7 @@ from gongshu.share.errors import (
 from gongshu.share.looking import ANSWER_S
 from gongshu.share.model import Agreement, AgreementStatus, Record
 from gongshu.share.obtaining import obtain
+from gongshu.share.tables import share_agreements
 from gongshu.share.terms import Terms
 from tests.integration.share.pantry import tell_end
 from tests.integration.share.site import Site, orders
@@ -323,6 +326,13 @@ def test_who_asks_again_while_a_person_has_to_answer_asks_for_no_second_contract
     (made,) = (record for record in shop.share.negotiations() if record.agreement_id == got.agreement_id)
     assert made.offer_id == newest.offer_id, "two offers that say the same are one to who asks"
     assert shop.share.agreement(got.agreement_id).terms.uses_max == 2, "other terms are asked for anew"
+    with shop.database.begin() as connection:
+        mine = share_agreements.c.agreement_id == got.agreement_id
+        connection.execute(sa.update(share_agreements).where(mine).values(status=AgreementStatus.DISPUTED))
+    asked = len(shop.share.negotiations())
+    with pytest.raises(ContractFrozen, match="evidence settle"):
+        obtain(shop.share, mill.party, dataset, shop.li)
+    assert len(shop.share.negotiations()) == asked, "a dispute is not passed by with another contract"
 
 
 def test_a_counter_offer_can_be_accepted(sites: Sites) -> None:
