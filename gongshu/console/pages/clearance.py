@@ -8,7 +8,7 @@ from nicegui import ui
 
 from gongshu.console.frame import Console, View
 from gongshu.console.pages.asking import ask_first
-from gongshu.console.pages.clearance_parts import STATE_KIND, lacking, request_path
+from gongshu.console.pages.clearance_parts import STATE_KIND, kind_heading, lacking, request_path
 from gongshu.console.widgets import chip_html, facts, grid, notice, panel, table, text, time_html
 from gongshu.packs import Pack
 from gongshu.share.clearances.book import ENDERS, REQUESTERS
@@ -30,7 +30,7 @@ def create_pages(console: Console) -> None:
         names = await view.party_names()
         party = names.get(found.party_id, found.party_id)
         with ui.element("div").classes("gs-title"):
-            text(view.t(f"clearance_kind.{found.kind.value}"), "h1")
+            text(kind_heading(view, found.kind), "h1")
             text(f"{found.dataset_id} → {party}", "p")
             ui.html(chip_html(view.t(f"clearance_state.{state.value}"), STATE_KIND[state]), sanitize=False)
         if state is not State.IN_FORCE:

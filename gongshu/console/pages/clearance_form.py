@@ -8,7 +8,7 @@ from nicegui import ui
 
 from gongshu.console.forms import FieldWrong
 from gongshu.console.frame import Console, View
-from gongshu.console.pages.clearance_parts import clearance_path, need_of, request_path
+from gongshu.console.pages.clearance_parts import clearance_path, kind_heading, need_of, request_path
 from gongshu.console.widgets import empty, grade_html, notice, panel, text, title
 from gongshu.model.dataset import Dataset
 from gongshu.model.grade import GradeStanding
@@ -119,7 +119,7 @@ class _Form:
             Kind.IMPORTANT: self._important,
             Kind.CROSS_BORDER: self._cross_border,
         }
-        with panel(view.t(f"clearance_kind.{self._kind.value}"), view.t(f"clearance_record.{self._kind.value}")):
+        with panel(kind_heading(view, self._kind), view.t(f"clearance_record.{self._kind.value}")):
             read = shown[self._kind]()
         with panel(view.t("clearances.why")), ui.element("div").classes("gs-form"):
             reason = ui.textarea(view.t("clearance.reason")).props("outlined dense autogrow data-test=why")

@@ -21,6 +21,12 @@ STATE_KIND = {
 }
 
 
+def kind_heading(view: View, kind: Kind) -> str:
+    """Return the name of a procedure as a heading; in a list it begins small."""
+    name = view.t(f"clearance_kind.{kind.value}")
+    return name[:1].upper() + name[1:]
+
+
 @dataclass(frozen=True, slots=True)
 class Need:
     """Where one party stands before it may get a dataset."""

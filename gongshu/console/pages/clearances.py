@@ -131,7 +131,7 @@ def _show_found(view: View, name: str, found: list[Trace], names: Mapping[str, s
         for number, trace in enumerate(named)
     ]
     columns = [(n, view.t(f"trace.{n}")) for n in ("party", "dataset", "delivery", "begun", "hits", "chance")]
-    table(view, columns, rows, key="key", markup=("begun",), numbers=("hits", "chance"))
+    table(view, columns, rows, key="key", markup=("begun",), numbers=("hits", "chance")).props("wrap-cells")
 
 
 def chance_text(chance: float) -> str:

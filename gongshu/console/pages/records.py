@@ -49,7 +49,7 @@ def show_records(view: View, records: list[Record], names: Mapping[str, str]) ->
         record_rows(view, records, names),
         key="id",
         markup=("state", "updated"),
-        wrap=("dataset",),
+        wrap=("dataset", "party", "next"),
         open_at=record_path,
         page_size=10,
     )

@@ -30,7 +30,7 @@ def show_rows(view: View, rows: pa.Table, headings: Sequence[str] = ()) -> None:
         for place, row in enumerate(python_rows(rows))
     ]
     columns = list(zip(names, headings or rows.column_names, strict=True))
-    table(view, columns, shown, key="_key", markup=moments, numbers=numbers, page_size=PAGE_SIZE)
+    table(view, columns, shown, key="_key", markup=moments, numbers=numbers, page_size=PAGE_SIZE).props("wrap-cells")
 
 
 def cell_text(value: Any, *, is_markup: bool = False) -> str:

@@ -1,6 +1,6 @@
 """What can go wrong when the key of a party changes."""
 
-from gongshu.errors import Conflict, NotFound, Refused
+from gongshu.errors import Conflict, InvalidInput, NotFound, Refused
 
 
 class KeyChangeUnknown(NotFound):
@@ -15,6 +15,13 @@ class KeyChangeNeedless(Conflict):
 
     code = "share.key_change_needless"
     template = "The key change of {party} cannot be requested: {reason}. Look at `gongshu share key-change list`."
+
+
+class KeyChangeUnexplained(InvalidInput):
+    """Somebody asks that a changed key goes on, and does not say why."""
+
+    code = "share.key_change_unexplained"
+    template = "The key change of {party} is not requested: a reason of 1 to {longest} characters is missing. Give one."
 
 
 class KeyChangeRefused(Refused):

@@ -15,7 +15,12 @@ from gongshu.secure.parties import PartyRegistry
 from gongshu.secure.tables import parties
 from gongshu.share.contract_tables import share_group_members, share_key_changes, share_places
 from gongshu.share.dsp.states import FINAL
-from gongshu.share.key_changes.errors import KeyChangeNeedless, KeyChangeRefused, KeyChangeUnknown
+from gongshu.share.key_changes.errors import (
+    KeyChangeNeedless,
+    KeyChangeRefused,
+    KeyChangeUnexplained,
+    KeyChangeUnknown,
+)
 from gongshu.share.model import AgreementStatus
 from gongshu.share.ports import Clock
 from gongshu.share.rights import LOOKERS, require_right
@@ -26,6 +31,8 @@ from gongshu.share.tables import share_agreements, share_offer_parties, share_of
 
 REQUESTERS = frozenset({Role.PRODUCT_OWNER, Role.STEWARD})
 CONFIRMERS = frozenset({Role.STEWARD, Role.SECURITY_ADMIN})
+REASON_MAX = 2000
+"""Letters of the reason of a request. Ours."""
 CONFIRMED, REFUSED = "confirmed", "refused"
 _K = share_key_changes.c
 _A, _O, _P = share_agreements.c, share_offers.c, share_processes.c
@@ -108,9 +115,12 @@ class KeyChanges:
     def request(self, party: PartyId, actor: Subject, *, reason: str, former: str = "") -> KeyChange:
         """Ask that what is bound to the party's former key goes on under the one it has now; it opens nothing yet.
 
-        Raises: NotAllowed, PartyUnknown, KeyChangeNeedless, also if it is not clear which former key is meant.
+        Raises: NotAllowed, KeyChangeUnexplained, PartyUnknown, KeyChangeNeedless, also if it is not clear which former
+        key is meant.
         """
         require_right(actor, REQUESTERS, "request key changes")
+        if not 0 < len(reason := reason.strip()) <= REASON_MAX:
+            raise KeyChangeUnexplained(party=party[:200], longest=REASON_MAX)
         current = self._registry.get(party).proof
         with self._database.begin() as connection:
             known = [each.former for each in _stranded(connection, party)]
@@ -125,7 +135,7 @@ class KeyChanges:
                 "party_id": party,
                 "former": former or known[0],
                 "current": current,
-                "reason": reason.strip()[:2000],
+                "reason": reason,
                 "requested_at": self._clock(),
                 "requested_by": actor.subject_id,
             }

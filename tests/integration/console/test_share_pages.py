@@ -299,6 +299,10 @@ def test_a_long_name_of_a_partner_widens_no_page_and_hides_no_column(visit: NewV
     page.evaluate("for (const each of document.querySelector('.gs-title').children) each.textContent = 'W'.repeat(300)")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     page = window.open("/sharing/ledger")
+    page.click("[data-test=verify]")
+    page.locator(".gs-notice strong").wait_for()
+    page.evaluate("document.querySelector('.gs-notice strong').textContent = 'W'.repeat(300)")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     page.locator(".gs-dispute td").first.wait_for()
     page.evaluate("document.querySelector('.gs-dispute td a').textContent = 'W'.repeat(180)")
     assert page.evaluate("document.querySelector('.gs-dispute td').offsetWidth < 330"), "the counts stay in sight"

@@ -29,6 +29,7 @@ from gongshu.share.clearances.states import Step
 from gongshu.share.errors import PeerRefused, TermsForbid
 from gongshu.share.evidence.disputes import Standing
 from gongshu.share.evidence.errors import SettlementRefused
+from gongshu.share.key_changes.errors import KeyChangeRefused
 from gongshu.share.spaces.errors import SpaceMoveIllegal
 
 SHARE = Path(str(gongshu.share.__file__)).parent
@@ -136,7 +137,10 @@ def test_states_and_lists_of_steps_inside_of_an_error_are_said_in_chinese() -> N
 def test_no_state_of_a_clearance_or_a_dispute_stays_english_in_an_error() -> None:
     closed = [ClearanceClosed(clearance_id="7", state=state.value, step=step.value) for state in State for step in Step]
     settled = [SettlementRefused(agreement_id="7", delivery="7", state=each.value) for each in Standing]
-    said = [error_in_chinese(error) for error in (*closed, *settled)]
+    keys = [
+        KeyChangeRefused(change_id="7", party="7", reason=f"it is {each} already") for each in ("confirmed", "refused")
+    ]
+    said = [error_in_chinese(error) for error in (*closed, *settled, *keys)]
     assert [each for each in said if re.search("[a-z]", each)] == []
 
 
@@ -188,7 +192,7 @@ def reasons() -> Iterator[tuple[str, str]]:
         if name in BETWEEN_NODES or name.split("/")[0] in BETWEEN_NODES:
             continue
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            is_said = isinstance(node, ast.keyword) and node.arg in {"reason", "waiting", "fault", "what"}
+            is_said = isinstance(node, ast.keyword) and node.arg in {"reason", "waiting", "fault", "what", "because"}
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "append":
                 yield from ((name, text) for each in node.args for text in sentences(each) if is_sentence(text))
             if isinstance(node, ast.keyword | ast.Yield | ast.Return) and (

@@ -18,7 +18,12 @@ from gongshu.share.dsp.messages import CONTEXT
 from gongshu.share.dsp.states import Kind, State
 from gongshu.share.errors import PartyChanged, ProcessUnknown
 from gongshu.share.keeping.watching import Watch
-from gongshu.share.key_changes.errors import KeyChangeNeedless, KeyChangeRefused, KeyChangeUnknown
+from gongshu.share.key_changes.errors import (
+    KeyChangeNeedless,
+    KeyChangeRefused,
+    KeyChangeUnexplained,
+    KeyChangeUnknown,
+)
 from gongshu.share.key_changes.service import KeyChange, KeyChanges
 from gongshu.share.model import Agreement, Record
 from gongshu.share.partners import PartnerBook
@@ -171,6 +176,9 @@ def test_what_does_not_confirm_a_key(world: World, agreed: Agreement, tmp_path: 
     fingerprint = other_key(world, tmp_path)
     with pytest.raises(KeyChangeNeedless, match="name one"):
         changes.request(SHOP, LI, reason="why", former="key sha256:made-up")
+    for wordless in (" ", "x" * 2001):
+        with pytest.raises(KeyChangeUnexplained, match="1 to 2000 characters"):
+            changes.request(SHOP, LI, reason=wordless)
     change = changes.request(SHOP, subject(Role.STEWARD), reason="why")
 
     def refused(reason: str, fingerprint: str, actor: str = "user:wu", which: KeyChange = change) -> None:
