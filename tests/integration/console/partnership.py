@@ -50,6 +50,8 @@ EMPTIED = "coolant_of_the_shop"
 """A copy that was deleted."""
 FIGURED = "furnace"
 """A copy of which only figures may be seen, once, for one of two purposes."""
+DECLINED = "urn:uuid:declined"
+"""An offer whose request waits for a person until a test declines it; another one goes on waiting."""
 RULES = "1. 只登记自己的资源与产品。\n2. 数据不经过空间。"
 
 
@@ -161,8 +163,10 @@ def _deal(mill: Node, shop: Node) -> None:
     mill.share.offer(DatasetId("parts"), terms, person(mill), rules=ASK_FIRST, offer_id="urn:uuid:asks")
     _delete_copy(mill, shop)
     _keep_rows(mill, shop)
-    waits = shop.share.negotiate(mill.party_id, "parts", person(shop), offer_id="urn:uuid:asks")
-    shop.share.wait_for(waits.process_id, {State.REQUESTED}, 30)
+    mill.share.offer(MILL_DATA, terms, person(mill), rules=ASK_FIRST, offer_id=DECLINED)
+    for dataset, offer_id in ((MILL_DATA, DECLINED), ("parts", "urn:uuid:asks")):
+        waits = shop.share.negotiate(mill.party_id, dataset, person(shop), offer_id=offer_id)
+        shop.share.wait_for(waits.process_id, {State.REQUESTED}, 30)
 
 
 def _keep_rows(mill: Node, shop: Node) -> None:

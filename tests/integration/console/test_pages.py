@@ -9,7 +9,7 @@ import pytest
 from gongshu.console.places import AREAS
 from gongshu.console.texts import Language, read_texts
 from tests.integration.console.conftest import PASSWORD, Visit, _token
-from tests.integration.console.partnership import SHOP
+from tests.integration.console.partnership import MILL_DATA, SHOP
 
 pytestmark = pytest.mark.browser
 NewVisit = Callable[..., Visit]
@@ -168,21 +168,22 @@ def test_what_waits_and_contracts_are_renewed_in_the_order_that_the_reader_chose
     window, at_home = visit("li"), visit("li", "en", 1024)
     page, home = window.open("/sharing/agreements"), at_home.open("/")
     page.locator("th", has_text=t("agreement.party")).nth(1).click()
-    due = home.get_by_text(t("due.negotiations", "en", count=1))
-    due.wait_for()
+    home.get_by_text(t("due.negotiations", "en", count=2)).wait_for()
     policy = {"@type": "Offer", "@id": "urn:uuid:late", "target": "late_news", "permission": [{"action": "use"}]}
     session = {"Authorization": f"Bearer {_token(window.address, 'li')}"}
     api = httpx.Client(base_url=f"{window.address}/api/v1/share", headers=session, trust_env=False, timeout=60)
     with api:
-        (waits,) = api.get("/negotiations", params={"waiting": True}).json()
+        waiting = api.get("/negotiations", params={"waiting": True}).json()
+        waits = next(each for each in waiting if each["dataset_id"] == MILL_DATA)
         asked = api.post("/negotiations", json={"party": SHOP, "dataset_id": "late_news", "policy": policy})
         assert asked.status_code == 201, asked.text
         page.get_by_role("link", name="late_news").wait_for()
-        page.get_by_text(t("agreements.waiting"), exact=True).wait_for()
+        panel = page.locator("section", has=page.get_by_text(t("agreements.waiting"), exact=True))
+        panel.get_by_role("link", name=MILL_DATA).wait_for()
         declined = api.post(f"/negotiations/{waits['process_id']}/decline", json={"reason": "not now"})
         assert declined.status_code == 200, declined.text
-    page.get_by_text(t("agreements.waiting"), exact=True).wait_for(state="hidden")
-    due.wait_for(state="hidden")
+    panel.get_by_role("link", name=MILL_DATA).wait_for(state="hidden")
+    home.get_by_text(t("due.negotiations", "en", count=1)).wait_for()
     assert page.locator("th.sorted").all_inner_texts() == [t("agreement.party") + "arrow_upward"]
     assert window.faults + at_home.faults == []
 
