@@ -1,6 +1,5 @@
 """Clearances: what may leave by which procedure, what each still lacks, and whose copy a leaked file is."""
 
-import html
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -118,7 +117,16 @@ def _show_found(view: View, name: str, found: list[Trace], names: Mapping[str, s
         return
     parties = dict.fromkeys(names.get(trace.party, trace.party) for trace in named)
     notice(view.t("trace.found", party=view.join(parties)), view.t("trace.found_text", name=name), kind="good")
-    rows = [
+    columns = [(n, view.t(f"trace.{n}")) for n in ("party", "dataset", "delivery", "begun", "hits", "chance")]
+    shown = table(
+        view, columns, trace_rows(view, named, names), key="key", markup=("begun",), numbers=("hits", "chance")
+    )
+    shown.props("wrap-cells")
+
+
+def trace_rows(view: View, named: list[Trace], names: Mapping[str, str]) -> list[dict[str, object]]:
+    """Return the rows about copies that were recognised; only `begun` is markup."""
+    return [
         {
             "key": number,
             "party": names.get(trace.party, trace.party),
@@ -126,12 +134,10 @@ def _show_found(view: View, name: str, found: list[Trace], names: Mapping[str, s
             "delivery": view.t("trace.any") if trace.delivery_id is None else str(trace.delivery_id),
             "begun": time_html(trace.begun_at) or "–",
             "hits": f"{trace.hits:,} / {trace.seen:,}",
-            "chance": html.escape(chance_text(trace.chance)),
+            "chance": chance_text(trace.chance),
         }
         for number, trace in enumerate(named)
     ]
-    columns = [(n, view.t(f"trace.{n}")) for n in ("party", "dataset", "delivery", "begun", "hits", "chance")]
-    table(view, columns, rows, key="key", markup=("begun",), numbers=("hits", "chance")).props("wrap-cells")
 
 
 def chance_text(chance: float) -> str:

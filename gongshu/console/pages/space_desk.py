@@ -194,7 +194,7 @@ def _choose(
         text(view.t("table.empty")).classes("gs-muted")
         return
     columns = [(n, view.t(f"space.{n}")) for n in names]
-    wrap = ("check", "organisation", "identifier", "about")
+    wrap = ("party", "entry", "check", "organisation", "identifier", "about")
     shown = table(view, columns, rows, key="id", markup=markup, wrap=wrap, selection=view.has_role(*DEALERS))
     _buttons(view, life, found, lambda: [row["id"] for row in shown.selected], act)
 
@@ -272,7 +272,7 @@ def show_members(view: View, found: list[Row], names: dict[str, str]) -> None:
         for each in found
     ]
     columns = [(n, view.t(f"space.{n}")) for n in ("party", "roles", "organisation", "state")]
-    table(view, columns, rows, key="id", markup=("state",), wrap=("organisation",), page_size=10)
+    table(view, columns, rows, key="id", markup=("state",), wrap=("party", "organisation"), page_size=10)
 
 
 def show_contracts(view: View, found: list[Row], names: dict[str, str]) -> None:
@@ -312,4 +312,4 @@ def show_history(view: View, found: list[Row], names: dict[str, str]) -> None:
         for number, each in enumerate(found)
     ]
     columns = [(n, view.t(f"space.{n}")) for n in ("at", "what", "state", "actor", "reason")]
-    table(view, columns, rows, key="id", markup=("at", "state"), wrap=("what", "reason"), page_size=10)
+    table(view, columns, rows, key="id", markup=("at", "state"), wrap=("what", "actor", "reason"), page_size=10)

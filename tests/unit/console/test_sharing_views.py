@@ -14,6 +14,7 @@ from gongshu.console.column_words import describe_column, describe_columns
 from gongshu.console.copy_looks import figure_of, gives_figures, group_min_of, purposes_of, uses_of
 from gongshu.console.frame import View
 from gongshu.console.pages.agreements import contract_path
+from gongshu.console.pages.clearances import trace_rows
 from gongshu.console.pages.contract_evidence import _line, figures_text, operation_text
 from gongshu.console.pages.offer import obstacle_of
 from gongshu.console.pages.partners import fingerprint_html
@@ -31,6 +32,7 @@ from gongshu.model.grade import Grade, GradeLabel, GradeStanding, Importance
 from gongshu.model.ids import PartyId
 from gongshu.packs import load_packs
 from gongshu.share.automation import Action
+from gongshu.share.clearances.marks import Trace
 from gongshu.share.dsp.states import Kind, Side, State
 from gongshu.share.enforcement import CLASSES, enforcement_of
 from gongshu.share.evidence.disputes import Standing as Counted
@@ -253,6 +255,12 @@ def test_a_description_of_any_length_scrolls_in_its_cell() -> None:
     assert shown.startswith('<div class="gs-tall">&lt;b&gt;')
     assert ".gs-tall { max-height" in (Path(str(theme.__file__)).parent / "theme.css").read_text(encoding="utf-8")
     assert _about_html(view(), {"description": ""}, {}, {}) == "–"
+
+
+def test_how_surely_a_leaked_copy_was_recognised_is_shown_as_it_is() -> None:
+    found = Trace("recipes", str(SHOP), None, None, seen=68, hits=68, chance=1e-20, is_named=True)
+    (row,) = trace_rows(view(), [found], NAMES)
+    assert (row["chance"], row["party"]) == ("< 1 : 10¹⁵", "<Shop & Co>"), "a table's text is no markup"
 
 
 def test_the_buttons_of_a_space_are_the_operators_steps() -> None:
