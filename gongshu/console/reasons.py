@@ -45,8 +45,9 @@ class Form:
         found = self.pattern.fullmatch(text) if self.longest in text else None
         if found is None:
             return None
-        parts = [_translated(part or "", depth + 1) for part in found.groups()]
-        named = {name: part for name, part in zip(self.fields, parts, strict=True) if name}
+        pairs = list(zip(self.fields, (part or "" for part in found.groups()), strict=True))
+        parts = [_own_words(name, part) or _translated(part, depth + 1) for name, part in pairs]
+        named = {name: said for (name, _), said in zip(pairs, parts, strict=True) if name}
         return self.chinese.format(*parts, **named)
 
 
@@ -64,7 +65,8 @@ def error_in_chinese(error: GongshuError) -> str:
     chinese = read_sentences()["errors"].get(error.code)
     if chinese is None:
         return in_chinese(str(error))
-    said = chinese.format(**{name: _said(name, str(value)) for name, value in error.fields.items()})
+    fields = {name: str(value) for name, value in error.fields.items()}
+    said = chinese.format(**{name: _own_words(name, text) or in_chinese(text) for name, text in fields.items()})
     return TWO_STOPS.sub("。", said)
 
 
@@ -81,11 +83,11 @@ def error_classes(root: type[GongshuError] = GongshuError) -> list[type[GongshuE
     return [each for kind in root.__subclasses__() for each in (kind, *error_classes(kind))]
 
 
-def _said(field: str, text: str) -> str:
-    """Return a field of an error in Chinese; roles and acts by their own words, for data may be named like a role."""
+def _own_words(field: str, text: str) -> str:
+    """Return roles and acts in Chinese, by words of their own, for data may be named like a role; else nothing."""
     words = read_sentences()[OWN_WORDS[field]] if field in OWN_WORDS else {}
     parts = re.split(" or |, ", text)
-    return "或".join(words[part] for part in parts) if all(part in words for part in parts) else in_chinese(text)
+    return "或".join(words[part] for part in parts) if all(part in words for part in parts) else ""
 
 
 def _translated(text: str, depth: int) -> str:

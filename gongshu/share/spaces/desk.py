@@ -16,7 +16,7 @@ from gongshu.share.signals import new_urn
 from gongshu.share.spaces import model as wire
 from gongshu.share.spaces.errors import ApplicationInvalid, EntryUnknown, SpaceForbids, SpaceUnknown
 from gongshu.share.spaces.identifiers import front_code
-from gongshu.share.spaces.register import OTHER_KEY, Register, index_name
+from gongshu.share.spaces.register import Register, index_name
 from gongshu.share.spaces.roles import Act, may, why_not_together
 from gongshu.share.spaces.signing import require_signed, rules_hash
 from gongshu.share.spaces.states import BEGINNING, Hand, Life, Standing, Step
@@ -142,8 +142,7 @@ class Desk:
         row = self._register.member(connection, space_id, party)
         if row is None:
             raise SpaceUnknown(space_id=space_id[:200])
-        if not self._register.is_same(connection, row):
-            raise SpaceForbids(party=party, act=Act.LEAVE, space_id=space_id, reason=OTHER_KEY)
+        self._register.require_same(connection, row, Act.LEAVE)
         self._register.move_member(connection, row, Step.LEAVE, Hand.PARTY, party, reason)
         return self._standing(connection, party, space_id)
 
@@ -151,6 +150,7 @@ class Desk:
         row = self._register.member(connection, space_id, party)
         if row is None:
             raise SpaceUnknown(space_id=space_id[:200])
+        self._register.require_same(connection, row, "see its standing")
         mine = sa.select(space_entries).where(_N.space_id == space_id, _N.party_id == party)
         newest = connection.execute(mine.order_by(_N.submitted_at.desc(), _N.entry_id).limit(ANSWER_MAX)).all()
         why = _reasons(connection, space_id, [entry.entry_id for entry in newest])

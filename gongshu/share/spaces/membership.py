@@ -86,7 +86,7 @@ class SpaceMembership:
         """Ask an operator for a logical space. Raises: NotAllowed, PartyUnknown, and the wire's errors."""
         require_right(actor, DEALERS, "request spaces")
         answer = self._ask(operator, "/share/spaces/requests", {"title": title, "rules": rules})
-        self._stand(operator, str(answer.get("space_id", ""))[:200], str(answer.get("state", "")), "", title=title)
+        self._stand(operator, _named_by(operator, answer, ""), str(answer.get("state", "")), "", title=title)
         return answer
 
     def rules(self, operator: PartyId, space_id: str, actor: Subject) -> Json:
@@ -105,7 +105,7 @@ class SpaceMembership:
         require_right(actor, DEALERS, "apply to spaces")
         digest, wanted = rules_hash(rules), sorted(set(roles))
         about = self._ask_space(operator, space_id, "rules", {})
-        named, title = str(about.get("space_id", space_id)), str(about.get("title", ""))
+        named, title = _named_by(operator, about, space_id), str(about.get("title", ""))
         signature = sign_rules(self._keys, space_id=named, party=self._own, roles=wanted, rules_digest=digest)
         sent = {"roles": wanted, "area": area, "organisation": organisation}
         sent |= {"rules_hash": digest, "signature": signature}
@@ -121,7 +121,7 @@ class SpaceMembership:
         """Leave a space; our agreements under it end. Raises: NotAllowed, PeerRefused, and the wire's errors."""
         require_right(actor, DEALERS, "leave spaces")
         answer = self._ask_space(operator, space_id, "leave", {"reason": reason})
-        named = str(answer.get("space_id", space_id))
+        named = _named_by(operator, answer, space_id)
         self._stand(operator, named, Standing.LEFT, "", reason=reason)
         self._end(operator, named, None, f"we left the space {self._title(operator, named)}")
         return answer
@@ -348,7 +348,7 @@ class SpaceMembership:
 
     def _id_of(self, operator: PartyId, space_id: str) -> str:
         """Return the id of a space that may be named by its number."""
-        return str(self._ask_space(operator, space_id, "rules", {}).get("space_id", space_id))
+        return _named_by(operator, self._ask_space(operator, space_id, "rules", {}), space_id)
 
     def _question(self, operator: PartyId, space_id: str, what: str, words: str = "") -> Json:
         answer = self._ask_space(operator, space_id, "question", {"what": what, "words": words})
@@ -377,3 +377,12 @@ class SpaceMembership:
 
     def _write(self, actor: str, action: str, what: str, details: dict[str, Any]) -> None:
         self._audit.write(AuditEvent(self._clock(), actor, action, what, "ok", details))
+
+
+def _named_by(operator: PartyId, answer: Json, asked: str) -> str:
+    """Return the id that the operator gives the space asked for. Raises: PeerAnswerInvalid if it is none."""
+    named = answer.get("space_id", asked)
+    if not isinstance(named, str) or not _IS_ID.fullmatch(named):
+        reason = "an operator names its space by letters, digits and . : - alone"
+        raise PeerAnswerInvalid(party=operator, what="the id of a space", reason=reason)
+    return named

@@ -43,7 +43,7 @@ class NoticeSender:
         """Send to each member the oldest news of each space that it lacks, if it is due; return how much arrived.
 
         So news never overtakes older news of the same space, whatever has to be sent again, and news that a member
-        does not take holds up none of another space.
+        does not take holds up none of another space. Who cannot be reached is tried once, not once for each space.
         """
         now = self._clock()
         oldest = sa.select(sa.func.min(_N.sequence)).where(_N.next_at.is_not(None)).group_by(_N.party_id, _N.space_id)
@@ -56,20 +56,20 @@ class NoticeSender:
             late = sa.update(space_notices).where(_N.next_at.is_not(None), _N.created_at < now - KEPT_TRYING)
             connection.execute(late.values(next_at=None))
             rows = list(connection.execute(due))
-        arrived = 0
+        arrived, lost = 0, dict[str, str]()
         for row in rows:
-            error = self._send(row)
+            try:
+                error = lost.get(row.party_id) or self._send(row)
+            except GongshuError as cause:
+                error = lost[row.party_id] = f"{cause} [{cause.code}]"
             arrived += not error
             self._note(row, error)
         return arrived
 
     def _send(self, row: Any) -> str:
-        """Return why it did not arrive, empty if it did."""
+        """Return why it was not taken, empty if it was. Raises: the wire's errors."""
         party = PartyId(row.party_id)
-        try:
-            reply = self._wire.post(party, self._address_of(party), NOTICE_PATH, orjson.dumps(row.content))
-        except GongshuError as error:
-            return f"{error} [{error.code}]"
+        reply = self._wire.post(party, self._address_of(party), NOTICE_PATH, orjson.dumps(row.content))
         return "" if reply.is_ok else f"status {reply.status_code}"
 
     def _note(self, row: Any, error: str) -> None:

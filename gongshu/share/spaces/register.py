@@ -116,6 +116,11 @@ class Register:
         """True if the member proves itself by what it did when it applied, or two people let a new key go on."""
         return bool(row.bound_to == read_proof(connection, PartyId(row.party_id)))
 
+    def require_same(self, connection: sa.Connection, row: Any, act: str) -> None:
+        """Raises: SpaceForbids if the member proves itself otherwise now, whatever its state is."""
+        if not self.is_same(connection, row):
+            raise SpaceForbids(party=row.party_id, act=act, space_id=row.space_id, reason=OTHER_KEY)
+
     def belonging(self, connection: sa.Connection, space_id: str) -> list[PartyId]:
         """Return who is admitted or suspended."""
         query = sa.select(_M.party_id).where(_M.space_id == space_id, _M.state.in_(BELONGING))

@@ -30,7 +30,8 @@ from gongshu.share.errors import PeerRefused, TermsForbid
 from gongshu.share.evidence.disputes import Standing
 from gongshu.share.evidence.errors import SettlementRefused
 from gongshu.share.key_changes.errors import KeyChangeRefused
-from gongshu.share.spaces.errors import SpaceMoveIllegal
+from gongshu.share.spaces.errors import SpaceForbids, SpaceMoveIllegal
+from gongshu.share.spaces.roles import Act
 
 SHARE = Path(str(gongshu.share.__file__)).parent
 BETWEEN_NODES = {
@@ -142,6 +143,14 @@ def test_no_state_of_a_clearance_or_a_dispute_stays_english_in_an_error() -> Non
     ]
     said = [error_in_chinese(error) for error in (*closed, *settled, *keys)]
     assert [each for each in said if re.search("[a-z]", each)] == []
+
+
+def test_what_a_space_forbids_reads_in_chinese_here_and_where_an_operator_says_it() -> None:
+    for act in [*Act, "bring news", "see its standing"]:
+        error = SpaceForbids(party="7", act=act, space_id="7", reason="its role is 7")
+        told = PeerRefused(party="7", what="the message leave", status_code=403, reason=str(error))
+        assert not re.search("[a-z]", error_in_chinese(error).partition("：")[0]), act
+        assert read_sentences()["acts"][act] in error_in_chinese(told)
 
 
 def test_who_may_not_do_something_reads_in_chinese_what_and_who_may() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from gongshu.model.access import Role, Subject
 from gongshu.model.ids import PartyId, SubjectId
@@ -30,10 +31,12 @@ from gongshu.share.spaces.errors import (
     SpaceUnknown,
 )
 from gongshu.share.spaces.identifiers import require_identifier
+from gongshu.share.spaces.notices import NOTICE_PATH
 from gongshu.share.spaces.register import read_admitted
 from gongshu.share.spaces.roles import APPLICABLE, Act, SpaceRole, may
 from gongshu.share.spaces.signing import rules_hash, sign_rules
 from gongshu.share.spaces.states import Standing, Step
+from gongshu.share.spaces.tables import space_links
 from gongshu.share.trusting import Trusting
 from tests.conftest import Clock
 from tests.unit.share.town import AREA, ORGANISATION, RULES, House, Json, Town, town
@@ -374,6 +377,46 @@ def test_news_that_is_not_taken_holds_up_none_of_another_space(place: Place) -> 
     assert mill.status(agreement) == "retired"
 
 
+def test_a_member_of_many_spaces_that_is_silent_is_waited_for_once(village: Town) -> None:
+    spaces = [village.open_space() for _ in range(3)]
+    houses = [village.house("mill"), village.house("shop")]
+    for space_id in spaces:
+        for house in houses:
+            village.apply(space_id, house, "user")
+            village.house("operator").spaces.host.admit(
+                space_id, house.party, village.house("operator").li, identity_check="licence seen"
+            )
+    village.silent.add(houses[0].party)
+    village.sent.clear()
+    village.tell()
+    asked = [to for _, to, path in village.sent if path == NOTICE_PATH]
+    assert asked.count(houses[0].party) == 1
+    assert all(each["state"] == "admitted" for each in houses[1].spaces.membership.standings(houses[1].li))
+
+
+@pytest.mark.parametrize("named", ["../../x", "x" * 201, ["a"], ""])
+@pytest.mark.parametrize("act", ["apply", "submit", "report", "leave"])
+def test_an_operator_that_names_its_space_oddly_changes_nothing_here(
+    place: Place, monkeypatch: pytest.MonkeyPatch, named: object, act: str
+) -> None:
+    mill, member, li = place.mill, place.mill.spaces.membership, place.mill.li
+    before, agreement = member.standings(li), mill.agree(place.shop, "1")
+    monkeypatch.setattr(place.operator, "take", lambda *_: {"space_id": named, "title": "x", "state": "left"})
+    acts: dict[str, Callable[[], Json]] = {
+        "apply": lambda: member.apply(
+            OPERATOR, place.space_id, ["user"], li, area=AREA, organisation=ORGANISATION, rules=RULES
+        ),
+        "submit": lambda: member.submit(OPERATOR, place.space_id, product("none", offer_id="o1"), li),
+        "report": lambda: member.report(OPERATOR, place.space_id, agreement, li),
+        "leave": lambda: member.leave(OPERATOR, place.space_id, li),
+    }
+    with pytest.raises(PeerAnswerInvalid):
+        acts[act]()
+    with mill.database.connect() as connection:
+        assert connection.execute(sa.select(space_links)).all() == []
+    assert member.standings(li) == before
+
+
 def test_a_standing_that_was_asked_for_counts_like_news(place: Place, clock: Clock) -> None:
     mill, shop, village = place.mill, place.shop, place.town
     agreement = mill.agree(shop, "1")
@@ -436,7 +479,8 @@ def test_a_membership_is_with_a_key(place: Place, tmp_path: Path, clock: Clock) 
     operator, shop = place.operator, place.shop
     keys = KeyStore(tmp_path / "other-keys")
     operator.parties.replace(replace(operator.parties.get(shop.party), public_key_pem=keys.public_key_pem()))
-    for message, document in (("question", {"what": "catalogue"}), ("question", {"what": "members"}), ("leave", {})):
+    questions = [("question", {"what": what}) for what in ("standing", "catalogue", "members")]
+    for message, document in [*questions, ("leave", {})]:
         with pytest.raises(SpaceForbids, match="another one than it was admitted with"):
             place.say(shop, message, document)
     changes = KeyChanges(operator.database, operator.parties, operator.audit, clock)
