@@ -1,4 +1,7 @@
-"""How commands answer: tables for people, JSON for programs, one line for an error."""
+"""How commands answer: tables for people, JSON for programs, one line for an error.
+
+What partners wrote is in all of them, and steers no terminal.
+"""
 
 import json
 import os
@@ -12,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gongshu.errors import GongshuError
+from gongshu.model.plain import plain
 
 WIDE = 4000
 
@@ -26,24 +30,24 @@ class Format(StrEnum):
 def show(rows: Sequence[Mapping[str, object]], columns: Sequence[str], format: Format = Format.TABLE) -> None:
     """Print rows on standard output: a table of the given columns, or a JSON array with every field."""
     if format is Format.JSON:
-        print(json.dumps([dict(row) for row in rows], ensure_ascii=False, default=str))  # noqa: T201
+        print(plain(json.dumps([dict(row) for row in rows], ensure_ascii=False, default=str)))  # noqa: T201
         return
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*(_cell(row.get(column)) for column in columns))
+        table.add_row(*(plain(_cell(row.get(column))) for column in columns))
     _screen().print(table)
 
 
 def done(text: str) -> None:
     """Print one line that says what changed; it is never wrapped, so that ids, codes and links can be copied."""
-    print(text)  # noqa: T201
+    print(plain(text))  # noqa: T201
 
 
 def complain(text: str) -> None:
     """Print one line on standard error."""
-    print(" ".join(text.split()), file=sys.stderr)  # noqa: T201
+    print(plain(" ".join(text.split())), file=sys.stderr)  # noqa: T201
 
 
 def fail(error: GongshuError) -> NoReturn:

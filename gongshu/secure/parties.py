@@ -19,6 +19,7 @@ from cryptography.x509 import load_pem_x509_certificates
 from gongshu.database import Database, settles_races
 from gongshu.model.audit import AuditEvent, AuditSink
 from gongshu.model.ids import PartyId
+from gongshu.model.plain import is_plain_line
 from gongshu.prepared import Prepared
 from gongshu.secure.errors import PartyInvalid, PartyKeyDiffers, PartyUnknown
 from gongshu.secure.jws import is_text
@@ -270,6 +271,8 @@ def require_valid(party: Party) -> None:
         reason = "a certificate is shown in TLS only, but its address begins with http:"
     elif not is_text(party.title + party.address):
         reason = "its title or address holds characters that are none"
+    elif not is_plain_line(party.title):
+        reason = "its title is no line of visible characters"
     if reason:
         raise PartyInvalid(party_id=party.party_id[:200], reason=reason)
     if party.public_key_pem:

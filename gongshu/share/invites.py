@@ -14,7 +14,7 @@ from cryptography.exceptions import InvalidSignature
 from gongshu.model.ids import PartyId
 from gongshu.secure.errors import PartyInvalid
 from gongshu.secure.keys import KeyStore
-from gongshu.secure.parties import Party
+from gongshu.secure.parties import Party, require_valid
 from gongshu.share.addresses import is_under
 from gongshu.share.errors import InviteInvalid
 
@@ -38,7 +38,8 @@ def write_invite(keys: KeyStore, *, party_id: PartyId, title: str, address: str,
 def read_invite(line: str) -> Party:
     """Return the party that an invitation describes.
 
-    Raises: InviteInvalid if it is cut, altered, or not signed by the key it holds.
+    Raises: InviteInvalid if it is cut, altered, or not signed by the key it holds; PartyInvalid if nobody could be
+        registered by it.
     """
     whole = "".join(line.split())
     if not whole.startswith(PREFIX) or len(line) > LENGTH_MAX:
@@ -59,6 +60,7 @@ def read_invite(line: str) -> Party:
         raise InviteInvalid(reason="its fields are not text")
     if not is_under(party.address, party.address):
         raise InviteInvalid(reason="its address is no plain http or https address")
+    require_valid(party)  # before a person reads it: an odd title could write a fingerprint of its own
     return party
 
 

@@ -183,3 +183,17 @@ def test_a_fingerprint_is_taken_as_people_write_it_and_a_wrong_one_is_named_as_s
 def test_a_cut_line_is_not_said_to_begin_wrongly(tail: str) -> None:
     with pytest.raises(InviteInvalid, match="cut or altered"):
         read_invite(PREFIX + tail)
+
+
+@pytest.mark.parametrize("odd", ["Shop\n  key     sha256:00", "\x1b[8mShop", "\u202epohS", "Shop\x9b2J"])
+def test_a_title_writes_no_fingerprint_of_its_own_where_people_compare_it(
+    tmp_path: Path, parties: PartyRegistry, odd: str
+) -> None:
+    keys = KeyStore(tmp_path / "shop")
+    with pytest.raises(PartyInvalid, match="no line of visible characters"):
+        read_invite(write_invite(keys, party_id=SHOP, title=odd, address="https://s.example"))
+    with pytest.raises(PartyInvalid, match="1 to 200 printable"):
+        read_invite(line_of(keys, party=PartyId(f"urn:{odd}")))
+    with pytest.raises(PartyInvalid, match="no line of visible characters"):
+        parties.add(Party(SHOP, odd, keys.public_key_pem(), "https://s.example"))
+    assert read_invite(write_invite(keys, party_id=SHOP, title="轴承\u3000“厂”", address="https://s.example")).title
