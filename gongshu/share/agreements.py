@@ -42,7 +42,8 @@ _FIND_EARLIER = Prepared(
     sa.select(_A.agreement_id)
     .join(share_processes, _P.process_id == _A.negotiation_id)
     .where(_A.counterparty == sa.bindparam("party"), _A.dataset_id == sa.bindparam("dataset"))
-    .where(_A.side == Side.PROVIDER, _P.offer_id == sa.bindparam("offer"), _P.state != State.TERMINATED)
+    .where(_A.side == Side.PROVIDER, _P.offer_id == sa.bindparam("offer"))
+    .where(sa.or_(_P.state != State.TERMINATED, _A.uses > 0))
     .limit(1)
 )
 _FIND_CONTRACT = Prepared(sa.select(share_contracts).where(_C.agreement_id == sa.bindparam("asked_id")))
@@ -160,7 +161,11 @@ def lock_offer(connection: sa.Connection, offer_id: str) -> None:
 
 
 def has_had_contract(connection: sa.Connection, record: Record) -> bool:
-    """Return whether the party of a negotiation has made, or is about to make, a contract under the same offer."""
+    """Return whether the party of a negotiation has made, or is about to make, a contract under the same offer.
+
+    One that came to nothing counts if it was used: it counts from when its finalisation is sent, and the party may hide
+    that it came.
+    """
     asked = {"party": record.counterparty, "dataset": record.dataset_id, "offer": record.offer_id}
     return _FIND_EARLIER.first(connection, asked) is not None
 

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-from gongshu.share.agreements import list_agreements, retire_agreement
+from gongshu.share.agreements import count_use, find_agreement, list_agreements, retire_agreement
 from gongshu.share.automation import Action, rule
 from gongshu.share.dsp.states import Kind, State
-from gongshu.share.model import Record
+from gongshu.share.model import AgreementStatus, Record
+from gongshu.share.ports import Reply
 from gongshu.share.processes import list_processes
 from gongshu.share.reactor import HAD_BEFORE
 from gongshu.share.terms import Payment, Terms
@@ -94,3 +95,25 @@ def test_another_offer_or_a_rule_of_its_owner_gives_another(world: World) -> Non
     always = rule(requested=Action.AGREE, verified=Action.FINALIZE)
     offer_id = offered(world, COUNTED, rules=always)
     assert [ask(world, offer_id, COUNTED).state for _ in range(2)] == [State.FINALIZED] * 2
+
+
+def test_one_whose_uses_were_taken_counts_though_its_negotiation_was_never_concluded(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A contract counts from the moment its finalisation is sent: who hides that it came could use it, and end it."""
+    offer_id = offered(world, COUNTED)
+    take = world.shop.take
+    monkeypatch.setattr(
+        world.shop, "take", lambda who, path, body: Reply(503) if path.endswith("/events") else take(who, path, body)
+    )
+    hidden = ask(world, offer_id, COUNTED)
+    assert hidden.state is State.VERIFIED
+    with world.mill.database.begin() as connection:
+        (agreement,) = list_agreements(connection, limit=9, offset=0)
+        assert count_use(connection, agreement.agreement_id, 2)
+    world.shop.engine.terminate(hidden.process_id, "not needed any more")
+    world.settle(rounds=9)
+    monkeypatch.undo()
+    with world.mill.database.connect() as connection:
+        assert find_agreement(connection, agreement.agreement_id).status is AgreementStatus.RETIRED
+    assert ask(world, offer_id, COUNTED).state is State.REQUESTED
