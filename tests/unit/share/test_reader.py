@@ -1,6 +1,7 @@
 """The tolerant reader and the strict writer, against the official schemas and examples."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -192,3 +193,14 @@ def test_any_bytes_give_a_document_or_a_refusal(raw: bytes) -> None:
         read_document(raw)
     except MessageInvalid:
         return
+
+
+@pytest.mark.parametrize("constraint", [[{}] * 20_000, [{"and": [{}] * 20_000}]], ids=["side by side", "within one"])
+def test_a_message_of_many_faults_is_refused_at_once(constraint: Any) -> None:
+    offer = {"@id": "o", "@type": "Offer", "target": "t", "permission": [{"action": "use", "constraint": constraint}]}
+    message = {"@context": [CONTEXT], "@type": "ContractRequestMessage", "consumerPid": "c", "offer": offer}
+    raw = encode({**message, "callbackAddress": "http://shop.example"})
+    before_s = time.process_time()
+    with pytest.raises(MessageInvalid, match="too many parts"):
+        read_message(raw, "ContractRequestMessage")
+    assert time.process_time() - before_s < 1  # gathering all of them takes four seconds
