@@ -52,6 +52,12 @@ _MESSAGES = Prepared(
     .where(share_messages.c.process_id == sa.bindparam("process_id"))
     .order_by(share_messages.c.sequence)
 )
+_NEWEST_TWO = Prepared(
+    sa.select(share_messages.c.direction, share_messages.c.message_type)
+    .where(share_messages.c.process_id == sa.bindparam("process_id"))
+    .order_by(share_messages.c.sequence.desc())
+    .limit(2)
+)
 _LAST_RECEIVED = Prepared(
     sa.select(share_messages.c.message_id, share_messages.c.body_hash)
     .where(share_messages.c.direction == "in", share_messages.c.process_id == sa.bindparam("process_id"))
@@ -233,7 +239,7 @@ def messages_of(connection: sa.Connection, process_id: str) -> Sequence[Mapping[
 
 def is_resumed(connection: sa.Connection, record: Record) -> bool:
     """True if the newest messages of a transfer that both sides have are its consumer's suspension and resumption."""
-    newest = messages_of(connection, record.process_id)[-2:]
+    newest = _NEWEST_TWO.all(connection, {"process_id": record.process_id})
     direction = "out" if record.side is Side.CONSUMER else "in"
-    seen = [(message["direction"], message["message_type"]) for message in newest]
-    return seen == [(direction, Move.SUSPEND.message_type), (direction, Move.START.message_type)]
+    seen = [(message.direction, message.message_type) for message in newest]
+    return seen == [(direction, Move.START.message_type), (direction, Move.SUSPEND.message_type)]
