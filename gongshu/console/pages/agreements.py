@@ -9,7 +9,8 @@ from nicegui import ui
 from gongshu.console.frame import Console, View
 from gongshu.console.pages.records import record_path, record_rows, show_records
 from gongshu.console.widgets import Row, chip_html, empty, fill, panel, table, time_html, title
-from gongshu.share.model import Agreement, AgreementStatus
+from gongshu.share.looking import Looking
+from gongshu.share.model import Agreement, AgreementStatus, Record
 
 STATUS_KIND = {
     AgreementStatus.PENDING: "warn",
@@ -51,19 +52,24 @@ class _Watch:
     async def refresh(self) -> None:
         """Read everything again; what did not change is not sent."""
         view, share = self._view, self._view.node.share
-        found, records = await view.ask(lambda: (share.agreements(limit=LIMIT), share.negotiations(limit=LIMIT)))
-        parties = {str(each.counterparty) for each in found} | {str(each.counterparty) for each in records}
+        found, waiting, begun = await view.ask(read_lists, share)
+        parties = {str(a.counterparty) for a in found} | {str(r.counterparty) for r in (*waiting, *begun)}
         if not parties <= self._names.keys():
             self._names = await view.party_names()
-        waiting = [record for record in records if record.waiting]
-        begun = [record for record in records if not record.waiting]
         fill(self._waiting, record_rows(view, waiting, self._names), open_at=record_path)
         fill(self._agreements, _agreement_rows(view, found, self._names), open_at=_path_of)
         fill(self._negotiations, record_rows(view, begun, self._names), open_at=record_path)
         self._asked.set_visibility(bool(waiting))
         for shown in (self._agreed, self._begun):
-            shown.set_visibility(bool(found or records))
-        self._nothing.set_visibility(not (found or records))
+            shown.set_visibility(bool(found or waiting or begun))
+        self._nothing.set_visibility(not (found or waiting or begun))
+
+
+def read_lists(share: Looking) -> tuple[list[Agreement], list[Record], list[Record]]:
+    """Return agreements, the negotiations that ask a person, however many began after them, and the other ones."""
+    waiting = share.negotiations(waiting=True, limit=LIMIT)
+    begun = [record for record in share.negotiations(limit=LIMIT) if not record.waiting]
+    return share.agreements(limit=LIMIT), waiting, begun
 
 
 def contract_path(agreement_id: str) -> str:

@@ -109,7 +109,11 @@ class _Form:
 
     def __init__(self, view: View, dataset: Dataset, party: PartyId, kind: Kind) -> None:
         self._view, self._dataset, self._party, self._kind = view, dataset, party, kind
-        self._today = view.node.clock().astimezone(view.node.config.zone).date()
+
+    @property
+    def _today(self) -> date:
+        """The day now, also where the page was opened yesterday."""
+        return self._view.node.clock().astimezone(self._view.node.config.zone).date()
 
     def show(self) -> None:
         """Build the form and its button."""

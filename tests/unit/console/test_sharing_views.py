@@ -4,7 +4,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -13,7 +13,8 @@ from gongshu.console import theme
 from gongshu.console.column_words import describe_column, describe_columns
 from gongshu.console.copy_looks import figure_of, gives_figures, group_min_of, purposes_of, uses_of
 from gongshu.console.frame import View
-from gongshu.console.pages.agreements import contract_path
+from gongshu.console.pages.agreements import LIMIT, contract_path, read_lists
+from gongshu.console.pages.clearance_form import _Form
 from gongshu.console.pages.clearances import trace_rows
 from gongshu.console.pages.contract_evidence import _line, figures_text, operation_text
 from gongshu.console.pages.offer import obstacle_of
@@ -295,3 +296,22 @@ def test_a_figure_is_named_by_its_column_and_a_column_is_never_a_figure() -> Non
     assert figure_of("count(*)", columns) == ("count", None)
     assert figure_of("x", columns) is None
     assert describe_column(view(), Column("a b", "STRUCT(x INTEGER)")) == "a b"
+
+
+def test_what_asks_a_person_is_on_the_page_however_many_negotiations_began_after_it() -> None:
+    old: Any = SimpleNamespace(waiting="a person has to approve")
+    records: list[Any] = [SimpleNamespace(waiting="") for _ in range(LIMIT)] + [old]
+
+    def negotiations(*, waiting: bool = False, limit: int) -> list[Any]:
+        return [each for each in records if each.waiting or not waiting][:limit]
+
+    share: Any = SimpleNamespace(negotiations=negotiations, agreements=lambda limit: [])
+    assert read_lists(share) == ([], [old], records[:LIMIT])
+
+
+def test_a_form_left_open_over_midnight_takes_the_day_that_has_begun() -> None:
+    days = iter([datetime(2026, 11, 2, 8, tzinfo=UTC), datetime(2026, 11, 3, 8, tzinfo=UTC)])
+    node = SimpleNamespace(clock=lambda: next(days), config=SimpleNamespace(zone=UTC))
+    form = _Form(cast(Any, SimpleNamespace(node=node)), *cast(Any, (None, None, None)))
+    assert form._today.isoformat() == "2026-11-02"
+    assert form._past_day("", cast(Any, SimpleNamespace(value="2026-11-03"))) == "2026-11-03"
