@@ -25,6 +25,7 @@ from gongshu.share.desk import REACTION_LEASE, SENDING_LEASE, Entry, Later, Reac
 from gongshu.share.dsp.messages import build_message
 from gongshu.share.dsp.states import (
     FINAL,
+    TARGET,
     Effect,
     Kind,
     Move,
@@ -317,9 +318,12 @@ class Engine:
             store.drop_reactions(connection, record.process_id)
         values |= changes
         store.update_process(connection, record.process_id, values)
-        if after.state is not record.state:
+        before = record.state
+        if Effect.CONFIRM_PENDING in step.effects and record.pending and TARGET[record.pending] is not after.state:
+            before = TARGET[record.pending]  # a message of theirs after ours, which led back: a counter-offer, for one
+        if after.state is not before:
             is_idle = after.pending is None
-            self._entered(connection, record, after.state, changes, actor, is_idle=is_idle)
+            self._entered(connection, replace(record, state=before), after.state, changes, actor, is_idle=is_idle)
         return replace(record, **values)
 
     def _settle_outgoing(self, connection: sa.Connection, record: Record, step: Step) -> None:

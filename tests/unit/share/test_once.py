@@ -1,14 +1,19 @@
 """Terms that count uses or time bind each contract; so only the first one under an offer is made without a person."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
+from gongshu.model.ids import PartyId
 from gongshu.share.agreements import count_use, find_agreement, list_agreements, retire_agreement
 from gongshu.share.automation import Action, rule
+from gongshu.share.dsp.messages import CONTEXT
 from gongshu.share.dsp.states import Kind, State
 from gongshu.share.model import AgreementStatus, Record
+from gongshu.share.odrl import canonical_text, message_offer
 from gongshu.share.ports import Reply
 from gongshu.share.processes import list_processes
 from gongshu.share.reactor import HAD_BEFORE
@@ -117,3 +122,30 @@ def test_one_whose_uses_were_taken_counts_though_its_negotiation_was_never_concl
     with world.mill.database.connect() as connection:
         assert find_agreement(connection, agreement.agreement_id).status is AgreementStatus.RETIRED
     assert ask(world, offer_id, COUNTED).state is State.REQUESTED
+
+
+def test_a_counter_offer_whose_sender_hides_that_our_offer_came_waits_for_a_person(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It leads back to where we stand, and proves that ours arrived."""
+    offer_id = offered(world, COUNTED)
+    ask(world, offer_id, COUNTED)
+    second = ask(world, offer_id, COUNTED)
+    mine = waiting(world)[0]
+    take, ids = world.shop.take, {"providerPid": mine.process_id, "consumerPid": second.process_id}
+    greedy = message_offer(replace(COUNTED, uses_max=1000), offer_id=offer_id, target=ORDERS)
+    message = {"@context": [CONTEXT], "@type": "ContractRequestMessage", "@id": "urn:uuid:more", "offer": greedy}
+
+    def taken(sender: PartyId, path: str, body: bytes) -> Reply:
+        if not path.endswith("/offers"):
+            return take(sender, path, body)
+        path = f"/negotiations/{mine.process_id}/request"
+        assert world.mill.take(SHOP, path, orjson.dumps({**message, **ids})).status_code == 200
+        return Reply(503)
+
+    monkeypatch.setattr(world.shop, "take", taken)
+    own = canonical_text(message_offer(COUNTED, offer_id=offer_id, target=ORDERS))
+    world.mill.engine.queue(mine, Action.OFFER, actor="user:li", own_policy=own)
+    world.settle(rounds=5)
+    found = world.mill.engine.record(mine.process_id)
+    assert (found.state, found.pending, found.waiting) == (State.REQUESTED, None, "a person has to approve")
