@@ -19,6 +19,7 @@ from gongshu.console.reasons import (
     in_chinese,
     read_sentences,
 )
+from gongshu.hub.errors import SourceUnusable
 from gongshu.model.access import Role
 from gongshu.secure.errors import AccountInvalid, Denied, NotAllowed
 from gongshu.secure.gate.service import ASK_ADMINISTRATOR, ASK_PROVIDER
@@ -54,6 +55,10 @@ BETWEEN_NODES = {
 }
 """Modules that answer other parties' nodes and programs: their words are for who repairs those."""
 ELSEWHERE = {
+    "hub.source_unusable",
+    "secure.query_failed",
+    "secure.sql_invalid",
+    "secure.sql_refused",
     "govern.dataset_unknown",
     "govern.grade_below_parts",
     "govern.reason_missing",
@@ -71,7 +76,7 @@ ELSEWHERE = {
     "secure.trust_list_invalid",
     "secure.trust_list_unknown",
 }
-"""Errors of other rooms that pages show on the way to a first contract: accounts, grades, parties."""
+"""Errors of other rooms that pages show on the way to a first contract or report."""
 
 
 ENGLISH = re.compile(r"(?!gongshu )\b[a-z]{2,} [a-z]{2,} [a-z]{2,}\b(?! --)")
@@ -143,6 +148,20 @@ def test_no_state_of_a_clearance_or_a_dispute_stays_english_in_an_error() -> Non
     ]
     said = [error_in_chinese(error) for error in (*closed, *settled, *keys)]
     assert [each for each in said if re.search("[a-z]", each)] == []
+
+
+@pytest.mark.parametrize(
+    ("seen", "said"),
+    [
+        ("0 rows with 2 columns", "得到 0 行 2 列；"),
+        ("a string that is no finite number", "得到的是 string 类型的值，不是有限的数；"),
+        ("a number outside 0 to 100 %", "得到的数不在 0 到 100 % 之间；"),
+        ("a figure of the part that you may see only", "得到的只是您能看到的那部分的数；"),
+    ],
+)
+def test_a_wrong_query_behind_an_indicator_is_told_in_chinese_when_it_is_named(seen: str, said: str) -> None:
+    error = SourceUnusable(indicator="oee", dataset="orders", seen=seen)
+    assert error_in_chinese(error) == f"指标 oee 在 orders 上的查询{said}应恰好得到一行一个数。请改正查询后重新指定。"
 
 
 def test_what_a_space_forbids_reads_in_chinese_here_and_where_an_operator_says_it() -> None:
