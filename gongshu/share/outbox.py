@@ -20,7 +20,7 @@ from gongshu.share import processes as store
 from gongshu.share.desk import SENDING_LEASE, Entry
 from gongshu.share.dsp.messages import encode, path_of, state_path
 from gongshu.share.dsp.reader import read_document
-from gongshu.share.dsp.states import Move, Side, State, Verdict, has_meaning, reconcile
+from gongshu.share.dsp.states import STATES, Move, Side, State, Verdict, has_meaning, reconcile
 from gongshu.share.engine import SYSTEM, Engine
 from gongshu.share.errors import MessageInvalid, MoveIllegal
 from gongshu.share.model import Record
@@ -138,9 +138,10 @@ class Outbox:
         if not reply.is_ok:
             return None
         try:
-            return State(str(read_document(reply.body).get("state")))
+            state = State(str(read_document(reply.body).get("state")))
         except (MessageInvalid, ValueError):
             return None
+        return state if state in STATES[record.kind] else None
 
     # ---- steps ------------------------------------------------------------------------------------------------------
 

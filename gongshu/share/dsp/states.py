@@ -140,6 +140,12 @@ TABLE: tuple[Transition, ...] = (
 tolerated rows follow the sentence that a termination may be sent at any state. A start anew is not in the figures, and
 changes no state. See decisions 0039 and 0103."""
 
+STATES = {
+    kind: frozenset(state for row in TABLE if row.kind is kind for state in (row.before, TARGET[row.move]))
+    for kind in Kind
+}
+"""The states of each machine. A negotiation never is COMPLETED, whatever the other side says."""
+
 _ROWS: dict[tuple[Kind, State, Move | None, Side], Transition] = {
     (row.kind, row.before, row.move, sender): row for row in TABLE for sender in row.senders
 }

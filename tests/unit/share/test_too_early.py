@@ -16,7 +16,7 @@ from gongshu.share.agreements import list_agreements
 from gongshu.share.automation import Action
 from gongshu.share.dsp.states import Kind, Move, State
 from gongshu.share.errors import PeerUnreachable
-from gongshu.share.model import Record
+from gongshu.share.model import AgreementStatus, Record
 from gongshu.share.ports import Reply
 from gongshu.share.processes import list_processes
 from gongshu.share.sending import Retries
@@ -272,3 +272,20 @@ def test_what_has_no_meaning_any_more_is_taken_back(world: World, monkeypatch: p
     assert states(world, Kind.TRANSFER) == (State.SUSPENDED, State.SUSPENDED)
     assert newest(world.shop, Kind.TRANSFER).pending is None
     assert given_up(world) == []
+
+
+def test_a_negotiation_does_not_end_in_a_state_of_transfers(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would end without its agreement."""
+    take = world.shop.take
+
+    def taken(sender: PartyId, path: str, body: bytes) -> Reply:
+        return Reply(409) if path.endswith("/agreement") else take(sender, path, body)
+
+    monkeypatch.setattr(world.shop, "take", taken)
+    monkeypatch.setattr(world.shop, "show", lambda *_: Reply(200, b'{"state": "COMPLETED"}'))
+    ask_contract(world)
+    world.settle(rounds=200)
+    assert newest(world.mill).state is State.TERMINATED
+    with world.mill.database.connect() as connection:
+        (agreement,) = list_agreements(connection, limit=9, offset=0)
+    assert agreement.status is AgreementStatus.RETIRED
