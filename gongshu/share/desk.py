@@ -7,7 +7,7 @@ it or by another, when the lease has ended. Nothing is taken while nobody works 
 import threading
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -60,6 +60,10 @@ class Later:
         self.reactions: list[Reaction] = []
         self.is_answered = False
         self._desk = desk
+
+    def prepared(self) -> AbstractContextManager[None]:
+        """Within the block, this thread prepares the answer: the reactions that it takes wait for that."""
+        return self._desk.answering(self)
 
     async def answered(self) -> None:
         """Let the reactions be performed now; it never waits."""

@@ -7,7 +7,7 @@ together, so that a kill at any moment leaves a process that goes on. This modul
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -94,10 +94,6 @@ class Engine:
     def answer(self) -> Later:
         """Return what lets the reactions to a message wait until it is answered; `Later.answered` lets them go."""
         return Later(self._desk)
-
-    def answering(self, later: Later) -> AbstractContextManager[None]:
-        """Within the block, what this thread does is part of an answer."""
-        return self._desk.answering(later)
 
     def note(self, event: AuditEvent) -> None:
         """Write into the audit log with the transaction of this thread, at the end of `begin` or at once."""

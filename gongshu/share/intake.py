@@ -91,7 +91,7 @@ class Intake:
 
         The proof is used up with what the message changes, in one transaction, or at the end where it changed nothing.
         """
-        with self._engine.answering(later), self._database.carrying(), self._parties.one_look():
+        with later.prepared(), self._database.carrying(), self._parties.one_look():
             yield
 
     # ---- catalogue --------------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Suspension, resumption and termination from either side, and what is left after a process was killed."""
 
+from tests.interop.edc import Json
 from tests.interop.to_edc import fetched
 from tests.interop.waiting import until
 from tests.interop.world import EDC_PARTY, World, csv_rows, offered_rows, only, publish, source_rows
@@ -41,10 +42,7 @@ def edc_suspends(world: World, agreement: str) -> None:
 def we_suspend(world: World, agreement: str) -> None:
     """We suspend as provider: the token that EDC holds is worth nothing until we resume, with another one."""
     ours, edc = world.ours, world.edc
-    transfer = edc.transfer(ours.base, agreement, "HttpData-PULL")
-    edc.wait("transferprocesses", transfer, "STARTED")
-    mine = ours.transfer_with(agreement, EDC_PARTY)["process_id"]
-    address = edc.data_address(transfer)
+    transfer, mine, address = _edc_transfer(world, agreement)
     before = address["authorization"]
     ours.post(f"/share/transfers/{mine}/suspend", {"reason": "the lake is serviced"})
     edc.wait("transferprocesses", transfer, "SUSPENDED")
@@ -76,10 +74,7 @@ def we_resume(world: World, agreement: str) -> None:
 def edc_resumes(world: World, agreement: str) -> None:
     """EDC suspends and resumes as consumer: it waits for a start of ours, and pulls with the address in it."""
     ours, edc = world.ours, world.edc
-    transfer = edc.transfer(ours.base, agreement, "HttpData-PULL")
-    edc.wait("transferprocesses", transfer, "STARTED")
-    mine = ours.transfer_with(agreement, EDC_PARTY)["process_id"]
-    address = edc.data_address(transfer)
+    transfer, mine, address = _edc_transfer(world, agreement)
     before = address["authorization"]
     for _ in range(2):
         edc.act(transfer, "suspend", "the other machine is serviced")
@@ -110,11 +105,8 @@ def we_terminate(world: World, agreement: str) -> None:
 def edc_terminates(world: World, agreement: str) -> None:
     """EDC terminates as consumer: our side ends with its reason, and the token is worth nothing."""
     ours, edc = world.ours, world.edc
-    transfer = edc.transfer(ours.base, agreement, "HttpData-PULL")
-    edc.wait("transferprocesses", transfer, "STARTED")
-    address = edc.data_address(transfer)
+    transfer, mine, address = _edc_transfer(world, agreement)
     edc.act(transfer, "terminate", "enough seen")
-    mine = ours.transfer_with(agreement, EDC_PARTY)["process_id"]
     done = ours.wait("transfers", mine, "TERMINATED")
     assert "enough seen" in done["reason"], done
     reply = ours.outside(address["endpoint"], address["authorization"])
@@ -163,6 +155,14 @@ def edc_is_killed(world: World, agreement: str) -> None:
     again = ours.contracted(EDC_PARTY, "readings")
     assert ours.rows(ours.pull(ours.transfer(again), "edc_again")) == source_rows(), "the rows differ from the source"
     world.say("a new contract with the EDC that came back: FINALIZED, pull whole")
+
+
+def _edc_transfer(world: World, agreement: str) -> tuple[str, str, Json]:
+    """Let EDC have a transfer: its id there and here, and the data address that it holds."""
+    transfer = world.edc.transfer(world.ours.base, agreement, "HttpData-PULL")
+    world.edc.wait("transferprocesses", transfer, "STARTED")
+    mine = str(world.ours.transfer_with(agreement, EDC_PARTY)["process_id"])
+    return transfer, mine, world.edc.data_address(transfer)
 
 
 def _renewed(world: World, transfer_id: str, before: str) -> str:

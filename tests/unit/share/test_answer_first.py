@@ -49,7 +49,7 @@ class Room:
 
     @contextmanager
     def one_request(self, later: Later) -> Any:
-        with self.desk.answering(later):
+        with later.prepared():
             yield
 
     def authenticate(self, *_: object) -> str:
@@ -117,7 +117,7 @@ def test_each_waits_for_its_own_answer_where_one_transaction_keeps_both(world: W
             assert desk.has_room_to_react()
             desk.take_reaction(Reaction(number, f"urn:uuid:{number}", Action.AGREE, "system:share", ""))
 
-        with engine.answering(answers[number]):
+        with answers[number].prepared():
             engine.do(Kind.NEGOTIATION, work)
 
     threads = [threading.Thread(target=engine.do, args=(Kind.NEGOTIATION, lead))]
@@ -141,7 +141,7 @@ def test_a_contract_is_made_when_each_message_is_answered(world: World) -> None:
     desk = world.mill.signals.desk
     desk.open()
     later = world.mill.engine.answer()
-    with world.mill.engine.answering(later):  # the wire of this world answers in the thread that asks
+    with later.prepared():  # the wire of this world answers in the thread that asks
         world.shop.ask_contract(MILL, offered(world), TERMS)
         world.shop.runner.step()
     assert desk.reactions(9) == []

@@ -7,17 +7,16 @@ import orjson
 import pytest
 
 from gongshu.model.ids import PartyId
-from gongshu.share.agreements import list_agreements
 from gongshu.share.automation import Action
 from gongshu.share.dsp.messages import ANSWERS
 from gongshu.share.dsp.states import Kind, Move, State
 from gongshu.share.errors import PeerUnreachable
 from gongshu.share.model import Record
 from gongshu.share.ports import Reply
-from gongshu.share.processes import list_processes, messages_of
+from gongshu.share.processes import messages_of
 from gongshu.share.terms import Terms
 from tests.conftest import Clock
-from tests.unit.share.world import MILL, ORDERS, SHOP, Site, World, subject
+from tests.unit.share.world import SHOP, Site, World
 
 
 class Cable:
@@ -44,23 +43,16 @@ def world(tmp_path: Path, cable: Cable, monkeypatch: pytest.MonkeyPatch) -> Iter
     """Two sides with a transfer that has started."""
     world = World(tmp_path, Clock())
     monkeypatch.setattr(world.net, "carry", cable.carry)
-    terms = Terms(parties=frozenset({SHOP}))
-    offer = world.mill.book.offer(ORDERS, terms, subject(), known_parties=[SHOP])
-    world.shop.ask_contract(MILL, offer.offer_id, terms)
+    world.ask_contract(Terms(parties=frozenset({SHOP})))
     world.settle()
-    with world.shop.database.connect() as connection:
-        (agreement,) = list_agreements(connection, limit=2, offset=0)
-    world.shop.ask_transfer(MILL, agreement.agreement_id)
-    world.settle()
+    world.start_transfer()
     assert transfer(world.mill).state is transfer(world.shop).state is State.STARTED
     yield world
     world.close()
 
 
 def transfer(site: Site) -> Record:
-    with site.database.connect() as connection:
-        (record,) = list_processes(connection, Kind.TRANSFER, limit=2, offset=0, waiting=False, counterparty=None)
-    return record
+    return site.only(Kind.TRANSFER)
 
 
 def say(site: Site, action: Action) -> None:

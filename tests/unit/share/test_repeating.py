@@ -17,7 +17,7 @@ from gongshu.share.model import AgreementStatus
 from gongshu.share.ports import Reply
 from gongshu.share.processes import messages_of
 from tests.conftest import Clock
-from tests.unit.share.test_too_early import ask_contract, newest, say, start_transfer, states
+from tests.unit.share.test_too_early import TERMS, negotiation, say
 from tests.unit.share.world import MILL, World
 
 Json = dict[str, Any]
@@ -56,17 +56,17 @@ def agreements(world: World) -> dict[str, AgreementStatus]:
 
 def test_the_agreement_that_came_last_is_the_one_that_counts(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     as_arrived(world, monkeypatch, "/agreement", lambda real: [with_agreement(real, **{"@id": OTHER}), real])
-    ask_contract(world)
+    world.ask_contract(TERMS)
     world.settle()
-    assert states(world) == (State.FINALIZED, State.FINALIZED)
-    kept = newest(world.mill).agreement_id
-    assert newest(world.shop).agreement_id == kept
+    assert world.states(Kind.NEGOTIATION) == (State.FINALIZED, State.FINALIZED)
+    kept = negotiation(world.mill).agreement_id
+    assert negotiation(world.shop).agreement_id == kept
     assert agreements(world) == {kept: AgreementStatus.ACTIVE}
     world.shop.ask_transfer(MILL, kept)
     world.settle()
-    assert states(world, Kind.TRANSFER) == (State.STARTED, State.STARTED)
+    assert world.states(Kind.TRANSFER) == (State.STARTED, State.STARTED)
     with world.shop.database.connect() as connection:
-        said = messages_of(connection, newest(world.shop).process_id)
+        said = messages_of(connection, negotiation(world.shop).process_id)
     bodies = [orjson.loads(each["body"]) for each in said]
     came = [body["agreement"]["@id"] for body in bodies if body["@type"] == "ContractAgreementMessage"]
     assert came == [OTHER, kept]
@@ -92,10 +92,10 @@ def test_what_differs_in_more_or_is_late_changes_nothing(
     world: World, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     as_arrived(world, monkeypatch, "/agreement", NOT_THE_SAME[what])
-    ask_contract(world)
+    world.ask_contract(TERMS)
     world.settle()
-    assert states(world) == (State.FINALIZED, State.FINALIZED)
-    assert newest(world.shop).agreement_id == newest(world.mill).agreement_id
+    assert world.states(Kind.NEGOTIATION) == (State.FINALIZED, State.FINALIZED)
+    assert negotiation(world.shop).agreement_id == negotiation(world.mill).agreement_id
 
 
 def test_an_agreement_that_is_verified_stays(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,10 +106,10 @@ def test_an_agreement_that_is_verified_stays(world: World, monkeypatch: pytest.M
         return [real]
 
     as_arrived(world, monkeypatch, "/agreement", once)
-    ask_contract(world)
+    world.ask_contract(TERMS)
     world.settle()
     before = agreements(world)
-    path = f"/negotiations/{newest(world.shop).process_id}/agreement"
+    path = f"/negotiations/{negotiation(world.shop).process_id}/agreement"
     monkeypatch.undo()
     again = world.shop.take(MILL, path, orjson.dumps(with_agreement(kept[0], **{"@id": OTHER})))
     assert (again.status_code, agreements(world)) == (200, before)
@@ -123,26 +123,26 @@ def test_a_start_that_comes_again_brings_its_newest_address(world: World, monkey
         return [real, {**real, "dataAddress": {**real["dataAddress"], "endpoint": "http://mill.example/second"}}]
 
     as_arrived(world, monkeypatch, "/start", twice)
-    ask_contract(world)
+    world.ask_contract(TERMS)
     world.settle()
-    start_transfer(world)
-    assert "second" in newest(world.shop, Kind.TRANSFER).data_address
+    world.start_transfer(rounds=90)
+    assert "second" in world.shop.only(Kind.TRANSFER).data_address
     monkeypatch.undo()
     say(world, world.mill, Action.SUSPEND)
     say(world, world.mill, Action.START)
-    resumed = newest(world.shop, Kind.TRANSFER)
+    resumed = world.shop.only(Kind.TRANSFER)
     late = {**sent[0], "dataAddress": {**sent[0]["dataAddress"], "endpoint": "http://mill.example/late"}}
     reply = world.shop.take(MILL, f"/transfers/{resumed.process_id}/start", orjson.dumps(late))
-    assert (reply.status_code, newest(world.shop, Kind.TRANSFER).data_address) == (200, resumed.data_address)
+    assert (reply.status_code, world.shop.only(Kind.TRANSFER).data_address) == (200, resumed.data_address)
 
 
 def test_a_provider_of_another_kind_answers_our_resumption_by_a_start(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ask_contract(world)
+    world.ask_contract(TERMS)
     world.settle()
-    start_transfer(world)
-    mine = newest(world.shop, Kind.TRANSFER)
+    world.start_transfer(rounds=90)
+    mine = world.shop.only(Kind.TRANSFER)
 
     def started(name: str, **more: str) -> int:
         address = {"@type": "DataAddress", "endpointType": "http", "endpoint": f"http://mill.example/{name}"}
@@ -158,8 +158,8 @@ def test_a_provider_of_another_kind_answers_our_resumption_by_a_start(
     assert started("answer") == 200
     assert started("answer") == 200, "the same again"
     assert started("another") == 400
-    kept = newest(world.shop, Kind.TRANSFER)
+    kept = world.shop.only(Kind.TRANSFER)
     assert (kept.state, kept.pending) == (State.STARTED, None)
     assert kept.data_address.count("mill.example/answer") == 1
     say(world, world.shop, Action.COMPLETE)
-    assert states(world, Kind.TRANSFER) == (State.COMPLETED, State.COMPLETED)
+    assert world.states(Kind.TRANSFER) == (State.COMPLETED, State.COMPLETED)

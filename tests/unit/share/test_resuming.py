@@ -10,18 +10,16 @@ import pytest
 
 from gongshu.model.ids import PartyId
 from gongshu.share.admission import Admission
-from gongshu.share.agreements import list_agreements
 from gongshu.share.automation import Action
 from gongshu.share.dsp.messages import ANSWERS, CONTEXT
 from gongshu.share.dsp.states import Kind, Move, State
 from gongshu.share.errors import PeerUnreachable, TransferStopped
 from gongshu.share.model import Record
 from gongshu.share.ports import Reply
-from gongshu.share.processes import list_processes
 from gongshu.share.sending import Retries
 from gongshu.share.terms import Terms
 from tests.conftest import Clock
-from tests.unit.share.world import MILL, ORDERS, SHOP, Site, World, subject
+from tests.unit.share.world import MILL, SHOP, Site, World
 
 TERMS = Terms(parties=frozenset({SHOP}))
 RETRIES = Retries(attempts_max=10)
@@ -33,26 +31,20 @@ def world(tmp_path: Path) -> Iterator[World]:
     """A transfer that is started, between two whose messages name none that they answer."""
     world = World(tmp_path, Clock(), retries=RETRIES)
     world.net.is_plain = True
-    offer = world.mill.book.offer(ORDERS, TERMS, subject(), known_parties=[SHOP])
-    world.shop.ask_contract(MILL, offer.offer_id, TERMS)
+    world.ask_contract(TERMS)
     world.settle()
-    with world.shop.database.connect() as connection:
-        (agreement,) = list_agreements(connection, limit=2, offset=0)
-    world.shop.ask_transfer(MILL, agreement.agreement_id)
-    world.settle()
+    world.start_transfer()
     assert states(world) == BOTH_STARTED
     yield world
     world.close()
 
 
 def transfer(site: Site) -> Record:
-    with site.database.connect() as connection:
-        (record,) = list_processes(connection, Kind.TRANSFER, limit=2, offset=0, waiting=False, counterparty=None)
-    return record
+    return site.only(Kind.TRANSFER)
 
 
 def states(world: World) -> tuple[State, State]:
-    return transfer(world.shop).state, transfer(world.mill).state
+    return world.states(Kind.TRANSFER)
 
 
 def say(world: World, site: Site, *actions: Action, rounds: int = 90) -> None:

@@ -18,11 +18,10 @@ from gongshu.share.dsp.states import Kind, Move, State
 from gongshu.share.errors import PeerUnreachable
 from gongshu.share.model import AgreementStatus, Record
 from gongshu.share.ports import Reply
-from gongshu.share.processes import list_processes
 from gongshu.share.sending import Retries
 from gongshu.share.terms import Terms
 from tests.conftest import Clock
-from tests.unit.share.world import MILL, ORDERS, SHOP, Site, World, subject
+from tests.unit.share.world import MILL, SHOP, Site, World
 
 TERMS = Terms(parties=frozenset({SHOP}))
 ALWAYS = 1_000
@@ -79,19 +78,8 @@ def unready(
     return scripted
 
 
-def ask_contract(world: World) -> Record:
-    offer = world.mill.book.offer(ORDERS, TERMS, subject(), known_parties=[SHOP])
-    return world.shop.ask_contract(MILL, offer.offer_id, TERMS)
-
-
-def newest(site: Site, kind: Kind = Kind.NEGOTIATION) -> Record:
-    with site.database.connect() as connection:
-        (record,) = list_processes(connection, kind, limit=2, offset=0, waiting=False, counterparty=None)
-    return record
-
-
-def states(world: World, kind: Kind = Kind.NEGOTIATION) -> tuple[State, State]:
-    return newest(world.shop, kind).state, newest(world.mill, kind).state
+def negotiation(site: Site) -> Record:
+    return site.only(Kind.NEGOTIATION)
 
 
 def given_up(world: World) -> list[str]:
@@ -102,23 +90,27 @@ def given_up(world: World) -> list[str]:
 
 def negotiated(world: World) -> tuple[State, str]:
     """Return how our negotiation ended, and why where it did not succeed."""
-    asked = ask_contract(world)
+    asked = world.ask_contract(TERMS)
     world.settle(rounds=120)
     record = world.shop.engine.record(asked.process_id)
     assert record.pending is None
     return record.state, record.reason
 
 
-def start_transfer(world: World) -> None:
-    with world.shop.database.connect() as connection:
-        (agreement,) = list_agreements(connection, limit=2, offset=0)
-    world.shop.ask_transfer(MILL, agreement.agreement_id)
-    world.settle(rounds=90)
-
-
 def say(world: World, site: Site, action: Action) -> None:
-    site.engine.queue(newest(site, Kind.TRANSFER), action, actor="user:li")
+    site.engine.queue(site.only(Kind.TRANSFER), action, actor="user:li")
     world.settle(rounds=90)
+
+
+def acts_when_asked(scripted: Unready, site: Site, action: Action) -> None:
+    """Let a side do something of its own while it is first asked for its state."""
+
+    def act() -> None:
+        scripted.on_showing = lambda: None
+        site.engine.queue(site.only(Kind.TRANSFER), action, actor="user:li")
+        site.runner.step()
+
+    scripted.on_showing = act
 
 
 @pytest.mark.parametrize("shown", STATES)
@@ -130,10 +122,10 @@ def test_every_message_waits_for_a_side_that_is_busy(
     scripted = unready(world, side, monkeypatch, 2, shown=STATES[shown])
     speaker: Site = getattr(world, other)
     assert negotiated(world) == (State.FINALIZED, "")
-    start_transfer(world)
+    world.start_transfer(rounds=90)
     for action in (Action.SUSPEND, Action.START, Action.COMPLETE):
         say(world, speaker, action)
-    assert states(world, Kind.TRANSFER) == (State.COMPLETED, State.COMPLETED)
+    assert world.states(Kind.TRANSFER) == (State.COMPLETED, State.COMPLETED)
     verification_or_both = 1 if side == "mill" else 3  # agreement, finalization, start
     assert list(scripted.refused.values()) == [2] * (verification_or_both + 3)
     assert given_up(world) == []
@@ -149,7 +141,7 @@ def test_a_conflict_that_stays_ends_the_negotiation_on_both_sides(
     assert state is State.TERMINATED
     assert "not now" in reason
     assert list(provider.refused.values()) == [Retries().conflict_max]
-    assert states(world) == (State.TERMINATED, State.TERMINATED)
+    assert world.states(Kind.NEGOTIATION) == (State.TERMINATED, State.TERMINATED)
 
 
 def test_a_conflict_is_waited_out_for_longer_than_a_lock_lasts() -> None:
@@ -164,7 +156,7 @@ def test_another_refusal_is_final_at_once_and_told(world: World, monkeypatch: py
     provider.only = "/agreement/verification"
     assert negotiated(world)[0] is State.TERMINATED
     assert list(provider.refused.values()) == [1]
-    assert newest(world.mill).state is State.TERMINATED
+    assert negotiation(world.mill).state is State.TERMINATED
 
 
 def test_who_knows_nothing_of_the_process_is_told_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,7 +175,7 @@ def test_a_conflict_about_a_first_message_is_final(world: World, monkeypatch: py
         return Reply(409, b'{"reason": ["agreement not valid"]}')
 
     monkeypatch.setattr(world.mill, "take", refuse)
-    asked = ask_contract(world)
+    asked = world.ask_contract(TERMS)
     world.settle()
     assert world.shop.engine.record(asked.process_id).state is State.TERMINATED
     assert tries == ["/negotiations/request"]
@@ -197,16 +189,16 @@ def test_a_conflict_after_an_outage_is_not_the_last_try(world: World, monkeypatc
 
     def carried(target: PartyId, deliver: Callable[[], Reply]) -> Reply:
         nonlocal lost
-        if target == MILL and newest(world.shop).pending is Move.VERIFY and lost < 2 * Retries().conflict_max:
+        if target == MILL and negotiation(world.shop).pending is Move.VERIFY and lost < 2 * Retries().conflict_max:
             lost += 1
             raise PeerUnreachable(party=target, address="wire", reason="lost")
         return carry(target, deliver)
 
     monkeypatch.setattr(world.net, "carry", carried)
-    ask_contract(world)
+    world.ask_contract(TERMS)
     world.settle(rounds=400, seconds=20.0)
     assert (lost, list(provider.refused.values())) == (2 * Retries().conflict_max, [1])
-    assert states(world) == (State.FINALIZED, State.FINALIZED)
+    assert world.states(Kind.NEGOTIATION) == (State.FINALIZED, State.FINALIZED)
 
 
 def test_who_shows_a_state_further_on_has_taken_our_message(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,62 +207,53 @@ def test_who_shows_a_state_further_on_has_taken_our_message(world: World, monkey
     show, carry, is_cut = world.mill.show, world.net.carry, True
 
     def shown(sender: PartyId, path: str) -> Reply:
-        is_sending = newest(world.mill).pending is Move.FINALIZE
+        is_sending = negotiation(world.mill).pending is Move.FINALIZE
         return Reply(200, b'{"state": "FINALIZED"}') if is_sending else show(sender, path)
 
     def carried(target: PartyId, deliver: Callable[[], Reply]) -> Reply:
-        reply = deliver() if target == MILL or not is_cut or newest(world.mill).pending is not Move.FINALIZE else None
-        if reply is None or (newest(world.shop).pending is Move.VERIFY and provider.refusals == 0):
-            provider.refusals = ALWAYS if newest(world.mill).state is State.VERIFIED else 0
+        reply = (
+            deliver() if target == MILL or not is_cut or negotiation(world.mill).pending is not Move.FINALIZE else None
+        )
+        if reply is None or (negotiation(world.shop).pending is Move.VERIFY and provider.refusals == 0):
+            provider.refusals = ALWAYS if negotiation(world.mill).state is State.VERIFIED else 0
             raise PeerUnreachable(party=target, address="wire", reason="answer lost")
         return reply
 
     monkeypatch.setattr(world.mill, "show", shown)
     monkeypatch.setattr(world.net, "carry", carried)
-    ask_contract(world)
+    world.ask_contract(TERMS)
     world.settle(rounds=4)
-    assert (newest(world.shop).state, newest(world.shop).pending) == (State.VERIFIED, None)
+    assert (negotiation(world.shop).state, negotiation(world.shop).pending) == (
+        State.VERIFIED,
+        None,
+    )
     is_cut = False
     monkeypatch.setattr(world.net, "carry", carry)
     world.settle(rounds=90)
-    assert states(world) == (State.FINALIZED, State.FINALIZED)
+    assert world.states(Kind.NEGOTIATION) == (State.FINALIZED, State.FINALIZED)
     assert (given_up(world), provider.refused) == ([], {})
 
 
 def test_what_is_settled_while_we_ask_is_not_given_up(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Refused, because the other side has suspended as well; its own suspension comes while we ask for its state."""
     assert negotiated(world) == (State.FINALIZED, "")
-    start_transfer(world)
+    world.start_transfer(rounds=90)
     provider = unready(world, "mill", monkeypatch, ALWAYS, shown=Reply(200, b'{"state": "STARTED"}'))
-    mill = world.mill
-
-    def complete() -> None:
-        provider.on_showing = lambda: None
-        mill.engine.queue(newest(mill, Kind.TRANSFER), Action.COMPLETE, actor="user:li")
-        mill.runner.step()
-
-    provider.on_showing = complete
+    acts_when_asked(provider, world.mill, Action.COMPLETE)
     say(world, world.shop, Action.SUSPEND)
-    assert states(world, Kind.TRANSFER) == (State.COMPLETED, State.COMPLETED)
+    assert world.states(Kind.TRANSFER) == (State.COMPLETED, State.COMPLETED)
     assert given_up(world) == []
 
 
 def test_what_has_no_meaning_any_more_is_taken_back(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Our completion crosses a suspension and is refused by a side that does not say where it stands."""
     assert negotiated(world) == (State.FINALIZED, "")
-    start_transfer(world)
+    world.start_transfer(rounds=90)
     provider = unready(world, "mill", monkeypatch, ALWAYS, shown=Reply(500))
-    mill = world.mill
-
-    def suspend() -> None:
-        provider.on_showing = lambda: None
-        mill.engine.queue(newest(mill, Kind.TRANSFER), Action.SUSPEND, actor="user:li")
-        mill.runner.step()
-
-    provider.on_showing = suspend
+    acts_when_asked(provider, world.mill, Action.SUSPEND)
     say(world, world.shop, Action.COMPLETE)
-    assert states(world, Kind.TRANSFER) == (State.SUSPENDED, State.SUSPENDED)
-    assert newest(world.shop, Kind.TRANSFER).pending is None
+    assert world.states(Kind.TRANSFER) == (State.SUSPENDED, State.SUSPENDED)
+    assert world.shop.only(Kind.TRANSFER).pending is None
     assert given_up(world) == []
 
 
@@ -283,9 +266,9 @@ def test_a_negotiation_does_not_end_in_a_state_of_transfers(world: World, monkey
 
     monkeypatch.setattr(world.shop, "take", taken)
     monkeypatch.setattr(world.shop, "show", lambda *_: Reply(200, b'{"state": "COMPLETED"}'))
-    ask_contract(world)
+    world.ask_contract(TERMS)
     world.settle(rounds=200)
-    assert newest(world.mill).state is State.TERMINATED
+    assert negotiation(world.mill).state is State.TERMINATED
     with world.mill.database.connect() as connection:
         (agreement,) = list_agreements(connection, limit=9, offset=0)
     assert agreement.status is AgreementStatus.RETIRED

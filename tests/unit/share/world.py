@@ -24,10 +24,11 @@ from gongshu.secure.keys import KeyStore
 from gongshu.secure.parties import Party, PartyRegistry
 from gongshu.secure.peer_identity import PeerIdentities
 from gongshu.secure.peer_tokens import PeerTokens
+from gongshu.share.agreements import list_agreements
 from gongshu.share.contract_book import ContractBook
 from gongshu.share.dsp.messages import ANSWERS, encode
 from gongshu.share.dsp.routes import route_of, status_of
-from gongshu.share.dsp.states import Kind, Move
+from gongshu.share.dsp.states import Kind, Move, State
 from gongshu.share.engine import Engine
 from gongshu.share.errors import PeerUnreachable
 from gongshu.share.inbox import Answer, Inbox
@@ -39,6 +40,7 @@ from gongshu.share.outbox import Outbox
 from gongshu.share.partners import SIGNS_CONTRACTS
 from gongshu.share.policy import SharePolicy
 from gongshu.share.ports import Reply, Rows
+from gongshu.share.processes import list_processes
 from gongshu.share.reactor import Reactor
 from gongshu.share.runner import Runner
 from gongshu.share.sending import Retries
@@ -282,6 +284,12 @@ class Site:
             Kind.TRANSFER, Move.TRANSFER_REQUEST, content, {**fields, **values}, actor="user:wang"
         )
 
+    def only(self, kind: Kind) -> Record:
+        """Its one negotiation or transfer."""
+        with self.database.connect() as connection:
+            (record,) = list_processes(connection, kind, limit=2, offset=0, waiting=False, counterparty=None)
+        return record
+
     def close(self) -> None:
         self.database.close()
 
@@ -315,6 +323,22 @@ class World:
             if len(self.net.sent) == before and not self.is_busy():
                 return
             self.clock.forward(seconds=seconds)
+
+    def ask_contract(self, terms: Terms) -> Record:
+        """Let the mill offer, and the shop ask for that."""
+        offer = self.mill.book.offer(ORDERS, terms, subject(), known_parties=[SHOP])
+        return self.shop.ask_contract(MILL, offer.offer_id, terms)
+
+    def start_transfer(self, *, rounds: int = 60) -> None:
+        """Let the shop have a transfer under its one contract."""
+        with self.shop.database.connect() as connection:
+            (agreement,) = list_agreements(connection, limit=2, offset=0)
+        self.shop.ask_transfer(MILL, agreement.agreement_id)
+        self.settle(rounds=rounds)
+
+    def states(self, kind: Kind) -> tuple[State, State]:
+        """Where the shop stands with its one negotiation or transfer, and where the mill does."""
+        return self.shop.only(kind).state, self.mill.only(kind).state
 
     def is_busy(self) -> bool:
         for site in (self.mill, self.shop):
