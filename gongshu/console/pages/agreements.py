@@ -92,7 +92,8 @@ def left_text(view: View, agreement: Agreement) -> str:
         parts.append(view.t("agreement.used", count=agreement.uses))
     days = agreement.days_left(now)
     if days is not None:
-        parts.append(view.t("agreement.days_left", days=f"{days:.0f}") if days > 0 else view.t("agreement.over"))
+        left = f"{days:.0f}" if days >= 1 else f"{days:.1g}"
+        parts.append(view.t("agreement.days_left", days=left) if days > 0 else view.t("agreement.over"))
     return view.join(parts)
 
 

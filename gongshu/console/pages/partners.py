@@ -83,6 +83,7 @@ async def _show_known(view: View) -> None:
     chooses = view.has_role(*DEALERS)
     markup = ("roles", "identity", "place")
     shown = table(view, columns, rows, key="party", markup=markup, wide_only=("address",), selection=chooses)
+    shown.props("wrap-cells")
     if not chooses:
         return
     problem = ui.element("div")
